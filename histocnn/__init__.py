@@ -1,0 +1,3 @@
+"""Classify patches of whole-slide histopathology images."""
+
+__version__ = "0.1.0"

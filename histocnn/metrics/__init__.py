@@ -1,0 +1,1 @@
+"""Figures of merit computed from arrays; numpy, scipy and scikit-learn only."""

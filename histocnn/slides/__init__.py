@@ -1,0 +1,1 @@
+"""Pixels and geometry of slides; nothing here imports torch."""

@@ -1,0 +1,1 @@
+"""One module per command; stages never import each other."""

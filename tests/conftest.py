@@ -1,0 +1,20 @@
+"""Fixtures every test may use: the shared real data, and small slides written on the spot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real slides and patches beside the checkout; skips where it is absent."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("the shared real data are not on this machine")
+    return SHARED

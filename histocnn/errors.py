@@ -21,7 +21,7 @@ class HistocnnError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message.rstrip('.')}. {self.remedy}".rstrip() if self.remedy else self.message
+        return f"{self.message.rstrip('.')}. {self.remedy}" if self.remedy else self.message
 
 
 class UsageError(HistocnnError):

@@ -1,0 +1,107 @@
+"""The command line: a table of commands, each the typed signature of one stage."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, get_type_hints
+
+from histocnn import __version__
+from histocnn.errors import HistocnnError, UsageError
+
+
+class Command(NamedTuple):
+    """Where a command lives (its function bears its name) and the line that introduces it."""
+
+    module: str
+    purpose: str
+
+
+COMMANDS = {
+    "doctor": Command("histocnn.stages.doctor", "can these slides be trusted? one line each"),
+    "tile": Command("histocnn.stages.tile", "cut slides into a grid of patches at an exact scale"),
+    "train": Command("histocnn.stages.train", "train or fine-tune a CNN on labelled patches"),
+    "predict": Command("histocnn.stages.predict", "score patches with a trained model"),
+    "embed": Command("histocnn.stages.embed", "turn patches into a pretrained network's features"),
+    "knn": Command("histocnn.stages.knn", "label features by their nearest labelled neighbours"),
+    "probe": Command("histocnn.stages.probe", "label features by a logistic regression"),
+    "heatmap": Command("histocnn.stages.heatmap", "lay scores over the slide as pictures"),
+    "export": Command("histocnn.stages.export", "write scores for QuPath, ASAP, scripts, napari"),
+    "evaluate": Command("histocnn.stages.evaluate", "figures with intervals, and a report"),
+    "mine": Command("histocnn.stages.mine", "list the most confident errors on training slides"),
+    "run": Command("histocnn.pipeline", "tile, score, heatmap and evaluate in one go"),
+    "demo": Command("histocnn.pipeline", "the same on a cohort it makes"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after `histocnn`; those of the process if None.
+
+    Returns:
+        The exit code: 0 all done, 1 failed work, 2 wrong usage, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        print(f"histocnn {__version__}")
+        return 0
+    try:
+        return _run(words[0], words[1:])
+    except HistocnnError as error:
+        print(f"histocnn {words[0]}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("histocnn: interrupted; the same command again does what is left", file=sys.stderr)
+        return 130
+
+
+def _run(name: str, words: list[str]) -> int:
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "histocnn --help lists the commands."
+        raise UsageError(f"there is no command {name!r}", hint)
+    stage = getattr(importlib.import_module(COMMANDS[name].module), name)
+    if name == "train":  # Lightning's own command line takes the words as they are
+        return int(stage(words) or 0)
+    from jsonargparse import auto_cli
+
+    words = _spell_out_flags(stage, words)
+    return int(auto_cli(stage, args=words, as_positional=False, prog=f"histocnn {name}") or 0)
+
+
+def _spell_out_flags(stage: Callable[..., Any], words: list[str]) -> list[str]:
+    """Let `--html` stand for `--html true`, which is all that jsonargparse reads."""
+    hints = get_type_hints(stage)
+    flags = {f"--{name}" for name in inspect.signature(stage).parameters if hints[name] is bool}
+    following = [*words[1:], "--"]
+    return [
+        f"{word}=true" if word in flags and after.startswith("-") else word
+        for word, after in zip(words, following, strict=True)
+    ]
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10}{command.purpose}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: histocnn COMMAND [--option VALUE ...]",
+            "",
+            "Classify patches of whole-slide histopathology images. For research use only.",
+            "",
+            *lines,
+            "",
+            "histocnn COMMAND --help explains its options; --config takes them from a file.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""What is fitted on validation and then only applied: the temperature and the operating points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histocnn.errors import MetricError
+
+TARGET = 0.95  # the sensitivity, or specificity, that an operating point promises
+
+
+def usable(scores: ArrayLike, labels: ArrayLike) -> NDArray[np.bool_]:
+    """Say which rows can be judged: labelled (not -1), and scored (no NaN).
+
+    Args:
+        scores: float [N, C].
+        labels: int [N], -1 = unknown.
+
+    Returns:
+        bool [N].
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise MetricError(f"scores of shape {scores.shape} and labels of shape {labels.shape}")
+    if labels.size and labels.max() >= scores.shape[1]:
+        raise MetricError(f"label {labels.max()} has no column in {scores.shape[1]} scores")
+    mask: NDArray[np.bool_] = (labels >= 0) & ~np.isnan(scores).any(axis=1)
+    return mask
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Fit the temperature by which logits are divided, on held-out patches.
+
+    The negative log-likelihood is convex in 1 / temperature, so a bounded search finds its one
+    minimum. Source: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
+
+    Args:
+        logits: float [N, C], or log-probabilities (the softmax does not see the difference).
+        labels: int [N], -1 = unknown; these and NaN rows take no part.
+
+    Returns:
+        A temperature in 0.05 to 20.
+
+    Raises:
+        MetricError: No row is both labelled and scored.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    keep = usable(logits, labels)
+    if not keep.any():
+        raise MetricError(
+            "no labelled, scored patch to fit the temperature on", "Give validation data labels"
+        )
+    z = np.asarray(logits, np.float64)[keep]
+    z = np.clip(z - z.max(axis=1, keepdims=True), -1e4, 0)  # log(0) of a saturated network
+    true = z[np.arange(len(z)), np.asarray(labels)[keep]]
+
+    def loss(log_beta: float) -> float:
+        beta = np.exp(log_beta)
+        return float(np.mean(logsumexp(beta * z, axis=1) - beta * true))
+
+    bound = np.log(20.0)
+    found = minimize_scalar(loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(-found.x))
+
+
+def apply_temperature(scores: ArrayLike, temperature: float) -> NDArray[np.float64]:
+    """Soften probabilities as if their logits had been divided by the temperature.
+
+    Args:
+        scores: float [N, C], rows sum to 1 or are NaN.
+        temperature: Above 0.
+
+    Returns:
+        float64 [N, C].
+    """
+    from scipy.special import softmax
+
+    tiny = np.finfo(np.float32).tiny  # a score of exactly 0 stays the smallest, not -inf
+    softened: NDArray[np.float64] = softmax(
+        np.log(np.maximum(np.asarray(scores, np.float64), tiny)) / temperature, axis=1
+    )
+    return softened
+
+
+def operating_points(
+    scores: ArrayLike, labels: ArrayLike, class_names: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Choose thresholds, every class against the rest; positive is score >= threshold.
+
+    `sensitivity_95` is the highest threshold that keeps 95 % sensitivity, `specificity_95` the
+    lowest that keeps 95 % specificity, `youden` maximises sensitivity + specificity - 1 (Youden,
+    "Index for rating diagnostic tests", Cancer 1950), the highest of equals.
+
+    Args:
+        scores: float [N, C].
+        labels: int [N], -1 = unknown; these and NaN rows take no part.
+        class_names: C names.
+
+    Returns:
+        {class: {point: {"threshold", "sensitivity", "specificity"}}}; a class that is absent from
+        the labels, or alone in them, is left out.
+    """
+    keep = usable(scores, labels)
+    kept, truth = np.asarray(scores)[keep], np.asarray(labels)[keep]
+    points = {}
+    for index, name in enumerate(class_names):
+        positive = truth == index
+        if positive.any() and not positive.all():
+            points[name] = _points(kept[:, index], positive)
+    return points
+
+
+def _points(
+    score: NDArray[np.floating], positive: NDArray[np.bool_]
+) -> dict[str, dict[str, float]]:
+    from histocnn.metrics.counts import cumulative
+
+    thresholds, tp, fp = cumulative(score, positive)
+    sensitivity = tp / tp[-1]
+    specificity = (fp[-1] - fp) / fp[-1]
+    chosen = {
+        "sensitivity_95": int(np.argmax(sensitivity >= TARGET)),
+        "specificity_95": int(np.flatnonzero(specificity >= TARGET)[-1]),
+        "youden": int(np.argmax(sensitivity + specificity)),
+    }
+    return {
+        point: {
+            "threshold": float(thresholds[i]),
+            "sensitivity": float(sensitivity[i]),
+            "specificity": float(specificity[i]),
+        }
+        for point, i in chosen.items()
+    }

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from histocnn.errors import MetricError
+from histocnn.metrics.calibration import (
+    apply_temperature,
+    fit_temperature,
+    operating_points,
+)
+
+
+def test_temperature_of_a_two_class_case_worked_out_by_hand():
+    # 3 of 4 patches right, all with a logit margin of 2: the likelihood is greatest where the
+    # softened confidence is 3/4, i.e. 2 / T = ln 3.
+    logits = np.array([[2, 0], [2, 0], [0, 2], [0, 2]], float)
+    labels = np.array([0, 0, 1, 0])
+    assert fit_temperature(logits, labels) == pytest.approx(2 / np.log(3), rel=1e-4)
+
+
+def test_temperature_is_found_again_from_log_probabilities():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4)) * 2
+    labels = np.array([rng.choice(4, p=p) for p in softmax(logits, axis=1)])
+    overconfident = log_softmax(logits * 2.5, axis=1)
+    assert fit_temperature(overconfident, labels) == pytest.approx(2.5, rel=0.05)
+
+
+def test_temperature_ignores_unknown_and_unread_patches():
+    logits = np.array([[2, 0], [2, 0], [0, 2], [0, 2], [9, 0], [np.nan, np.nan]], float)
+    labels = np.array([0, 0, 1, 0, -1, 1])
+    assert fit_temperature(logits, labels) == pytest.approx(2 / np.log(3), rel=1e-4)
+
+
+def test_temperature_of_nothing_is_an_error():
+    with pytest.raises(MetricError, match="no labelled, scored patch"):
+        fit_temperature(np.zeros((3, 2)), [-1, -1, -1])
+
+
+def test_temperature_survives_scores_of_exactly_zero():
+    with np.errstate(divide="ignore"):
+        log_scores = np.log(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]))
+    assert 0 < fit_temperature(log_scores, [0, 1, 1, 1]) <= 20
+
+
+def test_applied_temperature_is_the_softmax_of_divided_logits():
+    logits = np.array([[3.0, 1.0, -2.0], [0.0, 0.5, 4.0]])
+    expected = softmax(logits / 1.7, axis=1)
+    np.testing.assert_allclose(
+        apply_temperature(softmax(logits, axis=1), 1.7), expected, atol=1e-12
+    )
+
+
+def test_unread_patches_stay_nan_under_a_temperature():
+    assert np.isnan(apply_temperature([[np.nan, np.nan]], 2.0)).all()
+
+
+def test_operating_points_worked_out_by_hand():
+    # 20 positives at 0.99, 0.98 .. 0.80 and 20 negatives at 0.805, 0.795 .. 0.615:
+    # 19 positives lie at or above 0.81, and no negative does.
+    positive = 0.99 - 0.01 * np.arange(20)
+    negative = 0.805 - 0.01 * np.arange(20)
+    score = np.concatenate([positive, negative])
+    scores = np.stack([1 - score, score], axis=1)
+    points = operating_points(scores, np.repeat([1, 0], 20), ["normal", "tumour"])["tumour"]
+    assert points["sensitivity_95"] == pytest.approx(
+        {"threshold": 0.81, "sensitivity": 0.95, "specificity": 1.0}
+    )
+    # lowest threshold with at most 1 of 20 negatives: 0.80, the last positive
+    assert points["specificity_95"] == pytest.approx(
+        {"threshold": 0.80, "sensitivity": 1.0, "specificity": 0.95}
+    )
+    # 0.81 and 0.80 both give 1.95: the higher of equals
+    assert points["youden"]["threshold"] == pytest.approx(0.81)
+
+
+def test_a_specificity_that_no_score_gives_ends_above_every_score():
+    scores = np.array([[0.1, 0.9], [0.5, 0.5]])  # the negative outranks the positive
+    point = operating_points(scores, [0, 1], ["a", "b"])["b"]["specificity_95"]
+    assert point["threshold"] > 0.9
+    assert np.isfinite(point["threshold"])
+    assert (point["sensitivity"], point["specificity"]) == (0.0, 1.0)
+
+
+def test_classes_without_both_sides_have_no_operating_point():
+    scores = np.array([[0.2, 0.8, 0.0], [0.6, 0.4, 0.0]])
+    assert set(operating_points(scores, [1, 0], ["a", "b", "c"])) == {"a", "b"}
+    assert operating_points(scores, [1, 1], ["a", "b", "c"]) == {}

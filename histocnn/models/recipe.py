@@ -1,0 +1,183 @@
+"""What a trained network needs to be used again, and the file that holds both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from histocnn import __version__
+from histocnn.errors import ModelError
+from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, Network, build
+
+FORMAT = 1  # of the recipe; raised when an older version could no longer understand it
+
+Seen = Literal["train", "val", "no", "unknown"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a network but its weights.
+
+    Attributes:
+        backbone: A name that `backbones.build` knows.
+        arguments: Further arguments of the architecture.
+        layers: Layers to embed from; empty: the penultimate features.
+        class_names: Of the head's outputs, in order; empty without a head.
+        patch_px: Side of the patches it was trained on; None where they differed.
+        mpp: Their µm/px; None where unknown.
+        input_px: Side that patches are resized to; None: as they come.
+        mean: Of RGB in 0..1, subtracted.
+        std: Of RGB in 0..1, divided by.
+        stain: Stain normalisation, as `slides.stain.Normaliser.to_dict`; None: not normalised.
+        temperature: Divides the logits; fitted on validation.
+        thresholds: Operating points: name → {class: threshold}.
+        seen: {"train" | "val": {"patients": [ids], "slides": [ids]}}, hashed where `salt` is set.
+        salt: Of the hashed ids.
+        training: Facts for the report: cohort, prior, seed, settings.
+        version: Of histocnn that wrote it.
+    """
+
+    backbone: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    patch_px: int | None = None
+    mpp: float | None = None
+    input_px: int | None = None
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    stain: Mapping[str, Any] | None = None
+    temperature: float = 1.0
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
+    seen: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    salt: str | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    version: str = __version__
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys: equal recipes give equal text."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The recipe of `to_json`.
+
+        Raises:
+            ModelError: It was written by a version with another format.
+        """
+        stored = json.loads(text)
+        if stored.get("format") != FORMAT:
+            raise ModelError(
+                f"the model was written by histocnn {stored.get('version', 'of unknown version')} "
+                f"(format {stored.get('format')}), this is {__version__} (format {FORMAT})",
+                "Use that version, or train again with this one",
+            )
+        known = {f.name for f in fields(cls)}
+        values = {k: v for k, v in stored.items() if k in known}
+        for name in ("layers", "class_names", "mean", "std"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+    def seen_as(self, slide_id: str, patient_id: str) -> Seen:
+        """Which part of the training cohort this slide or patient was in."""
+        if not self.seen or not (slide_id or patient_id):
+            return "unknown"
+        slide, patient = hashed(slide_id, self.salt), hashed(patient_id, self.salt)
+        for part in ("train", "val"):
+            ids = self.seen.get(part, {})
+            known_patient = patient_id and patient in ids.get("patients", ())
+            if known_patient or (slide_id and slide in ids.get("slides", ())):
+                return "train" if part == "train" else "val"
+        if any(ids.get("patients") for ids in self.seen.values()) and not patient_id:
+            return "unknown"  # the patients are known, but not whose this slide is
+        return "no"
+
+
+def hashed(identifier: str, salt: str | None) -> str:
+    """The id itself, or with a salt its sha256 (first 16 hex digits)."""
+    if salt is None:
+        return identifier
+    return hashlib.sha256(f"{salt}:{identifier}".encode()).hexdigest()[:16]
+
+
+def to_input(pixels: Tensor, recipe: Recipe) -> Tensor:
+    """uint8 [B, H, W, 3] → what the network takes: float [B, 3, h, w], normalised, channels last.
+
+    The one place where pixels become input: training, predicting and embedding call it on the
+    device. h = w = `recipe.input_px` where it is set (bilinear, antialiased).
+    """
+    images = pixels.permute(0, 3, 1, 2).float()  # [B, 3, H, W]; NHWC in memory is channels last
+    side = recipe.input_px
+    if side is not None and images.shape[-2:] != (side, side):
+        images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+        images = images.contiguous(memory_format=torch.channels_last)
+    mean = torch.tensor(recipe.mean, device=images.device).mul(255).view(1, 3, 1, 1)
+    std = torch.tensor(recipe.std, device=images.device).mul(255).view(1, 3, 1, 1)
+    return images.sub_(mean).div_(std)
+
+
+def save(path: str | Path, network: Network, recipe: Recipe) -> None:
+    """Write weights and recipe as one `.safetensors`, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, beside, {"format": "pt", "histocnn_recipe": recipe.to_json()})
+        beside.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be written ({error})", "Free the disk or move") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """The recipe of a model file, without its weights.
+
+    Raises:
+        ModelError: Not a model that histocnn wrote, or of another format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model", "Give the model.safetensors that train wrote")
+    try:
+        with safe_open(path, "pt") as stored:
+            metadata = stored.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a whole .safetensors file; nothing else is opened",
+            "Give the model.safetensors that train wrote",
+        ) from error
+    if "histocnn_recipe" not in metadata:
+        raise ModelError(
+            f"{path}: weights without a histocnn recipe",
+            "Give them as --weights with --backbone NAME",
+        )
+    return Recipe.from_json(metadata["histocnn_recipe"])
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, Recipe]:
+    """Network (evaluation mode, on the device) and recipe of a model file.
+
+    Raises:
+        ModelError: As `read_recipe`, or the weights are not the recipe's network.
+    """
+    recipe = read_recipe(path)
+    network = build(recipe.backbone, len(recipe.class_names), arguments=recipe.arguments)
+    try:
+        network.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ModelError(f"{path}: its weights are not those of {recipe.backbone}") from error
+    return network.to(device, memory_format=torch.channels_last).eval(), recipe  # type: ignore[call-overload]

@@ -1,0 +1,85 @@
+"""The command line: its table, its exit codes, and what it must not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from histocnn import cli
+from histocnn.cli import main
+
+TORCH_FREE = ["doctor", "tile", "knn", "probe", "heatmap", "export", "evaluate", "mine"]
+
+
+def python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, command in cli.COMMANDS.items():
+        assert f"  {name} " in shown
+        assert command.purpose in shown
+
+
+def test_overview_imports_nothing_heavy() -> None:
+    loaded = python(
+        "import sys; from histocnn.cli import main; main(['--help']);"
+        "print(sorted(set(sys.modules) & {'numpy', 'torch', 'pandas', 'jsonargparse'}))"
+    )
+    assert loaded.endswith("[]\n")
+
+
+@pytest.mark.parametrize("name", TORCH_FREE)
+def test_stages_without_networks_leave_torch_out(name: str) -> None:
+    heavy = "{'torch', 'pandas', 'matplotlib', 'sklearn', 'pytorch_lightning'}"
+    module = cli.COMMANDS[name].module
+    loaded = python(
+        "import sys\nfrom histocnn.cli import main\n"
+        f"try: main(['{name}', '--help'])\nexcept SystemExit: pass\n"
+        f"assert '{module}' in sys.modules\n"
+        f"print(sorted(set(sys.modules) & {heavy}))"
+    )
+    assert loaded.splitlines()[-1] == "[]"
+
+
+def test_importing_the_package_is_light() -> None:
+    loaded = python("import sys, histocnn; print(set(sys.modules) & {'torch', 'pandas', 'numpy'})")
+    assert loaded == "set()\n"
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_command_of_the_table_explains_itself(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert f"histocnn {name}" in capsys.readouterr().out
+
+
+def test_a_misspelt_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tyle"]) == 2
+    assert capsys.readouterr().err == (
+        "histocnn tyle: there is no command 'tyle'. Did you mean tile?\n"
+    )
+
+
+def test_a_misspelt_option_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["tile", "--slides", "a", "--out", "b", "--patchpx", "3"])
+    assert end.value.code == 2
+    assert "--patchpx" in capsys.readouterr().err
+
+
+def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tile", "--slides", "no/such.svs", "--out", "grids"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "no/such.svs" in shown

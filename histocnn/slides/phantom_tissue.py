@@ -1,0 +1,380 @@
+"""Where everything in a phantom slide lies: outlines and nuclei in µm, not yet a pixel.
+
+Normal and tumour tissue are laid out on the same lattice of glands with the same share of
+stroma, epithelium and lumen, and nuclei cover the same share of the epithelium. What differs
+is what a pathologist looks at: the size, number and order of nuclei, and the glands' shape.
+Colour alone therefore tells the two apart badly, as it should.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from shapely.affinity import scale
+from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry.base import BaseGeometry
+
+Floats = NDArray[np.float32]
+
+EPITHELIUM, TUMOUR, FIBROBLAST, LYMPHOCYTE, RED_CELL = range(5)  # kinds of cells to paint
+
+GLAND_SPACING_UM = 105.0
+EPITHELIUM_UM = 19.0  # height of the cells around a normal lumen
+NUCLEUS_ARC_UM = 7.6  # normal nuclei sit this far apart along the gland's base
+TUMOUR_PITCH_UM = 16.5  # one tumour nucleus per pitch²: larger, so fewer of them
+STROMA_PITCH_UM = 21.0
+FAT_SPACING_UM = 62.0
+LESION_SHARE, FAT_SHARE = 0.42, 0.06  # of the tissue's area
+ANGLES = np.linspace(0, 2 * np.pi, 48, endpoint=False, dtype=np.float32)
+RAYS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)  # [48, 2]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Nuclei (and red cells) to stamp: positions float32 [N, 2] in µm, kinds int8, angles."""
+
+    xy_um: Floats
+    kind: NDArray[np.int8]
+    angle: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """One slide's content in µm: regions as geometry, rings as float32 [N, 48, 2] outlines."""
+
+    tissue: BaseGeometry
+    tumour: BaseGeometry
+    fat: BaseGeometry
+    pen: BaseGeometry
+    blurred: BaseGeometry
+    glands: Floats
+    lumina: Floats
+    fat_cells: Floats
+    vessels: Floats
+    cells: Cells
+
+    @property
+    def normal(self) -> BaseGeometry:
+        """Glandular tissue outside tumour and fat."""
+        return self.tissue.difference(self.tumour.union(self.fat))
+
+
+def lay_out(
+    rng: np.random.Generator,
+    slide_um: tuple[float, float],
+    tissue_um: tuple[float, float],
+    *,
+    lesions: int,
+    pen: bool,
+    blur: bool,
+) -> Layout:
+    """Lays out a slide of `slide_um` (w, h) with a section about `tissue_um` large at its centre."""
+    centre = np.array(slide_um) / 2
+    tissue = _section(rng, centre, tissue_um)
+    tumour = _patches_of(rng, tissue, lesions, LESION_SHARE)
+    fat = _patches_of(rng, tissue, 3, FAT_SHARE, at_edge=True).difference(tumour.buffer(6))
+    blurred = _patches_of(rng, tissue, int(blur), 0.12)
+    strokes = _pen_strokes(rng, centre, tissue_um) if pen else Polygon()
+    pen_area = strokes.intersection(shapely.box(0, 0, *slide_um))
+    normal = tissue.difference(tumour.union(fat))
+
+    centres, outer, inner, kind = _glands(rng, normal, tumour)
+    glandular = normal.union(tumour)
+    vessels = _vessels(rng, glandular, centres, outer)
+    cells = [
+        _normal_nuclei(rng, centres[kind == EPITHELIUM], outer[kind == EPITHELIUM]),
+        _tumour_nuclei(rng, tumour, centres, outer, inner, kind),
+        _stroma_nuclei(rng, glandular, centres, outer),
+        _red_cells(rng, vessels),
+    ]
+    has_lumen = inner.max(axis=1) > 3
+    return Layout(
+        tissue, tumour, fat, pen_area, blurred,
+        glands=_rings(centres, outer),
+        lumina=_rings(centres, inner)[has_lumen],
+        fat_cells=_fat_cells(rng, fat),
+        vessels=vessels,
+        cells=Cells(*(np.concatenate(column) for column in zip(*cells, strict=True))),
+    )  # fmt: skip
+
+
+# --- regions -----------------------------------------------------------------------------------
+
+
+def _blob(
+    rng: np.random.Generator, centre: NDArray[np.float64], radii: tuple[float, float]
+) -> Polygon:
+    """A closed curve of a few harmonics, with an edge that frays by some µm."""
+    n = int(np.clip(np.pi * sum(radii) / 14, 32, 6000))
+    angles = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    radius = np.ones(n)
+    for k in range(2, 8):
+        radius += rng.normal(0, 0.16 / k) * np.cos(k * angles + rng.uniform(0, 2 * np.pi))
+    radius *= 1 + rng.normal(0, min(0.03, 2.5 / min(radii)), n)
+    points = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * radii * radius[:, None]
+    return shapely.make_valid(Polygon(points)).buffer(0)
+
+
+def _section(
+    rng: np.random.Generator, centre: NDArray[np.float64], size_um: tuple[float, float]
+) -> BaseGeometry:
+    """The piece of tissue: a blob scaled to the box it is given."""
+    blob = _blob(rng, centre, (size_um[0] / 2, size_um[1] / 2))
+    minx, miny, maxx, maxy = blob.bounds
+    factors = size_um[0] / (maxx - minx), size_um[1] / (maxy - miny)
+    fitted = scale(blob, *factors, origin=blob.envelope.centroid)
+    middle = fitted.envelope.centroid
+    return shapely.affinity.translate(fitted, centre[0] - middle.x, centre[1] - middle.y)
+
+
+def _patches_of(
+    rng: np.random.Generator, tissue: BaseGeometry, n: int, share: float, at_edge: bool = False
+) -> BaseGeometry:
+    """`n` blobs within the tissue that together cover about `share` of it."""
+    if n == 0:
+        return Polygon()
+    radius = float(np.sqrt(share * tissue.area / (np.pi * n)))
+    if at_edge:
+        centres = [tissue.boundary.interpolate(t, normalized=True) for t in rng.uniform(0, 1, n)]
+        radius *= 1.3
+    else:
+        inner = tissue.buffer(-0.7 * radius)
+        centres = list(_points_in(rng, inner if not inner.is_empty else tissue, n))
+    blobs = [
+        _blob(rng, np.array([c.x, c.y]), (radius * stretch, radius / stretch))
+        for c, stretch in zip(centres, rng.uniform(0.8, 1.25, n), strict=True)
+    ]
+    return shapely.union_all(blobs).intersection(tissue)
+
+
+def _points_in(rng: np.random.Generator, region: BaseGeometry, n: int) -> list[Point]:
+    """`n` points of the region, far from each other: the farthest of eight tries each."""
+    minx, miny, maxx, maxy = region.bounds
+    chosen: list[Point] = []
+    for _ in range(n):
+        tries = shapely.points(rng.uniform((minx, miny), (maxx, maxy), (64, 2)))
+        tries = tries[shapely.within(tries, region)][:8]
+        if not len(tries):
+            tries = np.array([region.representative_point()])
+        gaps = [min((t.distance(c) for c in chosen), default=0.0) for t in tries]
+        chosen.append(tries[int(np.argmax(gaps))])
+    return chosen
+
+
+def _pen_strokes(
+    rng: np.random.Generator, centre: NDArray[np.float64], tissue_um: tuple[float, float]
+) -> BaseGeometry:
+    """A ring drawn half around the section and a tick beside it, as thick as a felt tip."""
+    width = min(tissue_um) / 14
+    start = rng.uniform(0, 2 * np.pi)
+    angles = start + np.linspace(0, 1.2 * np.pi, 60)
+    wobble = 0.92 + 0.05 * np.cumsum(rng.normal(0, 0.2, 60)).clip(-2, 2)
+    half = np.array(tissue_um) / 2
+    ring = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * half * wobble[:, None]
+    side = -np.sign(np.cos(start + 0.6 * np.pi)) or 1.0
+    corner = centre + half * (side, 1.0) * 0.92
+    tick = corner + np.array([(-2.2, -1.2), (-0.8, 0.6), (2.0, -3.0)]) * width
+    return shapely.union_all([LineString(ring).buffer(width / 2), LineString(tick).buffer(width / 2)])
+
+
+# --- glands, fat, vessels ----------------------------------------------------------------------
+
+
+def _lattice(
+    rng: np.random.Generator, region: BaseGeometry, spacing: float, jitter: float
+) -> Floats:
+    """A jittered hexagonal lattice over the region's points, float32 [N, 2]."""
+    if region.is_empty:
+        return np.zeros((0, 2), np.float32)
+    minx, miny, maxx, maxy = region.bounds
+    pitch_y = spacing * np.sqrt(3) / 2
+    rows = np.arange(miny, maxy + pitch_y, pitch_y)
+    columns = np.arange(minx, maxx + spacing, spacing)
+    x, y = np.meshgrid(columns, rows)
+    x[1::2] += spacing / 2
+    points = np.stack([x.ravel(), y.ravel()], 1) + rng.normal(0, jitter * spacing, (x.size, 2))
+    shapely.prepare(region)
+    return points[_inside(region, points)].astype(np.float32)
+
+
+def _territories(points: Floats, limit_um: float) -> Floats:
+    """Distance from each point to its Voronoi cell's border along `RAYS`, float32 [N, 48]."""
+    if len(points) < 2:
+        return np.full((len(points), len(RAYS)), limit_um, np.float32)
+    _, near = cKDTree(points).query(points, k=min(12, len(points)))
+    gap = points[near[:, 1:]] - points[:, None]  # N k 2
+    along = gap @ RAYS.T  # N k 48
+    reach = (gap**2).sum(-1, keepdims=True) / (2 * np.maximum(along, 1e-6))
+    return np.minimum(reach.min(axis=1), limit_um).astype(np.float32)
+
+
+def _smooth(radius: Floats, harmonics: int) -> Floats:
+    spectrum = np.fft.rfft(radius, axis=1)
+    spectrum[:, harmonics + 1 :] = 0
+    return np.fft.irfft(spectrum, n=radius.shape[1], axis=1).astype(np.float32)
+
+
+def _rings(centres: Floats, radius: Floats) -> Floats:
+    return (centres[:, None] + RAYS * radius[..., None]).astype(np.float32)
+
+
+def _inside(region: BaseGeometry, points: Floats) -> NDArray[np.bool_]:
+    return np.asarray(shapely.contains_xy(region, points[..., 0], points[..., 1]))
+
+
+def _hold_inside(centres: Floats, radius: Floats, region: BaseGeometry) -> Floats:
+    """Draws outlines back to where they stay within the region; what is left tiny becomes 0."""
+    inner = region.buffer(-3)
+    shapely.prepare(inner)
+    radius = radius.copy()
+    points = shapely.points(centres)
+    near = np.flatnonzero(shapely.distance(points, inner.boundary) < radius.max(initial=0))
+    for _ in range(8):
+        outside = ~_inside(inner, _rings(centres[near], radius[near]))
+        if not outside.any():
+            break
+        near, outside = near[outside.any(1)], outside[outside.any(1)]
+        shrunk = np.where(outside, radius[near] * 0.75, radius[near])
+        radius[near] = np.minimum(shrunk, _smooth(shrunk, 8))
+    else:
+        radius[near] = 0
+    radius[radius.mean(axis=1) < 16] = 0
+    return radius
+
+
+def _glands(
+    rng: np.random.Generator, normal: BaseGeometry, tumour: BaseGeometry
+) -> tuple[Floats, Floats, Floats, NDArray[np.int8]]:
+    """Centres, outlines and lumina (as radii along `RAYS`) and kind of every gland."""
+    region = normal.union(tumour)
+    centres = _lattice(rng, region, GLAND_SPACING_UM, 0.13)
+    kind = np.where(_inside(tumour, centres), TUMOUR, EPITHELIUM).astype(np.int8)
+    cell = _territories(centres, 0.62 * GLAND_SPACING_UM)
+    fill = rng.uniform(0.84, 0.95, (len(centres), 1)).astype(np.float32)
+    outer = _smooth(cell, 5) * fill - 2
+    lumen = np.maximum(outer - EPITHELIUM_UM * rng.uniform(0.85, 1.5, (len(centres), 1)), 0)
+    ill = kind == TUMOUR
+    outer[ill] = np.minimum(outer[ill] * _irregular(rng, ill.sum(), 0.09, 3, 11), cell[ill] - 1)
+    outer = np.maximum(outer, 1)
+    for zone, members in ((normal, ~ill), (tumour, ill)):
+        outer[members] = _hold_inside(centres[members], outer[members], zone)
+    lumen[ill] *= _irregular(rng, ill.sum(), 0.30, 2, 6)
+    lumen = np.minimum(lumen, np.maximum(outer - np.where(ill, 7, 15)[:, None], 0))
+    kept = outer.max(axis=1) > 0
+    return centres[kept], outer[kept], lumen[kept].astype(np.float32), kind[kept]
+
+
+def _irregular(rng: np.random.Generator, n: int, size: float, low: int, high: int) -> Floats:
+    """Factors [n, 48] that wobble an outline without changing the area it encloses."""
+    factor = np.ones((n, len(ANGLES)))
+    for k in range(low, high):
+        height = rng.normal(0, size / np.sqrt(k - low + 1), (n, 1))
+        factor += height * np.cos(k * ANGLES + rng.uniform(0, 2 * np.pi, (n, 1)))
+    factor = np.maximum(factor, 0.15)
+    return (factor / np.sqrt((factor**2).mean(axis=1, keepdims=True))).astype(np.float32)
+
+
+def _fat_cells(rng: np.random.Generator, fat: BaseGeometry) -> Floats:
+    centres = _lattice(rng, fat, FAT_SPACING_UM, 0.1)
+    radius = _smooth(_territories(centres, 0.65 * FAT_SPACING_UM), 9) * 0.95 - 0.8
+    radius = _hold_inside(centres, radius, fat)
+    return _rings(centres, radius)[radius.max(axis=1) > 0]
+
+
+def _vessels(
+    rng: np.random.Generator, region: BaseGeometry, centres: Floats, outer: Floats
+) -> Floats:
+    """Capillaries in the stroma between glands, as rings."""
+    points = _lattice(rng, region, 2.1 * GLAND_SPACING_UM, 0.3)
+    depth = _depth(points, centres, outer)[0]
+    shapely.prepare(region)
+    points = points[depth < -6]
+    radius = np.minimum(-depth[depth < -6] - 1.5, rng.uniform(5, 12, len(points)))
+    radius = radius[:, None] * _irregular(rng, len(points), 0.15, 2, 4)
+    rings = _rings(points, radius)
+    return rings[_inside(region, rings).all(axis=1)]
+
+
+# --- cells -------------------------------------------------------------------------------------
+
+CellColumns = tuple[Floats, NDArray[np.int8], Floats]
+
+
+def _columns(xy: Floats, kind: int | NDArray[np.int8], angle: NDArray[np.floating]) -> CellColumns:
+    kinds = np.broadcast_to(np.asarray(kind, np.int8), len(xy))
+    return xy.astype(np.float32), kinds, angle.astype(np.float32)
+
+
+def _depth(points: Floats, centres: Floats, radius: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """How far inside its nearest gland's outline each point lies (µm), that gland, and the angle."""
+    if not len(centres) or not len(points):
+        n = len(points)
+        return np.full(n, -1e3, np.float32), np.zeros(n, np.int64), np.zeros(n, np.float32)
+    _, gland = cKDTree(centres).query(points)
+    gap = points - centres[gland]
+    angle = np.arctan2(gap[:, 1], gap[:, 0])
+    ray = np.round(angle / (2 * np.pi) * len(RAYS)).astype(int) % len(RAYS)
+    depth = radius[gland, ray] - np.hypot(gap[:, 0], gap[:, 1])
+    return depth.astype(np.float32), gland, angle.astype(np.float32)
+
+
+def _normal_nuclei(rng: np.random.Generator, centres: Floats, outer: Floats) -> CellColumns:
+    """One orderly row near the base, standing upright: even steps along each outline."""
+    if not len(centres):
+        return _columns(np.zeros((0, 2), np.float32), EPITHELIUM, np.zeros(0))
+    base = np.maximum(outer - 7.5, 1)
+    counts = np.maximum((2 * np.pi * base.mean(axis=1) / NUCLEUS_ARC_UM).astype(int), 3)
+    gland = np.repeat(np.arange(len(centres)), counts)
+    step = np.arange(len(gland)) - np.repeat(np.cumsum(counts) - counts, counts)
+    turn = (step + rng.normal(0, 0.09, len(gland))) / counts[gland]
+    place = turn * len(RAYS)
+    left = np.floor(place).astype(int)
+    share = place - left
+    here, there = base[gland, left % len(RAYS)], base[gland, (left + 1) % len(RAYS)]
+    radius = here * (1 - share) + there * share + rng.normal(0, 0.8, len(gland))
+    angle = 2 * np.pi * turn
+    xy = centres[gland] + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None]
+    return _columns(xy, EPITHELIUM, angle + rng.normal(0, 0.12, len(gland)))
+
+
+def _tumour_nuclei(
+    rng: np.random.Generator,
+    tumour: BaseGeometry,
+    centres: Floats,
+    outer: Floats,
+    inner: Floats,
+    kind: NDArray[np.int8],
+) -> CellColumns:
+    """Large nuclei at any depth of the epithelium, turned any way."""
+    points = _lattice(rng, tumour, TUMOUR_PITCH_UM, 0.17)
+    base, gland, _ = _depth(points, centres, outer)
+    apex = _depth(points, centres, inner)[0]
+    ill = kind[gland] == TUMOUR if len(centres) else np.zeros(len(points), bool)
+    points = points[(base > 4.5) & (apex < -2.5) & ill]
+    return _columns(points, TUMOUR, rng.uniform(0, np.pi, len(points)))
+
+
+def _stroma_nuclei(
+    rng: np.random.Generator, region: BaseGeometry, centres: Floats, outer: Floats
+) -> CellColumns:
+    """Fibroblasts that run along the glands, and scattered lymphocytes."""
+    points = _lattice(rng, region, STROMA_PITCH_UM, 0.3)
+    depth, _, angle = _depth(points, centres, outer)
+    kept = depth < -2
+    points, angle = points[kept], angle[kept]
+    round_ones = rng.uniform(size=len(points)) < 0.3
+    kind = np.where(round_ones, LYMPHOCYTE, FIBROBLAST).astype(np.int8)
+    return _columns(points, kind, angle + np.pi / 2 + rng.normal(0, 0.3, len(points)))
+
+
+def _red_cells(rng: np.random.Generator, vessels: Floats) -> CellColumns:
+    centres = vessels.mean(axis=1)
+    spread = np.abs(vessels - centres[:, None]).mean(axis=(1, 2)) if len(vessels) else np.zeros(0)
+    each = 7
+    offsets = rng.normal(0, 0.5, (len(vessels), each, 2)) * spread[:, None, None]
+    xy = (centres[:, None] + offsets).reshape(-1, 2).astype(np.float32)
+    return _columns(xy, RED_CELL, rng.uniform(0, np.pi, len(xy)))

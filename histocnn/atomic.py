@@ -1,0 +1,189 @@
+"""Files that are whole or not there: written beside the target, then moved into place."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import itertools
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histocnn.errors import StoreError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+_DAY = 86_400.0  # seconds; nobody leaves a temporary file untouched for longer and still writes it
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]*)\.(?P<pid>\d+)-\d+\.tmp$")
+_counter = itertools.count()
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "-", socket.gethostname())
+
+
+def write_error(path: Path, error: OSError) -> StoreError:
+    """The StoreError for a target that cannot be written, with the remedy for its cause."""
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return StoreError(
+            f"{path}: the disk is full ({reason})", "Free space, or set another --out."
+        )
+    return StoreError(
+        f"{path}: cannot be written ({reason})", "Set --out to a folder you may write."
+    )
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it takes the target's place at once.
+
+    Whatever ends the block early, the temporary file is removed and the target is untouched. The
+    name ends in `.tmp` whatever the target's suffix, so that no `*.h5` finds it, and it holds host
+    and process, so that two processes on one folder never meet and `sweep` knows whose it is.
+
+    Args:
+        path: The target; its folder is made if it is missing.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        StoreError: The folder or the file cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}-{next(_counter)}.tmp")
+    with _as_store_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _as_store_error(path, temporary):
+            yield temporary
+        with _as_store_error(path):
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # bytes before the name: a power cut leaves no empty file
+            temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _as_store_error(path: Path, only: Path | None = None) -> Iterator[None]:
+    """Turn an OSError into a StoreError; with `only`, one that is not about that file passes."""
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in _FULL and error.filename != str(only):
+            raise
+        raise write_error(path, error) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file (UTF-8) in one step.
+
+    Raises:
+        StoreError: It cannot be written; nothing is left behind.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make the folder and prove that it takes a file, before hours are spent on what goes there.
+
+    Raises:
+        StoreError: It does not.
+    """
+    probe = Path(folder) / ".writable"
+    write_text(probe, "")
+    probe.unlink(missing_ok=True)
+
+
+def sweep(folder: str | Path) -> list[Path]:
+    """Remove the temporary files that killed processes left in the folder.
+
+    A file goes when its process on this machine is gone, or when nothing has touched it for a day
+    (another machine's processes cannot be asked). A living process keeps its files.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for path in Path(folder).glob(".*.tmp"):
+        match = _TEMPORARY.match(path.name)
+        if match is None:
+            continue
+        with contextlib.suppress(OSError):  # another process may sweep the same folder
+            ours = match["host"] == _host()
+            if (
+                ours and not _alive(int(match["pid"]))
+            ) or time.time() - path.stat().st_mtime > _DAY:
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class RawFile(io.RawIOBase):
+    """A file for HDF5 that keeps its errors to itself, because HDF5 crashes on them.
+
+    After a failed write (a full disk) HDF5 2.0 cannot close its file, and the process dies of a
+    segmentation fault. Here HDF5 sees every write succeed; the first error waits in `error`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = Path(path).open("w+b", buffering=0)  # noqa: SIM115 closed by close
+        self.error: OSError | None = None
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move as any file does."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Position as any file gives it."""
+        return self._file.tell()
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        """Read as any file does."""
+        return self._file.readinto(buffer)
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write everything, or remember why not."""
+        view = memoryview(data)
+        length = view.nbytes
+        try:
+            while view and self.error is None:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            self.error = error
+        return length
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut or extend, or remember why not."""
+        try:
+            if self.error is None:
+                return self._file.truncate(size)
+        except OSError as error:
+            self.error = error
+        return size or 0
+
+    def close(self) -> None:
+        """Close as any file does."""
+        self._file.close()
+        super().close()

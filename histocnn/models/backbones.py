@@ -335,12 +335,13 @@ def _from_timm(
             if not timm.is_model(architecture):
                 raise UsageError(f"timm has no network {architecture!r}", "See timm.list_models()")
         options["num_classes"] = 0
-        backbone = timm.create_model(architecture, pretrained=pretrained, **options)
+        backbone: Any = timm.create_model(architecture, pretrained=pretrained, **options)
     except UsageError:
         raise
     except Exception as error:  # whatever the hub's client raises when it cannot reach the hub
         raise _not_downloaded(name, error) from error
-    return backbone, int(backbone.head_hidden_size), f"timm/{architecture}", arguments
+    width: int = backbone.head_hidden_size
+    return backbone, width, f"timm/{architecture}", arguments
 
 
 def _not_downloaded(name: str, error: Exception) -> ModelError:

@@ -1,0 +1,185 @@
+"""Stain colour: jitter of haematoxylin, eosin and DAB, and Macenko normalisation.
+
+Both are one linear map of optical density, OD = -ln((I + 1) / 256), so both are one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from histocnn.slides.slide import Slide
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+# Unit vectors of H, E and DAB in optical density of R, G, B: rows. Ruifrok and Johnston,
+# "Quantification of histochemical staining by color deconvolution", 2001.
+HED: Floats = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+HED = HED / np.sqrt((HED**2).sum(axis=1, keepdims=True))
+HED_INVERSE: Floats = np.linalg.inv(HED)
+# Deviation of each channel over the stained pixels of H&E patches of colon, breast and lymph node
+# (mean of the three): benchmarks/stain.py prints it.
+HED_STD: Floats = np.array([0.41, 0.20, 0.27])
+GLASS_TINT = 2.5  # grey levels that a jitter may add to white: rounding keeps it below 3
+
+MIN_OD = 0.15  # every channel of a stained pixel, as Macenko et al. choose it
+MIN_TISSUE_PX = 500
+PERCENTILES = (1.0, 99.0)
+THUMBNAIL_MPP = 8.0
+
+_DENSITY = (-np.log((np.arange(256) + 1) / 256)).astype(np.float32)
+_LOG_256 = float(np.log(256))
+
+
+def recolour(pixels: Pixels, matrix: Floats, offset: Floats | None = None) -> Pixels:
+    """Map every pixel's optical density as OD @ matrix + offset.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        matrix: float [3, 3].
+        offset: float [3]; default 0, which leaves white white.
+
+    Returns:
+        uint8 [H, W, 3], within 1 grey level of the same in float64.
+    """
+    affine = np.zeros((3, 4), np.float32)
+    affine[:, :3] = -np.asarray(matrix).T
+    affine[:, 3] = _LOG_256 - (0 if offset is None else offset)
+    density = np.take(_DENSITY, pixels)
+    cv2.transform(density, affine, dst=density)
+    cv2.exp(density, dst=density)
+    return np.asarray(cv2.convertScaleAbs(density, alpha=1, beta=-1), np.uint8)
+
+
+def hed_jitter(pixels: Pixels, alpha: Floats, beta: Floats) -> Pixels:
+    """Change the amount c of each stain to alpha × c + beta.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        alpha: float [3], of H, E and DAB.
+        beta: float [3], in optical density.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    return recolour(pixels, HED_INVERSE @ np.diag(alpha) @ HED, np.asarray(beta) @ HED)
+
+
+def draw_hed_jitter(rng: np.random.Generator, sigma: float = 0.05) -> tuple[Floats, Floats]:
+    """Draw (alpha, beta): alpha in 1 ± sigma, beta in ± sigma × the channel's deviation.
+
+    Glass has no stain, so beta would tint it: where it would by more than `GLASS_TINT` grey
+    levels, beta is shortened.
+    """
+    alpha = rng.uniform(1 - sigma, 1 + sigma, 3)
+    beta = rng.uniform(-sigma, sigma, 3) * HED_STD
+    tint = np.abs(256 * np.exp(-(beta @ HED)) - 256).max()
+    return alpha, beta * min(1.0, GLASS_TINT / tint) if tint else beta
+
+
+@dataclass(frozen=True)
+class Stains:
+    """Two stains of a slide: who has which colour, and how much of it.
+
+    Attributes:
+        vectors: H and E as unit vectors of optical density of R, G, B: rows.
+        maxima: The 99th percentile of each stain's amount.
+    """
+
+    vectors: tuple[tuple[float, float, float], tuple[float, float, float]]
+    maxima: tuple[float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"vectors": [list(v) for v in self.vectors], "maxima": list(self.maxima)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Stains:
+        """From `to_dict`."""
+        h, e = (tuple(float(x) for x in v) for v in stored["vectors"])
+        return cls((h, e), tuple(float(x) for x in stored["maxima"]))  # type: ignore[arg-type]
+
+
+# What the published implementations of Macenko's method normalise to.
+REFERENCE = Stains(((0.5626, 0.7201, 0.4062), (0.2159, 0.8012, 0.5581)), (1.9705, 1.0308))
+
+
+def estimate(pixels: Pixels) -> Stains | None:
+    """Find the two stains of an H&E image.
+
+    Source: Macenko et al., "A method for normalizing histology slides for quantitative analysis",
+    ISBI 2009: the plane of the two largest principal components of the stained pixels' optical
+    density, and in it the 1st and 99th percentile of the angle.
+
+    Args:
+        pixels: uint8 [..., 3].
+
+    Returns:
+        None with fewer than `MIN_TISSUE_PX` stained pixels, or with one colour alone.
+    """
+    density = _DENSITY[pixels.reshape(-1, 3)].astype(np.float64)
+    density = density[(density > MIN_OD).all(axis=1)]  # [N, 3]
+    if len(density) < MIN_TISSUE_PX:
+        return None
+    plane = np.linalg.eigh(np.cov(density.T))[1][:, :0:-1]  # [3, 2], largest first
+    plane *= np.where(plane.sum(axis=0) < 0, -1, 1)
+    angle = np.arctan2(*(density @ plane).T[::-1])
+    edges = np.percentile(angle, PERCENTILES)
+    vectors = np.stack([np.cos(edges), np.sin(edges)], axis=1) @ plane.T  # [2, 3]
+    vectors = vectors[np.argsort(-vectors[:, 0])]  # haematoxylin absorbs more red than eosin
+    if vectors.min() < -0.2 or np.linalg.cond(vectors) > 100:
+        return None
+    maxima = np.percentile(density @ np.linalg.pinv(vectors), PERCENTILES[1], axis=0)
+    if maxima.min() <= 0:
+        return None
+    return Stains.from_dict({"vectors": vectors.tolist(), "maxima": maxima.tolist()})
+
+
+def estimate_slide(slide: Slide) -> Stains | None:
+    """The stains of a slide's tissue, from its thumbnail; None as in `estimate`."""
+    return estimate(slide.thumbnail(mpp=THUMBNAIL_MPP))
+
+
+def normalise(pixels: Pixels, source: Stains, reference: Stains = REFERENCE) -> Pixels:
+    """Exchange the stains of `source` in the image for those of `reference`."""
+    scale = np.diag(np.divide(reference.maxima, source.maxima))
+    return recolour(pixels, np.linalg.pinv(source.vectors) @ scale @ np.array(reference.vectors))
+
+
+@dataclass
+class Normaliser:
+    """Stain normalisation as a recipe keeps it.
+
+    Attributes:
+        reference: What every slide is brought to.
+        per_patch: Estimate on each patch alone; it makes seams between neighbours.
+        unchanged: Patches left as they were, for want of tissue.
+    """
+
+    reference: Stains = REFERENCE
+    per_patch: bool = False
+    unchanged: int = 0
+
+    def __call__(self, pixels: Pixels, slide: Stains | None) -> Pixels:
+        """The patch uint8 [H, W, 3], normalised from its slide's stains (or its own)."""
+        source = estimate(pixels) if self.per_patch else slide
+        if source is None:
+            self.unchanged += 1
+            return pixels
+        return normalise(pixels, source, self.reference)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it, in a recipe."""
+        return {"reference": self.reference.to_dict(), "per_patch": self.per_patch}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Normaliser:
+        """From `to_dict`."""
+        return cls(Stains.from_dict(stored["reference"]), bool(stored["per_patch"]))

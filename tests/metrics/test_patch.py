@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+import torch
+import torchmetrics.classification as tm
+from scipy.special import softmax
+
+from histocnn.errors import MetricError
+from histocnn.metrics import patch
+from histocnn.metrics.calibration import operating_points
+from histocnn.metrics.tally import STEPS, tally
+
+
+def scored(n: int, c: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that are often right, with ties, and labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, c, n)
+    logits = rng.normal(size=(n, c)) + 1.5 * np.eye(c)[labels]
+    return softmax(np.round(logits, 1), axis=1), labels
+
+
+@pytest.mark.parametrize("c", [2, 5])
+def test_every_figure_equals_scikit_learn(c):
+    scores, labels = scored(700, c)
+    names = [f"class {i}" for i in range(c)]
+    found = patch.figures(scores, labels, names)
+    predicted, hot = scores.argmax(1), np.eye(c)[labels]
+    precision, recall, f1, support = sk.precision_recall_fscore_support(labels, predicted)
+    expected = {
+        "accuracy": sk.accuracy_score(labels, predicted),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels, predicted),
+        "macro_precision": precision.mean(),
+        "macro_recall": recall.mean(),
+        "macro_f1": f1.mean(),
+        "kappa": sk.cohen_kappa_score(labels, predicted),
+        "quadratic_kappa": sk.cohen_kappa_score(labels, predicted, weights="quadratic"),
+        "mcc": sk.matthews_corrcoef(labels, predicted),
+        "macro_auroc": sk.roc_auc_score(hot, scores, average="macro"),
+        "macro_average_precision": sk.average_precision_score(hot, scores, average="macro"),
+        "brier": sk.brier_score_loss(labels, scores[:, 1] if c == 2 else scores),
+    }
+    for figure, value in expected.items():
+        assert found[figure] == pytest.approx(value, abs=1e-12), figure
+    for i, name in enumerate(names):
+        own = found["per_class"][name]
+        assert own["precision"] == pytest.approx(precision[i])
+        assert own["recall"] == pytest.approx(recall[i])
+        assert own["f1"] == pytest.approx(f1[i])
+        assert own["auroc"] == pytest.approx(sk.roc_auc_score(labels == i, scores[:, i]))
+        assert own["average_precision"] == pytest.approx(
+            sk.average_precision_score(labels == i, scores[:, i])
+        )
+        assert sum(found["confusion"][i]) == support[i]
+    assert found["confusion"] == sk.confusion_matrix(labels, predicted).tolist()
+
+
+@pytest.mark.parametrize("c", [2, 4])
+def test_calibration_error_equals_torchmetrics(c):
+    scores, labels = scored(900, c, seed=1)
+    metric = tm.MulticlassCalibrationError(num_classes=c, n_bins=15, norm="l1")
+    expected = float(metric(torch.tensor(scores), torch.tensor(labels)))
+    assert patch.figures(scores, labels, list("abcd")[:c])["ece"] == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+def test_figures_worked_out_by_hand():
+    # Truth t t n n n, called t n n n t: one of two tumours and two of three normals are right.
+    tumour = np.array([0.9, 0.4, 0.1, 0.2, 0.6])
+    found = patch.figures(np.stack([1 - tumour, tumour], 1), [1, 1, 0, 0, 0], ["n", "t"])
+    assert found["confusion"] == [[2, 1], [1, 1]]
+    assert found["accuracy"] == pytest.approx(3 / 5)
+    assert found["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert found["kappa"] == pytest.approx((3 / 5 - 13 / 25) / (1 - 13 / 25))
+    # 5 of 6 pairs of a tumour and a normal patch are rightly ordered
+    assert found["macro_auroc"] == pytest.approx(5 / 6)
+    # tumours stand at ranks 1 and 3
+    assert found["per_class"]["t"]["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["brier"] == pytest.approx((0.01 + 0.36 + 0.01 + 0.04 + 0.36) / 5)
+    # five confidences, 0.9 0.6 0.9 0.8 0.6, in bins of 1/15: {.9, .9}: both right, {.6, .6}: none
+    # right, {.8}: right
+    assert found["ece"] == pytest.approx((0.2 + 1.2 + 0.2) / 5)
+    full = [bin_ for bin_ in found["reliability"] if bin_["n"]]
+    assert [(b["n"], round(b["confidence"], 6), b["accuracy"]) for b in full] == [
+        (2, 0.6, 0.0),
+        (1, 0.8, 1.0),
+        (2, 0.9, 1.0),
+    ]
+
+
+def test_unlabelled_and_unscored_patches_are_counted_and_left_out():
+    scores, labels = scored(60, 3)
+    expected = patch.figures(scores, labels, "abc")
+    more = np.vstack([scores, np.full((3, 3), np.nan), scores[:4], np.full((1, 3), np.nan)])
+    found = patch.figures(more, np.concatenate([labels, [0, 1, 2], [-1] * 5]), "abc")
+    assert (found.pop("n"), found.pop("n_unlabelled"), found.pop("n_unscored")) == (60, 5, 3)
+    assert found == {k: v for k, v in expected.items() if not k.startswith("n")}
+
+
+def test_one_class_only_has_no_auroc_and_is_null_in_json():
+    found = patch.figures(np.array([[0.8, 0.2], [0.3, 0.7]]), [0, 0], ["n", "t"])
+    assert found["macro_auroc"] is None
+    assert found["mcc"] is None
+    assert found["per_class"]["t"]["recall"] is None
+    assert found["accuracy"] == 0.5
+    assert '"macro_auroc": null' in json.dumps(found, allow_nan=False)
+
+
+def test_a_class_without_patches_takes_no_part_in_the_means():
+    scores, labels = scored(80, 3)
+    labels = np.where(labels == 2, 0, labels)
+    found = patch.figures(scores, labels, "abc")
+    assert found["balanced_accuracy"] == pytest.approx(
+        np.mean([found["per_class"][n]["recall"] for n in "ab"])
+    )
+    assert found["macro_auroc"] == pytest.approx(
+        np.mean([found["per_class"][n]["auroc"] for n in "ab"])
+    )
+
+
+def test_a_constant_prediction_has_no_correlation():
+    found = patch.figures(np.tile([0.9, 0.1], (4, 1)), [0, 0, 1, 1], ["n", "t"])
+    assert (found["mcc"], found["kappa"], found["macro_auroc"]) == (0, 0, 0.5)
+
+
+def test_stored_operating_points_are_applied_not_fitted_again():
+    scores, labels = scored(300, 2, seed=3)
+    points = operating_points(scores, labels, ["n", "t"])
+    other, truth = scored(300, 2, seed=4)
+    own = patch.figures(other, truth, ["n", "t"], points)["per_class"]["t"]
+    called = other[:, 1] >= points["t"]["youden"]["threshold"]
+    assert own["youden_sensitivity"] == pytest.approx(called[truth == 1].mean())
+    assert own["youden_specificity"] == pytest.approx((~called)[truth == 0].mean())
+
+
+def test_nothing_to_judge_is_an_error():
+    with pytest.raises(MetricError, match="no patch is both labelled and scored"):
+        patch.figures(np.full((2, 2), np.nan), [0, 1], "ab")
+
+
+def test_figures_under_weights_are_those_of_the_repeated_patients():
+    scores, labels = scored(200, 3)
+    groups = np.arange(200) % 7
+    weights = np.array([[1, 0, 2, 1, 1, 3, 0], [0, 1, 1, 1, 1, 1, 2]])
+    found = tally(scores, labels, groups, "abc").figures(weights)
+    for row, weight in enumerate(weights):
+        repeated = np.repeat(np.arange(200), weight[groups])
+        expected = tally(scores[repeated], labels[repeated], repeated * 0, "abc").figures()
+        for figure, value in expected.items():
+            assert found[figure][row] == pytest.approx(value[0], abs=1e-12), figure
+
+
+def test_grouping_many_scores_by_rank_moves_areas_by_less_than_1e_4():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(4 * STEPS) < 0.05).astype(int)
+    logit = rng.normal(size=4 * STEPS) + 2 * labels
+    scores = softmax(np.stack([0 * logit, logit], 1), axis=1)
+    counted = tally(scores, labels, np.arange(4 * STEPS) % 10, ["n", "t"])
+    assert counted.ladders[0].positives.shape[1] == STEPS
+    exact, grouped = counted.figures(), counted.figures(np.ones((1, 10)))
+    assert exact["auroc:t"][0] == pytest.approx(sk.roc_auc_score(labels, scores[:, 1]), abs=1e-12)
+    for figure in exact:
+        assert grouped[figure][0] == pytest.approx(exact[figure][0], abs=1e-4), figure

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -170,8 +171,10 @@ class FilePatches(Patches):
     @cached_property
     def datasets(self) -> Datasets:
         """The arrays and lists with one entry per patch that stages copy on."""
-        present = [name for name in CARRIED if name in store.names(self.file)]
-        found = store.read(self.file, *present)
+        _ = self.attributes  # says what is wrong with a file that cannot be opened
+        with h5py.File(self.file, locking=False) as file:
+            present = [name for name in CARRIED if name in file]
+        found = store.read(self.file, *present) if present else {}
         if "coords" not in found and "paths" not in found:
             raise PatchesError(
                 f"{self.file}: neither coords nor paths, so no patches",
@@ -208,9 +211,13 @@ class FilePatches(Patches):
             )
         return slide
 
+    @property
+    def _is_foreign(self) -> bool:
+        return "footprint_l0" in self.attributes  # its µm/px are nominal, its footprint is not
+
     def _slide_mpp(self) -> tuple[float, float] | None:
         mpp = self.attributes.get("slide_mpp")
-        return None if mpp is None else (float(mpp[0]), float(mpp[1]))
+        return None if mpp is None or self._is_foreign else (float(mpp[0]), float(mpp[1]))
 
     def _scale(self) -> tuple[int, float]:
         if self.patch_px is None or self.mpp is None:
@@ -218,7 +225,10 @@ class FilePatches(Patches):
                 f"{self.file}: no patch_px or mpp, so its pixels cannot be found",
                 "Tile the slide with histocnn.",
             )
-        return self.patch_px, self.mpp
+        if not self._is_foreign:
+            return self.patch_px, self.mpp
+        footprint_l0 = self.attributes["footprint_l0"][0]
+        return self.patch_px, footprint_l0 / self.patch_px * self.slide.require_mpp()[0]
 
     @cached_property
     def _images(self) -> ImageFiles:

@@ -1,0 +1,304 @@
+"""k-nearest neighbours: who they are, how they vote, and how far away is far.
+
+Brute force by scikit-learn, which neither trains nor approximates. Arrays only: rows of a
+reference with labels, rows of a query, and the groups (patient, slide) of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histocnn.errors import FeaturesError
+
+Float = NDArray[np.float32]
+Int = NDArray[np.int64]
+Metric = Literal["cosine", "euclidean"]
+Weights = Literal["uniform", "distance"]
+
+UNKNOWN = -1
+_SPARE = 4  # candidates beyond k, so that a tie at the k-th place is seen
+_BLOCK_VALUES = 1 << 23  # of candidates that are compared exactly at a time: 32 MB
+_CALIBRATION_ROWS = 5_000  # a percentile to within 1.4 points (95 %)
+_CALIBRATION_GROUPS = 50  # each is a reference of its own
+
+
+@dataclass(frozen=True)
+class Knn:
+    """How neighbours are found and counted.
+
+    Attributes:
+        k: Number of neighbours.
+        metric: `cosine`: 1 - cosine of the angle; or `euclidean`.
+        weights: Votes count equally, or by 1 / distance.
+        center: The reference's mean is subtracted first.
+        normalise: Rows are scaled to length 1 (after centring) before a Euclidean distance.
+    """
+
+    k: int = 20
+    metric: Metric = "cosine"
+    weights: Weights = "distance"
+    center: bool = True
+    normalise: bool = False
+
+
+UNI = Knn(20, "euclidean", "uniform", center=True, normalise=True)
+"""The 20-NN of UNI's published evaluation: centred, L2-normalised, Euclidean, uniform votes."""
+
+
+class Neighbours(NamedTuple):
+    """Of each query the k nearest reference rows, nearest first.
+
+    Attributes:
+        rows: int64 [N, k].
+        distances: float32 [N, k].
+    """
+
+    rows: Int
+    distances: Float
+
+
+class Reference:
+    """Labelled rows to be compared with.
+
+    Args:
+        features: float32 [N, D], finite.
+        groups: int64 [N, G], codes such as (patient, slide); -1 unknown.
+        knn: How neighbours are found.
+    """
+
+    def __init__(self, features: Float, groups: Int, knn: Knn) -> None:
+        self.features = features
+        self.groups = groups
+        self.knn = knn
+
+    @cached_property
+    def _whole(self) -> _Space:
+        return _Space(self.features, self.knn)
+
+    def search(self, queries: Float, groups: Int, own: Int | None = None) -> Neighbours:
+        """The k nearest reference rows of each query that share no known group with it.
+
+        Mean and scale are those of the rows that remain.
+
+        Args:
+            queries: float32 [M, D].
+            groups: int64 [M, G]; -1 excludes nothing.
+            own: int64 [M], the reference row that is the query itself, -1 none: never returned.
+
+        Raises:
+            FeaturesError: Fewer than k rows remain.
+        """
+        found = Neighbours(
+            np.empty((len(queries), self.knn.k), np.int64),
+            np.empty((len(queries), self.knn.k), np.float32),
+        )
+        for rows, kept in self._parts(groups):
+            own_row = None if own is None else own[rows]
+            part = self._search_part(queries[rows], kept, own_row)
+            found.rows[rows], found.distances[rows] = part
+        return found
+
+    def _parts(self, groups: Int) -> Iterator[tuple[Int, Int | None]]:
+        """Queries that exclude the same, and the reference rows they keep (None: all)."""
+        unique, which = np.unique(groups, axis=0, return_inverse=True)
+        whole = []
+        for i, group in enumerate(unique):
+            rows = np.flatnonzero(which.reshape(-1) == i)
+            excluded = ((self.groups == group) & (group != UNKNOWN)).any(1)
+            if excluded.any():
+                yield rows, np.flatnonzero(~excluded)
+            else:
+                whole.append(rows)
+        if whole:
+            yield np.sort(np.concatenate(whole)), None
+
+    def _search_part(self, queries: Float, kept: Int | None, own: Int | None) -> Neighbours:
+        k = self.knn.k
+        own = None if kept is not None or own is None or (own == UNKNOWN).all() else own
+        remaining = len(self.features) if kept is None else len(kept)
+        if k > remaining - (own is not None):
+            raise FeaturesError(
+                f"k = {k} neighbours asked of {remaining - (own is not None)} reference rows"
+                + (" that remain after exclusion" if kept is not None or own is not None else ""),
+                "Lower --k or add reference patches.",
+            )
+        space = self._whole if kept is None else _Space(self.features[kept], self.knn)
+        points = space.place(queries)
+        found = space.nearest(points, k) if own is None else space.nearest(points, k + 1)
+        if own is not None:
+            found = _without(found, own)
+        rows = found.rows if kept is None else kept[found.rows]
+        if self.knn.metric == "cosine":  # |a - b|² / 2 = 1 - cos of unit vectors
+            return Neighbours(rows, np.square(found.distances) / np.float32(2))
+        return Neighbours(rows, found.distances)
+
+    @cached_property
+    def calibration(self) -> Float:
+        """Sorted distances to the k-th neighbour of reference rows, their own groups excluded.
+
+        Of up to 50 groups up to 5,000 rows, drawn with a fixed seed.
+
+        Raises:
+            FeaturesError: Fewer than k rows remain without some group.
+        """
+        rng = np.random.default_rng(0)
+        unique, which = np.unique(self.groups, axis=0, return_inverse=True)
+        drawn = rng.permutation(len(unique))[:_CALIBRATION_GROUPS]
+        rows = np.flatnonzero(np.isin(which.reshape(-1), drawn))
+        rows = np.sort(rng.permutation(rows)[:_CALIBRATION_ROWS])
+        found = self.search(self.features[rows], self.groups[rows], own=rows)
+        return np.sort(found.distances[:, -1])
+
+    def novelty(self, neighbours: Neighbours) -> Float:
+        """float32 [N]: percentile (0 to 100) of the k-th distance among `calibration`."""
+        below = np.searchsorted(self.calibration, neighbours.distances[:, -1], side="right")
+        return (100 * below / len(self.calibration)).astype(np.float32)
+
+
+class _Space:
+    """Reference rows as the metric sees them: centred, scaled, indexed."""
+
+    def __init__(self, reference: Float, knn: Knn) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        self.scaled = knn.normalise or knn.metric == "cosine"
+        self.mean = reference.mean(0, dtype=np.float64).astype(np.float32) if knn.center else None
+        self.points = self.place(reference)
+        self.index = NearestNeighbors(algorithm="brute").fit(self.points)
+
+    def place(self, features: Float) -> Float:
+        """Features [N, D] as points [N, D] whose Euclidean distance orders the neighbours."""
+        points = features - self.mean if self.mean is not None else features.copy()
+        if self.scaled:
+            length = np.sqrt(np.einsum("nd,nd->n", points, points))[:, None]
+            np.divide(points, length, out=points, where=length > 0)
+        return points
+
+    def nearest(self, queries: Float, k: int, width: int | None = None) -> Neighbours:
+        """The k nearest of points [M, D]; of equal distances the smaller row comes first."""
+        width = min(width or k + _SPARE, len(self.points))
+        found = self._candidates(queries, width)
+        rows, distances = found.rows[:, :k].copy(), found.distances[:, :k].copy()
+        unsure = found.distances[:, -1] <= distances[:, -1]
+        if width < len(self.points) and unsure.any():  # more may lie at the k-th distance
+            rows[unsure], distances[unsure] = self.nearest(queries[unsure], k, 8 * width)
+        return Neighbours(rows, distances)
+
+    def _candidates(self, queries: Float, width: int) -> Neighbours:
+        """`width` near points, sorted by a distance that does not depend on block or thread."""
+        rows: Int = self.index.kneighbors(queries, width, return_distance=False)
+        rows.sort(axis=1)
+        distances = np.empty(rows.shape, np.float32)
+        step = max(1, _BLOCK_VALUES // (width * queries.shape[1]))
+        for i in range(0, len(queries), step):
+            apart = self.points[rows[i : i + step]] - queries[i : i + step, None]
+            distances[i : i + step] = np.sqrt(np.einsum("mkd,mkd->mk", apart, apart))
+        order = np.argsort(distances, axis=1, kind="stable")
+        return Neighbours(
+            np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
+        )
+
+
+def _without(found: Neighbours, own: Int) -> Neighbours:
+    """Leave out each query's own row, else its last neighbour: [M, k + 1] → [M, k]."""
+    drop = found.rows == own[:, None]
+    drop[~drop.any(1), -1] = True
+    shape = (len(own), found.rows.shape[1] - 1)
+    return Neighbours(found.rows[~drop].reshape(shape), found.distances[~drop].reshape(shape))
+
+
+def vote(labels: Int, distances: Float, num_classes: int, weights: Weights) -> Float:
+    """Scores float32 [N, C] from the neighbours' labels and distances, both [N, k].
+
+    By distance, a vote counts 1 / distance; where some distances are 0 only those count, as in
+    scikit-learn. A row without neighbours (label -1) is NaN.
+    """
+    weight = np.ones(labels.shape)
+    if weights == "distance":
+        zero = distances == 0
+        near = zero.any(1, keepdims=True)
+        weight = np.where(near, zero, 1 / np.where(zero, 1, distances.astype(np.float64)))
+    weight = np.where(labels == UNKNOWN, 0, weight)
+    total = weight.sum(1)
+    scores = np.full((len(labels), num_classes), np.nan, np.float32)
+    voted = total > 0
+    for c in range(num_classes):
+        scores[voted, c] = np.where(labels == c, weight, 0).sum(1)[voted] / total[voted]
+    return scores
+
+
+def scores_by_k(
+    labels: Int, distances: Float, num_classes: int, weights: Weights
+) -> Iterator[tuple[int, Float]]:
+    """(k, scores [N, C]) for k = 1, 2, 5, 10 … up to the stored k, without searching again."""
+    stored = labels.shape[1]
+    steps = [f * 10**e for e in range(len(str(stored))) for f in (1, 2, 5)]
+    for k in sorted({k for k in steps if k < stored} | {stored}):
+        yield k, vote(labels[:, :k], distances[:, :k], num_classes, weights)
+
+
+def group_codes(*columns: tuple[list[str], list[str]]) -> tuple[Int, Int]:
+    """Reference and query ids, a pair of lists per column, as codes [N, G] and [M, G]; "" = -1."""
+    coded: list[list[Int]] = [[], []]
+    for pair in columns:
+        known = {name: i for i, name in enumerate(sorted({*pair[0], *pair[1]} - {""}))} | {"": -1}
+        for ids, into in zip(pair, coded, strict=True):
+            into.append(np.array([known[name] for name in ids], np.int64))
+    return np.stack(coded[0], 1), np.stack(coded[1], 1)
+
+
+def colour_baseline(
+    train_colour: ArrayLike,
+    train_labels: ArrayLike,
+    test_colour: ArrayLike,
+    num_classes: int,
+    k: int = 20,
+) -> Float:
+    """What colour alone would score: k-NN on each patch's RGB mean and deviation.
+
+    Each of the six is standardised by the training rows; votes by distance.
+
+    Args:
+        train_colour: [N, 6]; rows with NaN or label -1 are left out.
+        train_labels: [N], -1 unknown.
+        test_colour: [M, 6]; NaN rows get NaN scores.
+        num_classes: C.
+        k: Neighbours, at most as many as training rows.
+
+    Returns:
+        float32 [M, C].
+
+    Raises:
+        FeaturesError: No training row is left.
+    """
+    train, test = np.asarray(train_colour, np.float32), np.asarray(test_colour, np.float32)
+    labels = np.asarray(train_labels, np.int64)
+    usable = (labels != UNKNOWN) & np.isfinite(train).all(1)
+    train, labels = train[usable], labels[usable]
+    if not len(train):
+        raise FeaturesError("no labelled patch with a colour", "Give labelled training patches.")
+    mean, deviation = train.mean(0), train.std(0)
+    deviation[deviation == 0] = 1
+    knn = Knn(min(k, len(train)), "euclidean", "distance", center=False)
+    reference = Reference((train - mean) / deviation, np.full((len(train), 1), UNKNOWN), knn)
+    scores = np.full((len(test), num_classes), np.nan, np.float32)
+    readable = np.isfinite(test).all(1)
+    ungrouped = np.full((int(readable.sum()), 1), UNKNOWN)
+    found = reference.search((test[readable] - mean) / deviation, ungrouped)
+    scores[readable] = vote(labels[found.rows], found.distances, num_classes, "distance")
+    return scores
+
+
+def colour(pixels: NDArray[np.uint8]) -> Float:
+    """RGB mean and deviation of patches uint8 [B, H, W, 3]: float32 [B, 6], in 0 to 255."""
+    import cv2
+
+    return np.array(
+        [np.concatenate(cv2.meanStdDev(patch)).ravel() for patch in pixels], np.float32
+    ).reshape(-1, 6)

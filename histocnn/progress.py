@@ -1,0 +1,58 @@
+"""What a run shows: a line for every slide, and on a terminal bars over slides and patches."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Bars:
+    """Bars over slides and patches on standard error; elsewhere than a terminal only the lines.
+
+    Args:
+        command: The stage's name, before the bars.
+        slides: How many there are.
+    """
+
+    def __init__(self, command: str, slides: int) -> None:
+        self._console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._slides = self._progress.add_task(f"{command}: slides", total=slides)
+        self._patches = self._progress.add_task("patches", total=None)
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def tick(self, slide_id: str, done: int, total: int) -> None:
+        """A slide has `done` of its `total` patches."""
+        self._seen[slide_id] = (done, total)
+        done_all, total_all = (sum(column) for column in zip(*self._seen.values(), strict=True))
+        self._progress.update(self._patches, completed=done_all, total=total_all)
+
+    def advance(self) -> None:
+        """One slide more is behind us."""
+        self._progress.advance(self._slides)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(line)

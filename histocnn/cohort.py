@@ -1,0 +1,279 @@
+"""slides.csv, or a folder or a slide in its place: which slides, whose, and in which split."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from histocnn.errors import CohortError
+
+SUFFIXES = (
+    *(".svs", ".tif", ".tiff", ".ndpi", ".scn", ".mrxs", ".bif", ".vms", ".vmu", ".dcm"),
+    *(".svslide", ".czi", ".zvi", ".png", ".jpg", ".jpeg"),
+)
+SPLITS = ("train", "val", "test")
+_NEEDED = ("slide_id", "slide_path")
+_UNSAFE = re.compile(r'^\.|[/\\:*?"<>|\x00-\x1f\x7f]|^$')
+
+
+@dataclass(frozen=True)
+class SlideEntry:
+    """A row of slides.csv: a slide and what is known of it. None is unknown.
+
+    `label` is the slide's class, `background` the class of all that no polygon covers, `mpp` the
+    level-0 µm/px where the file's is missing or wrong.
+    """
+
+    slide_id: str
+    slide_path: Path
+    patient_id: str | None = None
+    label: str | None = None
+    split: str | None = None
+    annotation_path: Path | None = None
+    background: str | None = None
+    mpp: float | None = None
+    center: str | None = None
+    scanner: str | None = None
+    tissue_path: Path | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(SlideEntry))
+
+
+def read_cohort(slides: str | Path) -> list[SlideEntry]:
+    """Read slides.csv, a folder of slides (not its subfolders), or a single slide.
+
+    Paths in a CSV are relative to its folder. Without a CSV the slide's id is the file's name
+    without suffix. A DICOM slide is a series of files: of a folder's files with one series id the
+    largest stands for the slide, and OpenSlide finds the others.
+
+    Raises:
+        CohortError: Nothing there; a column missing or nearly right; a value that cannot be meant
+            (row and column named); a file missing; a slide id twice or unfit for a file's name; a
+            patient in two splits.
+    """
+    path = Path(slides)
+    if path.is_dir():
+        entries = [SlideEntry(file.stem, file) for file in _slides_in(path)]
+    elif not path.exists():
+        raise CohortError(f"{path}: there is no such file or folder", "Check --slides.")
+    elif path.suffix.lower() == ".csv":
+        entries = _read_csv(path)
+    elif path.suffix.lower() in SUFFIXES:
+        entries = [SlideEntry(path.stem, path)]
+    else:
+        raise CohortError(
+            f"{path}: neither a slide, a folder nor a .csv file",
+            f"Slides end in {', '.join(SUFFIXES)}.",
+        )
+    _check(path, entries)
+    return entries
+
+
+def check_leakage(patients: Sequence[str | None], splits: Sequence[str | None]) -> None:
+    """Refuse a patient in more than one split; unknown patients and splits (None, "") pass.
+
+    Raises:
+        CohortError: Names the patients and their splits.
+    """
+    seen: defaultdict[str, set[str]] = defaultdict(set)
+    for patient, split in zip(patients, splits, strict=True):
+        if patient and split:
+            seen[patient].add(split)
+    leaks = [f"{p} ({' and '.join(sorted(s))})" for p, s in sorted(seen.items()) if len(s) > 1]
+    if leaks:
+        raise CohortError(
+            f"the same patient is in two splits: {_some(leaks)}",
+            "Keep all of a patient's slides in one split, or figures will be too good.",
+        )
+
+
+def read_table(
+    path: Path, needed: Sequence[str], known: Sequence[str] = ()
+) -> list[tuple[int, dict[str, str]]]:
+    """Read a comma-separated UTF-8 file: for each row its line number and its values, stripped.
+
+    Args:
+        path: The file.
+        needed: Columns that must be there.
+        known: Columns that may be; others are ignored unless they nearly match one.
+
+    Raises:
+        CohortError: Not UTF-8, semicolons, no rows, a column missing, doubled or nearly right, a
+            row longer or shorter than the header.
+    """
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(path, header, needed, [*needed, *known])
+        rows = []
+        for values in reader:
+            if not any(value.strip() for value in values):
+                continue
+            if len(values) != len(header):
+                raise CohortError(
+                    f"{path}: line {reader.line_num} has {len(values)} values for {len(header)} "
+                    "columns",
+                    "Put a value that contains a comma in double quotes.",
+                )
+            stripped = (value.strip() for value in values)
+            rows.append((reader.line_num, dict(zip(header, stripped, strict=True))))
+    except csv.Error as error:
+        raise CohortError(f"{path}: line {reader.line_num} is not CSV ({error})") from error
+    if not rows:
+        raise CohortError(f"{path}: has no rows", f"One row each; columns: {', '.join(header)}.")
+    return rows
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise CohortError(f"{path}: line {line} is not UTF-8", 'Save it as "CSV UTF-8".') from error
+    except OSError as error:
+        raise CohortError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _check_header(
+    path: Path, header: Sequence[str], needed: Sequence[str], known: Sequence[str]
+) -> None:
+    if not any(header):
+        raise CohortError(f"{path}: is empty", f"Its first line names: {', '.join(needed)}.")
+    if len(header) == 1 and (found := re.search(r"[;\t]", header[0])):
+        name = {";": "semicolons", "\t": "tabs"}[found[0]]
+        raise CohortError(f"{path}: is separated by {name}", "Save it with commas.")
+    doubled = [name for name in known if header.count(name) > 1]
+    if doubled:
+        raise CohortError(f"{path}: has the column {doubled[0]} twice", "Remove one.")
+    absent = [name for name in known if name not in header]
+    for name in header:
+        plain = re.sub(r"[\s-]+", "_", name.lower())
+        near = difflib.get_close_matches(plain, absent, n=1, cutoff=0.75)
+        if name not in known and near:
+            raise CohortError(
+                f'{path}: the column "{name}" is unknown', f'Did you mean "{near[0]}"?'
+            )
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise CohortError(
+            f"{path}: has no column {' and no column '.join(missing)}, only {', '.join(header)}",
+            f"Name the columns {', '.join(needed)} in its first line.",
+        )
+
+
+def _read_csv(path: Path) -> list[SlideEntry]:
+    rows = read_table(path, _NEEDED, COLUMNS)
+    return [_entry(path, line, row) for line, row in rows]
+
+
+def _entry(path: Path, line: int, row: Mapping[str, str]) -> SlideEntry:
+    values: dict[str, str | Path | float] = {}
+    for column in COLUMNS:
+        where = f"{path}: line {line}, column {column}"
+        text = row.get(column, "")
+        if not text:
+            if column in _NEEDED:
+                raise CohortError(f"{where} is empty", "Every slide needs it.")
+        elif column.endswith("_path"):
+            values[column] = path.parent / text
+        elif column == "mpp":
+            values[column] = _mpp(where, text)
+        elif column == "split" and text not in SPLITS:
+            near = difflib.get_close_matches(text.lower(), SPLITS, n=1)
+            hint = f'Did you mean "{near[0]}"?' if near else f"It is one of {', '.join(SPLITS)}."
+            raise CohortError(f'{where}: "{text}" is no split', hint)
+        else:
+            values[column] = text
+    return SlideEntry(**values)  # type: ignore[arg-type]  # by column, each of its type
+
+
+def _mpp(where: str, text: str) -> float:
+    try:
+        mpp = float(text)
+    except ValueError:
+        mpp = math.nan
+    if not (math.isfinite(mpp) and mpp > 0):
+        raise CohortError(
+            f'{where}: "{text}" is no resolution', "Give µm per level-0 pixel, such as 0.25."
+        )
+    return mpp
+
+
+def _check(path: Path, entries: Sequence[SlideEntry]) -> None:
+    for entry in entries:
+        if _UNSAFE.search(entry.slide_id) or len(entry.slide_id.encode()) > 200:
+            raise CohortError(
+                f'{path}: the slide_id "{entry.slide_id}" cannot be part of a file name',
+                "Use at most 200 letters, digits and - _ . without a leading dot.",
+            )
+    _refuse_twice(path, "slide_id", [entry.slide_id for entry in entries])
+    _refuse_twice(path, "slide_path", [str(entry.slide_path.resolve()) for entry in entries])
+    files = (
+        (e.slide_id, f) for e in entries for f in (e.slide_path, e.annotation_path, e.tissue_path)
+    )
+    missing = [f"{file} of {slide_id}" for slide_id, file in files if file and not file.is_file()]
+    if missing:
+        raise CohortError(
+            f"{path}: no such file: {_some(missing)}", "Paths are relative to the CSV's folder."
+        )
+    check_leakage([e.patient_id for e in entries], [e.split for e in entries])
+
+
+def _refuse_twice(path: Path, column: str, values: Sequence[str]) -> None:
+    twice = sorted(value for value, count in Counter(values).items() if count > 1)
+    if twice:
+        raise CohortError(
+            f"{path}: the same {column} twice: {_some(twice)}", "Every slide is listed once."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _slides_in(folder: Path) -> list[Path]:
+    files = sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+    slides = [file for file in files if file.suffix.lower() in SUFFIXES]
+    parts = _parts_of_vms(slides)
+    slides = [file for file in slides if file.name not in parts]
+    dicom = [file for file in slides if file.suffix.lower() == ".dcm"]
+    slides = sorted([f for f in slides if f not in dicom] + _one_per_series(dicom))
+    if not slides:
+        inner = sum(f.is_dir() for f in folder.iterdir())
+        said = f" ({inner} subfolders are not searched)" if inner else ""
+        raise CohortError(
+            f"{folder}: a folder without slides{said}",
+            f"Slides end in {', '.join(SUFFIXES)}.",
+        )
+    return slides
+
+
+def _parts_of_vms(files: Iterable[Path]) -> set[str]:
+    """The images that a Hamamatsu .vms or .vmu index names: parts of its slide, no slides."""
+    indices = (f for f in files if f.suffix.lower() in (".vms", ".vmu"))
+    texts = (index.read_text(encoding="utf-8", errors="replace") for index in indices)
+    return {line.partition("=")[2].strip() for text in texts for line in text.splitlines()}
+
+
+def _one_per_series(files: Sequence[Path]) -> list[Path]:
+    """The largest file of each DICOM series; one that OpenSlide cannot open stands for itself."""
+    if not files:
+        return []
+    import openslide
+
+    series: defaultdict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        try:
+            with openslide.OpenSlide(file) as slide:
+                series[slide.properties["dicom.SeriesInstanceUID"]].append(file)
+        except (openslide.OpenSlideError, KeyError):
+            series[str(file)].append(file)
+    return [max(group, key=lambda file: file.stat().st_size) for group in series.values()]

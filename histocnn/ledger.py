@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import histocnn
-from histocnn import store
 from histocnn.atomic import write_text
+from histocnn.plainjson import to_json
 
 LIBRARIES = ("h5py", "numpy", "openslide-python", "openslide-bin", "torch", "torchvision", "timm")
 BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write-bound"}
@@ -121,16 +121,14 @@ class Ledger:
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
                 "traceback": result.traceback,
             }
-            write_text(failure, store.to_json(failed, indent=1))
+            write_text(failure, to_json(failed, indent=1))
             return f"{slide_id}: failed: {result.message}"
         failure.unlink(missing_ok=True)
         if result.status == "skipped":
             return ""
         facts = {"slide_id": slide_id, "seconds": round(seconds, 3)} | result.facts
         facts["recipe"] = result.recipe
-        write_text(
-            record_path(self._out / f"{slide_id}{self._suffix}"), store.to_json(facts, indent=1)
-        )
+        write_text(record_path(self._out / f"{slide_id}{self._suffix}"), to_json(facts, indent=1))
         self._patches += result.facts.get("patches", 0)
         self._shares.update(result.facts.get("shares", {}))
         return _line(slide_id, result, seconds)
@@ -164,7 +162,7 @@ class Ledger:
             "verdict": verdict(total.shares),
             "slides": _records(self._out, self._suffix),
         }
-        write_text(self._out / "run.json", store.to_json(facts, indent=1))
+        write_text(self._out / "run.json", to_json(facts, indent=1))
 
 
 def _line(slide_id: str, result: Result, seconds: float) -> str:

@@ -20,6 +20,7 @@ from histocnn import store
 from histocnn.atomic import check_writable, sweep
 from histocnn.errors import HistocnnError, UsageError
 from histocnn.ledger import Ledger, Result, Summary, record_path, verdict
+from histocnn.plainjson import differing_keys, to_json
 from histocnn.progress import Bars
 from histocnn.workers import Event, Tick, over, worker_index
 
@@ -135,7 +136,7 @@ class _Job(Generic[T]):
             )
 
     def _make(self, item: T, tick: Tick) -> Result:
-        recipe = json.loads(store.to_json(self.recipe(item)))
+        recipe = json.loads(to_json(self.recipe(item)))
         target = self.out / f"{item.slide_id}{self.suffix}"
         record = record_path(target)
         differing = _differences(target, record, recipe)
@@ -160,4 +161,4 @@ def _differences(target: Path, record: Path, recipe: Mapping[str, Any]) -> list[
         stored = json.loads(record.read_text(encoding="utf-8"))["recipe"]
     except (OSError, ValueError, KeyError):
         return None
-    return store.differing_keys(stored, recipe) if target.exists() else None
+    return differing_keys(stored, recipe) if target.exists() else None

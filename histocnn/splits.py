@@ -109,12 +109,11 @@ def _assign(
     part = np.full(len(groups), -1)
     have = np.zeros((len(shares), groups.shape[1]))
     shuffled = np.random.default_rng(seed).permutation(len(groups))
-    uneven_first = shuffled[np.argsort(-groups.std(axis=1)[shuffled], kind="stable")]
 
-    def cost(group: int, to: int) -> float:
-        """How the sum of squared deviations changes when the group comes to a part."""
-        deviation = have[to] - shares[to]
-        return float(((deviation + groups[group]) ** 2 - deviation**2).sum())
+    def costs(group: Any, to: Any) -> NDArray[np.float64]:
+        """How the sum of squared deviations changes when the group comes to the part."""
+        deviation = have[to] - shares[to, None]
+        return np.asarray((groups[group] * (groups[group] + 2 * deviation)).sum(axis=-1))
 
     def give(group: int, to: int) -> None:
         part[group] = to
@@ -122,14 +121,14 @@ def _assign(
 
     for rare in np.argsort((groups > 0).sum(axis=0), kind="stable"):
         for to in np.argsort(shares, kind="stable"):  # the smallest part is the hardest to please
-            free = [int(g) for g in shuffled if part[g] < 0 and groups[g, rare] > 0]
-            if have[to, rare] == 0 and free:
-                give(min(free, key=lambda group, to=to: cost(group, to)), int(to))
+            free = shuffled[(part[shuffled] < 0) & (groups[shuffled, rare] > 0)]
+            if have[to, rare] == 0 and len(free):
+                give(int(free[np.argmin(costs(free, [to]))]), int(to))
     empty = [to for to in range(len(shares)) if to not in part]
-    for group in uneven_first:
+    for group in shuffled[np.argsort(-groups.std(axis=1)[shuffled], kind="stable")]:
         if part[group] < 0:
-            choice = [empty.pop()] if empty else range(len(shares))
-            give(int(group), min(choice, key=lambda to, group=group: cost(int(group), to)))
+            to = empty.pop() if empty else np.argmin(costs(group, slice(None)))
+            give(int(group), int(to))
     return part
 
 

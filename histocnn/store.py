@@ -7,13 +7,11 @@ read as if they were ours (`foreign.py`), and ours carry on `coords` what theirs
 
 from __future__ import annotations
 
-import contextlib
-import json
 import queue
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -23,15 +21,23 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from histocnn import foreign
-from histocnn.atomic import RawFile, replacing, write_error
+from histocnn.atomic import write_error
 from histocnn.errors import StoreError
+from histocnn.hdf5 import (
+    PREFIX,
+    Datasets,
+    array_of,
+    creating,
+    decode,
+    describe,
+    fill,
+    is_ours,
+    opening,
+)
+from histocnn.plainjson import differing_keys
 
-PREFIX = "histocnn_"
 CHUNK_BYTES = 1 << 20
-CACHE_BYTES = 16 << 20  # holds the open chunks of every dataset, so that each is written once
 QUEUED_BLOCKS = 16
-
-Datasets = Mapping[str, NDArray[Any] | Sequence[str]]
 
 
 def write(path: str | Path, datasets: Datasets, attributes: Mapping[str, Any]) -> None:
@@ -46,9 +52,9 @@ def write(path: str | Path, datasets: Datasets, attributes: Mapping[str, Any]) -
     Raises:
         StoreError: The folder is read-only, the disk is full, or an attribute is over 64 kB.
     """
-    with _create(Path(path)) as (file, _):
-        _fill(file, datasets)
-        _describe(file, attributes, Path(path))
+    with creating(Path(path)) as (file, _):
+        fill(file, datasets)
+        describe(file, attributes, Path(path))
 
 
 def read(path: str | Path, *names: str) -> dict[str, Any]:
@@ -59,7 +65,7 @@ def read(path: str | Path, *names: str) -> dict[str, Any]:
     Raises:
         StoreError: The file is missing, is not HDF5, is cut short, or lacks a named dataset.
     """
-    with _open(Path(path)) as file:
+    with opening(Path(path)) as file:
         present = [name for name in file if isinstance(file[name], h5py.Dataset)]
         missing = [name for name in names if name not in present]
         if missing:
@@ -67,8 +73,8 @@ def read(path: str | Path, *names: str) -> dict[str, Any]:
                 f"{path}: has no {', '.join(missing)}, only {', '.join(present) or 'nothing'}",
                 "Give the folder of the stage that writes it.",
             )
-        arrays = {name: _array(file[name]) for name in names or present}
-        return arrays if _is_ours(file) else foreign.drop_leading_axis(arrays)
+        arrays = {name: array_of(file[name]) for name in names or present}
+        return arrays if is_ours(file) else foreign.drop_leading_axis(arrays)
 
 
 def attributes(path: str | Path) -> dict[str, Any]:
@@ -79,17 +85,17 @@ def attributes(path: str | Path) -> dict[str, Any]:
     Raises:
         StoreError: The file is missing, is not HDF5, or is cut short.
     """
-    with _open(Path(path)) as file:
-        if not _is_ours(file):
+    with opening(Path(path)) as file:
+        if not is_ours(file):
             return foreign.attributes(file, Path(path).stem)
         found = {
-            name.removeprefix(PREFIX): _decode(value)
+            name.removeprefix(PREFIX): decode(value)
             for name, value in file.attrs.items()
             if name.startswith(PREFIX)
         }
         for dataset in file.keys() - {"coords"}:  # what lies on coords is for CLAM and TRIDENT
             for name, value in file[dataset].attrs.items():
-                found[f"{dataset}.{name}"] = _decode(value)
+                found[f"{dataset}.{name}"] = decode(value)
         return found
 
 
@@ -104,25 +110,6 @@ def differences(path: str | Path, recipe: Mapping[str, Any]) -> list[str] | None
     except StoreError:
         return None
     return differing_keys(stored, recipe)
-
-
-def differing_keys(stored: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
-    """The keys whose values differ as JSON, sorted; a key that only one side has differs."""
-    old, new = ({k: to_json(v) for k, v in r.items()} for r in (stored, recipe))
-    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON of options and facts: paths as text, NumPy values as numbers, keys in order."""
-
-    def plain(item: Any) -> Any:
-        if isinstance(item, Path):
-            return str(item)
-        if isinstance(item, np.generic | np.ndarray):
-            return item.tolist()
-        raise TypeError(f"{type(item).__name__} has no place in a recipe: {item!r}")
-
-    return json.dumps(value, default=plain, sort_keys=True, ensure_ascii=False, indent=indent)
 
 
 class Column(NamedTuple):
@@ -172,13 +159,13 @@ class Writer:
 
     def __enter__(self) -> Writer:
         self._check_space()
-        self._context = _create(self.path)
+        self._context = creating(self.path)
         self._file, self._raw = self._context.__enter__()
         try:
-            _fill(self._file, self._copy)
+            fill(self._file, self._copy)
             for name, column in self._columns.items():
                 self._create_column(name, column)
-            _describe(self._file, self._attributes, self.path)
+            describe(self._file, self._attributes, self.path)
         except BaseException as error:
             self._context.__exit__(type(error), error, error.__traceback__)
             raise
@@ -270,88 +257,3 @@ def _put_rows(dataset: h5py.Dataset, rows: NDArray[np.int64], array: NDArray[Any
     for run in np.split(order, starts[1:]):
         if len(run):
             dataset[rows[run[0]] : rows[run[0]] + len(run)] = array[run]
-
-
-@contextlib.contextmanager
-def _create(path: Path) -> Iterator[tuple[h5py.File, RawFile]]:
-    with replacing(path) as temporary, contextlib.closing(RawFile(temporary)) as raw:
-        with h5py.File(raw, "w", rdcc_nbytes=CACHE_BYTES) as file:
-            yield file, raw
-        if raw.error is not None:
-            raise write_error(path, raw.error)
-
-
-def _fill(file: h5py.File, datasets: Datasets) -> None:
-    for name, values in datasets.items():
-        array = np.asarray(values)
-        if array.dtype.kind in "UO" or (array.size == 0 and not isinstance(values, np.ndarray)):
-            strings = h5py.string_dtype()
-            file.create_dataset(name, data=np.asarray(values, dtype=object), dtype=strings)
-        else:
-            file.create_dataset(name, data=array)
-
-
-def _describe(file: h5py.File, attributes: Mapping[str, Any], path: Path) -> None:
-    for name, value in attributes.items():
-        dataset, _, attribute = name.rpartition(".")
-        target = file[dataset].attrs if dataset else file.attrs
-        if value is not None:
-            try:
-                target[attribute if dataset else PREFIX + name] = _encode(value)
-            except OSError as error:
-                raise StoreError(
-                    f"{path}: the attribute {name} is over 64 kB", "Store it as a dataset."
-                ) from error
-    if "coords" in file:
-        file["coords"].attrs.update(foreign.coords_attributes(attributes))
-
-
-def _encode(value: Any) -> Any:
-    """Numbers, rows of numbers, texts and rows of texts as they are; all else as JSON.
-
-    A text that looks like JSON is stored as JSON too, so that `_decode` cannot mistake it.
-    """
-    if isinstance(value, str | Path):
-        text = str(value)
-        return to_json(text) if text[:1] in ("{", "[", '"') else text
-    if isinstance(value, Mapping):
-        return to_json(value)
-    array = np.asarray(value)
-    if array.size and array.dtype.kind in "biuf":
-        return array
-    if array.size and array.ndim == 1 and array.dtype.kind == "U":
-        return np.asarray(value, dtype=h5py.string_dtype())
-    return to_json(value)
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, str):
-        return json.loads(value) if value[:1] in ("{", "[", '"') else value
-    if isinstance(value, np.ndarray):
-        return value.tolist() if value.dtype == object or value.ndim > 1 else tuple(value.tolist())
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _array(dataset: h5py.Dataset) -> NDArray[Any] | list[str]:
-    if h5py.check_string_dtype(dataset.dtype) is None:
-        return np.asarray(dataset[()])
-    return [str(text) for text in np.atleast_1d(dataset.asstr()[()])]
-
-
-def _is_ours(file: h5py.File) -> bool:
-    return any(name.startswith(PREFIX) for name in file.attrs)
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    """Open for reading, without HDF5's lock: a file in place never changes, media may be sealed."""
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: there is no such file", "Check the folder's name.") from error
-    except (OSError, RuntimeError) as error:
-        raise StoreError(
-            f"{path}: not a whole HDF5 file ({str(error).splitlines()[0]})",
-            "Delete it and run the stage that wrote it again.",
-        ) from error

@@ -20,7 +20,7 @@ OKABE_ITO = np.array(
     dtype=np.uint8,
 )
 SCORE_MAP = "viridis"
-NOVELTY_MAP = "cividis"
+NOVELTY_MAP = "plasma"
 
 
 def class_colours(count: int) -> NDArray[np.uint8]:

@@ -19,6 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
+from histocnn.atomic import replacing
+
 DPI = 100
 FOOTNOTE = "histocnn · research use only"
 
@@ -34,11 +36,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class ColourBar:
-    """A colour map by name, what it shows and the values at its two ends."""
+    """A colour map by name, what it shows, the values at its ends, how opaque it lay."""
 
     map_name: str
     meaning: str
     ends: tuple[float, float] = (0, 1)
+    opacity: float = 1.0
 
 
 def scale_bar_um(width_um: float) -> float:
@@ -88,7 +91,9 @@ def write_sheet(
         _add_colour_bar(axes, key, width_px, height_px, letter_px)
     elif key is not None:
         _add_legend(axes, key, points)
-    figure.savefig(path, format="png", dpi=DPI, bbox_inches="tight", pad_inches=letter_px / DPI)
+    margin = letter_px / DPI
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight", pad_inches=margin)
 
 
 def _add_scale_bar(
@@ -141,6 +146,7 @@ def _add_colour_bar(
         )
     )
     points = letter_px * 72 / DPI
-    colour_bar = axes.figure.colorbar(ScalarMappable(Normalize(*bar.ends), bar.map_name), cax=inset)
+    values = ScalarMappable(Normalize(*bar.ends), bar.map_name)
+    colour_bar = axes.figure.colorbar(values, cax=inset, alpha=bar.opacity)
     colour_bar.set_label(bar.meaning, fontsize=points)
     colour_bar.ax.tick_params(labelsize=points * 0.9)

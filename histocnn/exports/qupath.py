@@ -1,0 +1,95 @@
+"""GeoJSON for QuPath: one detection per patch, or one annotation per focus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from histocnn.atomic import replacing
+from histocnn.exports.foci import boxes_on_slide, foci
+from histocnn.figures.colour import class_colours
+from histocnn.scored import ScoredSlide, most_likely
+from histocnn.slides.geojson import Feature, Frame, origin_l0, write_geojson
+
+
+def write_detections(
+    slide: ScoredSlide, path: Path, *, classes: list[int], frame: Frame = "bounds"
+) -> None:
+    """Write one QuPath detection per scored patch, with its scores as measurements.
+
+    Its class is the most likely one of all. Features are written one by one, so that a million
+    patches need no memory.
+
+    Args:
+        slide: The scores.
+        path: The file to write.
+        classes: Numbers of the classes whose patches are written.
+        frame: "bounds": relative to `openslide.bounds-*` where the slide has them, as QuPath
+            shows such slides; "slide": relative to level 0.
+    """
+    x, y = origin_l0(slide.bounds_l0, frame)
+    head = {
+        "type": "FeatureCollection",
+        "histocnn_frame": {"origin_l0": [x, y], "frame": "bounds" if (x, y) != (0, 0) else "slide"},
+    }
+    colours = class_colours(len(slide.class_names)).tolist()
+    labels = most_likely(slide.scores)
+    boxes = np.round(boxes_on_slide(slide) - (x, y, x, y), 2)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(head)[:-1] + ', "features": [')
+        separator = "\n"
+        for row in np.flatnonzero(np.isin(labels, classes)).tolist():
+            left, top, right, bottom = boxes[row].tolist()
+            ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+            name = slide.class_names[labels[row]]
+            feature = {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "properties": {
+                    "objectType": "detection",
+                    "classification": {"name": name, "color": colours[labels[row]]},
+                    "measurements": _measurements(slide, row),
+                },
+            }
+            file.write(separator + json.dumps(feature))
+            separator = ",\n"
+        file.write("\n]}\n")
+
+
+def write_foci(
+    slide: ScoredSlide,
+    path: Path,
+    *,
+    classes: list[int],
+    threshold: float,
+    frame: Frame = "bounds",
+) -> None:
+    """Write one QuPath annotation per `Focus`; as `write_detections`."""
+    colours = class_colours(len(slide.class_names)).tolist()
+    features = [
+        Feature(
+            focus.polygon,
+            class_name=slide.class_names[index],
+            measurements={
+                "mean probability": round(focus.mean, 4),
+                "highest probability": round(focus.highest, 4),
+                "area mm2": round(focus.area_mm2, 6),
+            },
+            colour=(colours[index][0], colours[index][1], colours[index][2]),
+        )
+        for index in classes
+        for focus in foci(slide, index, threshold)
+    ]
+    write_geojson(path, features, bounds_l0=slide.bounds_l0, frame=frame)
+
+
+def _measurements(slide: ScoredSlide, row: int) -> dict[str, float]:
+    found = {
+        f"prob_{name}": round(score, 4)
+        for name, score in zip(slide.class_names, slide.scores[row].tolist(), strict=True)
+    }
+    if slide.novelty is not None and np.isfinite(slide.novelty[row]):
+        found["novelty"] = round(float(slide.novelty[row]), 4)
+    return found

@@ -1,0 +1,46 @@
+"""Tables: WSInfer's columns, and the detections that CAMELYON16's evaluation takes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from histocnn.atomic import replacing, write_text
+from histocnn.metrics.froc import detections
+from histocnn.scored import ScoredSlide
+
+
+def write_wsinfer(slide: ScoredSlide, path: Path, *, classes: list[int]) -> None:
+    """Write WSInfer's columns: minx, miny, width, height, prob_<class>; whole level-0 pixels.
+
+    A patch that was not scored has empty probabilities.
+    """
+    width, height = (round(side) for side in slide.grid.footprint_l0)
+    header = ["minx", "miny", "width", "height"]
+    header += [f"prob_{slide.class_names[index]}" for index in classes]
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(header)
+        known = slide.scored
+        for row, (x, y) in enumerate(slide.grid.coords.tolist()):
+            scores = [f"{slide.scores[row, i]:.6g}" if known[row] else "" for i in classes]
+            writer.writerow([x, y, width, height, *scores])
+
+
+def write_camelyon16(
+    slide: ScoredSlide, path: Path, class_index: int, *, radius_um: float, min_prob: float
+) -> None:
+    """Write detections as the challenge takes them: lines of p,x,y, level-0 pixels, no header."""
+    boxes = slide.grid.boxes_l0()
+    found = detections(
+        (boxes[:, :2] + boxes[:, 2:]) / 2,
+        slide.scores[:, class_index],
+        slide.grid.slide_mpp,
+        radius_um=radius_um,
+        min_prob=min_prob,
+    )
+    lines = zip(found.prob.tolist(), found.xy_l0.tolist(), strict=True)
+    write_text(path, "".join(f"{p:.6g},{x:.1f},{y:.1f}\n" for p, (x, y) in lines))

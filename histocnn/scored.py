@@ -1,0 +1,163 @@
+"""A slide's scores, read back from the file that predict, knn or probe wrote, ready to be drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn import store
+from histocnn.errors import StoreError, UsageError
+from histocnn.slides.grid import PatchGrid
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSlide:
+    """Patches of one slide with a score per class.
+
+    Attributes:
+        slide_id: The slide.
+        grid: Where the patches lie.
+        scores: float32 [N, C]; a row of NaN was not scored.
+        class_names: The C classes.
+        novelty: float32 [N], percentile 0 to 100, NaN where unknown; None where nobody asked.
+        bounds_l0: (x, y, w, h) where the slide has `openslide.bounds-*`.
+    """
+
+    slide_id: str
+    grid: PatchGrid
+    scores: NDArray[np.float32]
+    class_names: tuple[str, ...]
+    novelty: NDArray[np.float32] | None = None
+    bounds_l0: tuple[int, int, int, int] | None = None
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which patches have a score, bool [N]."""
+        return np.asarray(~np.isnan(self.scores).any(axis=1))
+
+    def only(self, class_name: str | None) -> list[int]:
+        """Numbers of the wanted classes: all of them for None.
+
+        Raises:
+            UsageError: There is no such class; its names are offered.
+        """
+        if class_name is None:
+            return list(range(len(self.class_names)))
+        if class_name not in self.class_names:
+            raise UsageError(
+                f"{self.slide_id} has no scores for class {class_name!r}",
+                f"Give --class_name one of: {', '.join(self.class_names)}.",
+            )
+        return [self.class_names.index(class_name)]
+
+    def raster(self) -> NDArray[np.float32]:
+        """The scores on the grid of cells, [rows, cols, C]; NaN where nothing was scored."""
+        return self.grid.raster(self.scores)
+
+    def cell_areas_mm2(self) -> NDArray[np.float64]:
+        """Area of every cell of the grid that lies on the slide, mm², [rows, cols]."""
+        sides = []
+        for axis, count in ((1, self.grid.shape[0]), (0, self.grid.shape[1])):
+            edges = np.arange(count + 1) * self.grid.stride_l0[axis]
+            inside_l0 = np.diff(np.minimum(edges, self.grid.size_l0[axis]))
+            sides.append(inside_l0 * self.grid.slide_mpp[axis] / 1000)
+        return np.outer(*sides)
+
+
+def most_likely(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The class of the highest score along the last axis; -1 where nothing was scored."""
+    known = ~np.isnan(scores).any(axis=-1)
+    return np.where(known, np.argmax(np.where(np.isnan(scores), -1, scores), axis=-1), -1)
+
+
+def read_scored(path: Path) -> ScoredSlide:
+    """Read the scores of one slide.
+
+    Raises:
+        StoreError: The file is not whole, holds no scores, or its patches are not a slide's.
+    """
+    stored = store.attributes(path)
+    with h5py.File(path, locking=False) as file:
+        names = {"coords", "cell", "scores", "novelty"} & set(file)
+    if "scores" not in names or "scores.class_names" not in stored:
+        raise StoreError(f"{path}: holds no scores", "Give the folder that predict or knn wrote.")
+    if "coords" not in names:
+        raise StoreError(
+            f"{path}: its patches are image files without a place on a slide",
+            "Score the patches that `histocnn tile` cuts from a slide.",
+        )
+    missing = [
+        k for k in ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px") if k not in stored
+    ]
+    if missing:
+        raise StoreError(
+            f"{path}: does not say its {', '.join(missing)}",
+            "Tile the slide again with histocnn, so that its scale is known.",
+        )
+    arrays: dict[str, Any] = store.read(path, *names)
+    bounds = stored.get("bounds_l0")
+    return ScoredSlide(
+        slide_id=str(stored.get("slide_id", path.stem)),
+        grid=PatchGrid.from_attributes(stored, arrays["coords"], arrays.get("cell")),
+        scores=np.asarray(arrays["scores"], dtype=np.float32),
+        class_names=tuple(stored["scores.class_names"]),
+        novelty=arrays.get("novelty"),
+        bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
+    )
+
+
+def summarise(slide: ScoredSlide, *, top_percent: float, threshold: float) -> dict[str, float]:
+    """The slide-level scores: one row of slides.csv.
+
+    For every class the mean of the highest `top_percent` of the patches' scores (one patch at the
+    least), their maximum, and the area of the cells at or above `threshold` in mm², the part
+    outside the slide not counted.
+    """
+    scores = slide.scores[slide.scored]
+    raster, areas = slide.raster(), slide.cell_areas_mm2()
+    row: dict[str, float] = {"patches": len(slide.scores), "scored": len(scores)}
+    if not len(scores):
+        return row
+    top = max(1, math.ceil(len(scores) * top_percent / 100))
+    for index, name in enumerate(slide.class_names):
+        ordered = np.sort(scores[:, index])[::-1].astype(np.float64)
+        above = raster[..., index] >= threshold  # NaN is not
+        row[f"top_mean_{name}"] = float(ordered[:top].mean())
+        row[f"max_{name}"] = float(ordered[0])
+        row[f"area_mm2_{name}"] = float(areas[above].sum())
+    return row
+
+
+def check_share(name: str, value: float | None) -> None:
+    """Refuse a threshold that is no probability.
+
+    Raises:
+        UsageError: It lies outside 0 to 1.
+    """
+    if value is not None and not 0 <= value <= 1:
+        raise UsageError(f"--{name} {value} is not a probability", "Give a number between 0 and 1.")
+
+
+def score_files(scores: Path) -> list[Path]:
+    """The score files of a folder, or the one that is named.
+
+    Raises:
+        StoreError: There is none.
+    """
+    files = [scores] if scores.is_file() else sorted(scores.glob("*.h5"))
+    if not files:
+        raise StoreError(f"{scores}: no score files", "Give the folder that predict or knn wrote.")
+    return files
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,107 @@
+"""`histocnn export`: scores in; files that QuPath, ASAP, napari and scripts read out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from histocnn import runs
+from histocnn.errors import UsageError
+from histocnn.patches import FilePatches
+from histocnn.scored import check_share, digest, read_scored, score_files
+
+SUFFIXES = {
+    "geojson": ".geojson",
+    "csv": ".csv",
+    "ome-tiff": ".ome.tiff",
+    "asap": ".xml",
+    "camelyon16": ".csv",
+}
+
+
+def export(
+    scores: Path,
+    out: Path,
+    to: Literal["geojson", "csv", "ome-tiff", "asap", "camelyon16"],
+    class_name: str | None = None,
+    merge: float | None = None,
+    frame: Literal["bounds", "slide"] = "bounds",
+    radius_um: float = 75.0,
+    min_prob: float = 0.5,
+    workers: int = 1,
+) -> int:
+    """Write scores as one file per slide for other tools.
+
+    geojson: QuPath detections with measurements, or with --merge outlines. asap: ASAP's XML.
+    csv: minx, miny, width, height, prob_<class>, as WSInfer. ome-tiff: a float heatmap with its
+    physical pixel size, a channel per class. camelyon16: p,x,y of detections.
+
+    Args:
+        scores: Folder that predict, knn or probe wrote, or one file of it.
+        out: Folder for the files.
+        to: The format.
+        class_name: Write this class only; camelyon16 needs it.
+        merge: For geojson and asap: dissolve connected patches from this probability on.
+        frame: Origin of GeoJSON where a slide has bounds: QuPath's, or level 0.
+        radius_um: For camelyon16: two detections are at least so far apart.
+        min_prob: For camelyon16: the least probability of a detection.
+        workers: Slides in parallel processes.
+
+    Returns:
+        0, or 1 if a slide failed.
+    """
+    check_share("merge", merge)
+    check_share("min_prob", min_prob)
+    if merge is not None and to not in ("geojson", "asap"):
+        raise UsageError(f"--merge has no meaning for {to}", "Leave it out, or ask for geojson.")
+    if to == "camelyon16" and class_name is None:
+        raise UsageError("camelyon16 is about one class", "Name it with --class_name.")
+    options: dict[str, Any] = {"stage": "export", "to": to, "class_name": class_name}
+    if to in ("geojson", "asap"):
+        options |= {"merge": merge}
+    if to == "geojson":
+        options |= {"frame": frame}
+    if to == "camelyon16":
+        options |= {"radius_um": radius_um, "min_prob": min_prob}
+    summary = runs.run(
+        [FilePatches(file) for file in score_files(scores)],
+        out=out,
+        command="export",
+        recipe=partial(recipe_of, options=options),
+        work=export_slide,
+        workers=workers,
+        suffix=SUFFIXES[to],
+    )
+    return summary.exit_code
+
+
+def recipe_of(patches: FilePatches, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, and the hash of the scores."""
+    return {**options, "scores": digest(patches.file)}
+
+
+def export_slide(
+    patches: FilePatches, target: Path, recipe: Mapping[str, Any], tick: runs.Tick
+) -> dict[str, Any]:
+    """Write one slide's file."""
+    from histocnn.exports import asap, ometiff, qupath, tables
+
+    slide = read_scored(patches.file)
+    classes = slide.only(recipe["class_name"])
+    match recipe:
+        case {"to": "geojson", "merge": None, "frame": frame}:
+            qupath.write_detections(slide, target, classes=classes, frame=frame)
+        case {"to": "geojson", "merge": threshold, "frame": frame}:
+            qupath.write_foci(slide, target, classes=classes, threshold=threshold, frame=frame)
+        case {"to": "asap", "merge": threshold}:
+            asap.write_asap(slide, target, classes=classes, threshold=threshold)
+        case {"to": "csv"}:
+            tables.write_wsinfer(slide, target, classes=classes)
+        case {"to": "ome-tiff"}:
+            ometiff.write_ome_tiff(slide, target, classes=classes)
+        case {"to": "camelyon16", "radius_um": radius_um, "min_prob": least}:
+            tables.write_camelyon16(slide, target, *classes, radius_um=radius_um, min_prob=least)
+    tick(len(slide.grid), len(slide.grid))
+    return {"patches": len(slide.grid), "outcome": "ok" if len(slide.grid) else "no patches"}

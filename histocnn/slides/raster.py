@@ -109,15 +109,16 @@ def _integrals(table: Floats, shape: tuple[int, ...], boxes: Floats) -> Floats:
 
     def up_to(x: Ints, y: Ints, right: Floats, down: Floats) -> Floats:
         at = y * (cols + 1) + x
-        above, below = table[at], table[at + cols + 1]
+        above: Floats = table[at]
+        below = table[at + cols + 1]
         above += (table[at + 1] - above) * right
         below += (table[at + cols + 2] - below) * right
         above += (below - above) * down
         return above
 
-    total = up_to(x1, y1, right1, down1) - up_to(x0, y1, right0, down1)
-    total += up_to(x0, y0, right0, down0) - up_to(x1, y0, right1, down0)
-    return total
+    right_part = up_to(x1, y1, right1, down1) - up_to(x1, y0, right1, down0)
+    left_part = up_to(x0, y1, right0, down1) - up_to(x0, y0, right0, down0)
+    return right_part - left_part
 
 
 def _rings(geometry: BaseGeometry) -> NDArray[np.object_]:

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from histocnn.errors import AnnotationError, UsageError
 from histocnn.slides.geojson import Bounds, Feature, Frame, write_geojson
-from histocnn.slides.ink import pen_mask, stain
+from histocnn.slides.ink import glass_colour, pen_mask, stain, with_rim
 from histocnn.slides.raster import box_sums, outline, rasterise
 
 if TYPE_CHECKING:
@@ -38,24 +38,22 @@ class TissueSettings:
         threshold_range: Bounds of the automatic threshold: the lower keeps dust and JPEG noise
             out of nearly empty slides, the upper keeps pale tissue beside strongly stained.
         smooth_um: Standard deviation of the Gaussian that evens out cells and noise.
-        close_um: Gaps in tissue up to about this wide are tissue.
+        close_um: Gaps in tissue up to about this wide are tissue (fat cells, clefts).
         min_tissue_um2: Specks smaller than this are dirt.
         max_hole_um2: Holes smaller than this are tissue (lumina, fat cells).
         pen: Exclude pen and marker ink.
-        min_pen_um2: Inked spots smaller than this are not pen.
-        pen_margin_um: How far the blurred rim of a pen stroke reaches.
+        min_pen_um2: Inked spots smaller than this are not pen, and gaps in ink are.
     """
 
     mpp: float = 8.0
     threshold: float | None = None
-    threshold_range: tuple[float, float] = (0.025, 0.05)
+    threshold_range: tuple[float, float] = (0.02, 0.04)
     smooth_um: float = 8.0
-    close_um: float = 32.0
+    close_um: float = 64.0
     min_tissue_um2: float = 20_000.0
     max_hole_um2: float = 20_000.0
     pen: bool = True
     min_pen_um2: float = 4_000.0
-    pen_margin_um: float = 24.0
 
     def __post_init__(self) -> None:
         low, high = self.threshold_range
@@ -64,7 +62,7 @@ class TissueSettings:
             0 < self.mpp < float("inf")
             and 0 < low <= high
             and (self.threshold is None or self.threshold > 0)
-            and min(*lengths, self.min_pen_um2, self.pen_margin_um) >= 0
+            and min(*lengths, self.min_pen_um2) >= 0
         ):
             raise UsageError(
                 f"these tissue settings cannot be meant: {self}",
@@ -176,18 +174,42 @@ def tissue_pixels(
     """Tissue of an image whose pixels are `pixel_um` (x, y) µm wide and high; bool [h, w]."""
     settings = settings or TissueSettings()
     pixel_um2 = pixel_um[0] * pixel_um[1]
-    stained = _blurred(stain(rgb), pixel_um, settings.smooth_um)
+    glass = glass_colour(rgb)
+    pen = np.zeros(rgb.shape[:2], bool)
+    if settings.pen:
+        pen = _pen(rgb, glass, pixel_um, settings)
+    stained = np.concatenate([stain(rgb[rows], glass) for rows in _strips(len(rgb))])
+    stained[pen] = 0  # before smoothing, which would smear ink over the glass around
+    stained = _blurred(stained, pixel_um, settings.smooth_um)
     threshold = settings.threshold
     if threshold is None:
         low, high = settings.threshold_range
         threshold = float(np.clip(_otsu(stained), low, high))
-    mask = stained > threshold
-    mask = _closed(mask, pixel_um, settings.close_um)
+    # Ink counts as covered until the end: tissue that it cuts off is no speck, and a lumen beside
+    # it is a hole.
+    mask = _closed((stained > threshold) | pen, pixel_um, settings.close_um)
     mask = ~_without_small(~mask, settings.max_hole_um2 / pixel_um2)
-    if settings.pen:
-        pen = _without_small(pen_mask(rgb), settings.min_pen_um2 / pixel_um2)
-        mask &= ~_grown(pen, pixel_um, settings.pen_margin_um)
-    return _without_small(mask, settings.min_tissue_um2 / pixel_um2)
+    mask = _without_small(mask, settings.min_tissue_um2 / pixel_um2) & ~pen
+    return _without_small(mask, settings.min_pen_um2 / pixel_um2)
+
+
+def _pen(
+    rgb: Pixels, glass: Floats, pixel_um: tuple[float, float], settings: TissueSettings
+) -> Bools:
+    """Strokes of pen without specks, to their edge."""
+    pen = np.concatenate([pen_mask(rgb[rows], glass) for rows in _strips(len(rgb))])
+    pixel_um2 = pixel_um[0] * pixel_um[1]
+    pen = _without_small(pen, settings.min_pen_um2 / pixel_um2)
+    if not pen.any():
+        return pen
+    halo = 16  # rows; further than `with_rim` looks
+    rims = []
+    for rows in _strips(len(rgb)):
+        near = slice(max(rows.start - halo, 0), rows.stop + halo)
+        first = rows.start - near.start
+        rims.append(with_rim(pen[near], rgb[near])[first : first + rows.stop - rows.start])
+    # Light that shines through a gap in a stroke is still seen through ink.
+    return ~_without_small(~np.concatenate(rims), settings.min_pen_um2 / pixel_um2)
 
 
 def load_tissue(
@@ -250,6 +272,11 @@ def _read_png(path: Path, size_l0: tuple[int, int]) -> Bools:
             "The mask must show the whole of level 0.",
         )
     return np.asarray(image > 0)
+
+
+def _strips(rows: int) -> list[slice]:
+    """Rows in strips: colours are computed in float, for which a whole thumbnail can be large."""
+    return [slice(start, min(start + 512, rows)) for start in range(0, rows, 512)]
 
 
 def _otsu(values: Floats) -> float:

@@ -26,7 +26,7 @@ _counter = itertools.count()
 
 
 def _host() -> str:
-    return re.sub(r"[^\w-]", "-", socket.gethostname())
+    return re.sub(r"[^\w-]", "-", socket.gethostname())[:32]
 
 
 def write_error(path: Path, error: OSError) -> StoreError:
@@ -131,13 +131,18 @@ def sweep(folder: str | Path) -> list[Path]:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and only not yet waited for does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state not in ("Z", "X")
 
 
 class RawFile(io.RawIOBase):

@@ -209,10 +209,10 @@ def _mpp(where: str, text: str) -> float:
 
 def _check(path: Path, entries: Sequence[SlideEntry]) -> None:
     for entry in entries:
-        if _UNSAFE.search(entry.slide_id) or len(entry.slide_id.encode()) > 200:
+        if _UNSAFE.search(entry.slide_id) or len(entry.slide_id.encode()) > 180:
             raise CohortError(
                 f'{path}: the slide_id "{entry.slide_id}" cannot be part of a file name',
-                "Use at most 200 letters, digits and - _ . without a leading dot.",
+                "Use at most 180 letters, digits and - _ . without a leading dot.",
             )
     _refuse_twice(path, "slide_id", [entry.slide_id for entry in entries])
     _refuse_twice(path, "slide_path", [str(entry.slide_path.resolve()) for entry in entries])

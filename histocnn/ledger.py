@@ -22,6 +22,7 @@ import histocnn
 from histocnn.atomic import write_text
 from histocnn.plainjson import to_json
 
+RECORDS = ".runs"
 LIBRARIES = ("h5py", "numpy", "openslide-python", "openslide-bin", "torch", "torchvision", "timm")
 BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write-bound"}
 
@@ -76,7 +77,7 @@ class Result:
 
 def record_path(target: Path) -> Path:
     """Where the recipe and the facts of a finished slide lie."""
-    return target.parent / ".runs" / f"{target.name}.json"
+    return target.parent / RECORDS / f"{target.name}.json"
 
 
 class Ledger:
@@ -197,7 +198,7 @@ def _failures(out: Path) -> str:
 
 def _records(out: Path, suffix: str) -> dict[str, Any]:
     """The facts of every slide whose file is there, without the recipe, which is in the file."""
-    found = _read_all((out / ".runs").glob(f"*{suffix}.json"))
+    found = _read_all((out / RECORDS).glob(f"*{suffix}.json"))
     return {
         facts["slide_id"]: {k: v for k, v in facts.items() if k not in ("slide_id", "recipe")}
         for facts in found

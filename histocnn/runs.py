@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from histocnn import store
 from histocnn.atomic import check_writable, sweep
 from histocnn.errors import HistocnnError, UsageError
-from histocnn.ledger import Ledger, Result, Summary, record_path, verdict
+from histocnn.ledger import RECORDS, Ledger, Result, Summary, record_path, verdict
 from histocnn.plainjson import differing_keys, to_json
 from histocnn.progress import Bars
 from histocnn.workers import Event, Tick, over, worker_index
@@ -74,13 +74,13 @@ def run(
         raise UsageError(f"two inputs have the same slide id: {', '.join(doubled[:3])}")
     out = Path(out)
     check_writable(out)
-    sweep(out)
+    _sweep(out)
     ledger = Ledger(out, suffix, command)
     try:
         with Bars(command, len(items)) as bars:
             _run_all(items, _Job(out, suffix, recipe, work), workers, ledger, bars)
     finally:
-        sweep(out)  # what a killed worker left
+        _sweep(out)  # what a killed worker left
         ledger.close()
     return ledger.summary
 
@@ -112,6 +112,11 @@ def _dead(exit_code: int) -> Result:
         how = f"was killed by {signal.Signals(-exit_code).name}"
     remedy = "Most often memory ran out: lower --workers." if exit_code == -signal.SIGKILL else ""
     return Result("failed", error="ProcessDied", message=f"its process {how}. {remedy}".strip())
+
+
+def _sweep(out: Path) -> None:
+    for folder in (out, out / RECORDS):
+        sweep(folder)
 
 
 @dataclass(frozen=True)

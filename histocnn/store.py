@@ -133,11 +133,12 @@ class Writer:
         attributes: As for `write`.
         copy: Datasets written whole at the start (coords, labels …).
 
+    Attributes:
+        seconds_waited: How long the caller was held up by the writer, so far.
+
     Raises:
         StoreError: As for `write`; from `put` or at the end when the disk failed meanwhile.
     """
-
-    seconds_waited: float
 
     def __init__(
         self,
@@ -158,10 +159,10 @@ class Writer:
         self._error: BaseException | None = None
 
     def __enter__(self) -> Writer:
-        self._check_space()
         self._context = creating(self.path)
         self._file, self._raw = self._context.__enter__()
         try:
+            self._check_space()
             fill(self._file, self._copy)
             for name, column in self._columns.items():
                 self._create_column(name, column)
@@ -217,7 +218,6 @@ class Writer:
     def _check_space(self) -> None:
         sizes = (np.dtype(c.dtype).itemsize * int(np.prod(c.shape)) for c in self._columns.values())
         needed = self.rows * sum(sizes)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.path.parent).free
         if needed > free:
             raise StoreError(

@@ -8,31 +8,24 @@ written as a tiled JPEG TIFF pyramid in blocks, so that its size is limited by t
 from __future__ import annotations
 
 import csv
-import json
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
-import imagecodecs
 import numpy as np
 import shapely
-import tifffile
-from numpy.typing import NDArray
 from shapely.affinity import scale
 from shapely.geometry.base import BaseGeometry
 
+from histocnn.atomic import replacing
 from histocnn.errors import UsageError
-from histocnn.slides.phantom_paint import BLOCK_PX, GLASS_RGB, LABS, Painter
+from histocnn.slides.geojson import Feature, write_geojson
+from histocnn.slides.phantom_paint import Painter
+from histocnn.slides.phantom_pyramid import write_pyramid
+from histocnn.slides.phantom_stain import LABS
 from histocnn.slides.phantom_tissue import lay_out
 
 PenColour = Literal["blue", "green", "black", "red"]
-
-TILE_PX = 256
-BLOCK_LEVELS = (1, 2, 4, 8)  # downsamples whose tiles lie within one block
-QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -72,11 +65,17 @@ class PhantomTruth:
     normal: BaseGeometry
     fat: BaseGeometry
     pen: BaseGeometry
-    blurred: BaseGeometry = field(repr=False)
+    blurred: BaseGeometry
 
     def to_geojson(self, path: Path, classes: tuple[str, ...] = ("tumour", "normal")) -> None:
         """Writes the named regions as QuPath annotations."""
-        write_geojson(path, {name: getattr(self, name) for name in classes})
+        features = [
+            Feature(part, class_name=name)
+            for name in classes
+            for part in shapely.get_parts(getattr(self, name))
+            if isinstance(part, shapely.Polygon)
+        ]
+        write_geojson(path, features, bounds_l0=None)
 
 
 def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
@@ -88,6 +87,7 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
 
     Raises:
         UsageError: Size or resolution is not positive, or nobody knows the lab.
+        StoreError: The slide cannot be written.
     """
     if min(spec.size_px) < 1 or not spec.mpp > 0:
         raise UsageError(f"A phantom of {spec.size_px} px at {spec.mpp} µm/px cannot be drawn.")
@@ -104,13 +104,8 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
         blur=spec.blur,
     )
     painter = Painter(layout, spec.size_px, spec.mpp, spec.lab, spec.pen, spec.seed)
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        _write_pyramid(unfinished, painter, spec)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        write_pyramid(unfinished, painter.paint, spec.size_px, spec.mpp, sparse=spec.sparse)
 
     def level0(region: BaseGeometry) -> BaseGeometry:
         return scale(region, 1 / spec.mpp, 1 / spec.mpp, origin=(0, 0))
@@ -123,9 +118,7 @@ def make_sparse(
     path: str | Path, size_px: int = 100_000, *, tissue_px: int = 3000, seed: int = 0
 ) -> PhantomTruth:
     """Writes a huge square slide of tiles of zero bytes with one small section in its middle."""
-    spec = PhantomSpec(
-        (size_px, size_px), seed=seed, tissue_px=(tissue_px, tissue_px), sparse=True
-    )
+    spec = PhantomSpec((size_px, size_px), seed=seed, tissue_px=(tissue_px, tissue_px), sparse=True)
     return make_phantom(path, spec)
 
 
@@ -185,7 +178,7 @@ def make_cohort(
             "center": f"lab_{spec.lab}",
         })  # fmt: skip
     table = folder / "slides.csv"
-    with table.open("w", newline="", encoding="utf-8") as file:
+    with replacing(table) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -199,151 +192,3 @@ def _split(patient: int, patients: int, labs: int) -> str:
         return "test"
     validating = max(1, first_lab // 4) if first_lab > 1 else 0
     return "val" if patient >= first_lab - validating else "train"
-
-
-def write_geojson(path: Path, regions: Mapping[str, BaseGeometry]) -> None:
-    """Writes regions as QuPath annotations, one per polygon, in level-0 pixels."""
-    features = [
-        {
-            "type": "Feature",
-            "geometry": shapely.geometry.mapping(part),
-            "properties": {"objectType": "annotation", "classification": {"name": name}},
-        }
-        for name, region in regions.items()
-        for part in shapely.get_parts(region)
-        if isinstance(part, shapely.Polygon)
-    ]
-    collection = {"type": "FeatureCollection", "features": features}
-    path.write_text(json.dumps(collection), encoding="utf-8")
-
-
-# --- the pyramid -------------------------------------------------------------------------------
-
-Tile = bytes | None  # None is written as zero bytes
-
-
-def _write_pyramid(path: Path, painter: Painter, spec: PhantomSpec) -> None:
-    """Streams level 0 through the disk while the coarser levels, far smaller, wait in memory."""
-    width, height = spec.size_px
-    blocks_across, blocks_down = -(-width // BLOCK_PX), -(-height // BLOCK_PX)
-    per_block = BLOCK_PX // (2 * BLOCK_LEVELS[-1])
-    coarse = np.empty((blocks_down * per_block, blocks_across * per_block, 3), np.uint8)
-    coarse[:] = np.round(GLASS_RGB)
-    waiting: dict[int, list[Tile]] = {level: [] for level in BLOCK_LEVELS[1:]}
-
-    def level0() -> Iterator[Tile]:
-        for row in range(blocks_down):
-            band: dict[int, list[list[list[Tile]]]] = {level: [] for level in BLOCK_LEVELS}
-            for column in range(blocks_across):
-                levels = _block(painter, column, row, spec.sparse)
-                for level, (tiles, _) in zip(BLOCK_LEVELS, levels, strict=True):
-                    band[level].append(tiles)
-                y, x = row * per_block, column * per_block
-                last = levels[-1][1]
-                if last is not None:
-                    coarse[y : y + per_block, x : x + per_block] = _halved(last)
-            for level in BLOCK_LEVELS[1:]:
-                waiting[level] += _in_rows(band[level], level, row, spec.size_px)
-            yield from _in_rows(band[1], 1, row, spec.size_px)
-
-    with tifffile.TiffWriter(path, bigtiff=width * height > 4_000_000_000) as tiff:
-        _write_level(tiff, level0(), 1, spec)
-        for level in BLOCK_LEVELS[1:]:
-            if min(spec.size_px) // level < 64:
-                break
-            _write_level(tiff, iter(waiting.pop(level)), level, spec)
-        level, image = 2 * BLOCK_LEVELS[-1], coarse
-        while min(spec.size_px) // level >= 64 and max(spec.size_px) / level > 2 * TILE_PX:
-            size = _level_size(spec.size_px, level)
-            _write_level(tiff, _tiles_of(image, size), level, spec)
-            level, image = 2 * level, _halved(image)
-
-
-def _level_size(size_px: tuple[int, int], level: int) -> tuple[int, int]:
-    return -(-size_px[0] // level), -(-size_px[1] // level)
-
-
-def _write_level(
-    tiff: tifffile.TiffWriter, tiles: Iterator[Tile], level: int, spec: PhantomSpec
-) -> None:
-    width, height = _level_size(spec.size_px, level)
-    per_cm = 10_000 / spec.mpp * np.array((width, height)) / spec.size_px
-    tiff.write(
-        tiles,
-        shape=(height, width, 3),
-        dtype=np.uint8,
-        tile=(TILE_PX, TILE_PX),
-        photometric="ycbcr",
-        compression="jpeg",
-        subsampling=(2, 2),
-        subfiletype=0 if level == 1 else 1,
-        resolution=(float(per_cm[0]), float(per_cm[1])),
-        resolutionunit="CENTIMETER",
-        software=False,
-        metadata=None,
-    )
-
-
-def _block(
-    painter: Painter, column: int, row: int, sparse: bool
-) -> list[tuple[list[list[Tile]], NDArray[np.uint8] | None]]:
-    """A block's encoded tiles [row][column] and pixels at each of BLOCK_LEVELS."""
-    x, y = column * BLOCK_PX, row * BLOCK_PX
-    if painter.is_glass(x, y):
-        tile = None if sparse else _glass_tile()
-        counts = [BLOCK_PX // TILE_PX // level for level in BLOCK_LEVELS]
-        return [([[tile] * n for _ in range(n)], None) for n in counts]
-    image = painter.paint(x, y)
-    levels = []
-    for level in BLOCK_LEVELS:
-        levels.append((_encoded(image), image))
-        if level != BLOCK_LEVELS[-1]:
-            image = _halved(image)
-    return levels
-
-
-def _halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    size = -(-width // 2), -(-height // 2)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _in_rows(
-    blocks: list[list[list[Tile]]], level: int, row: int, size_px: tuple[int, int]
-) -> list[Tile]:
-    """A band's tiles row by row across its blocks, those beyond the level's edge left out."""
-    width, height = _level_size(size_px, level)
-    across, down = -(-width // TILE_PX), -(-height // TILE_PX)
-    rows = min(len(blocks[0]), down - row * len(blocks[0]))
-    return [
-        tile for r in range(rows) for tile in [t for block in blocks for t in block[r]][:across]
-    ]
-
-
-def _tiles_of(image: NDArray[np.uint8], size: tuple[int, int]) -> Iterator[Tile]:
-    width, height = size
-    across, down = -(-width // TILE_PX), -(-height // TILE_PX)
-    padded = np.empty((down * TILE_PX, across * TILE_PX, 3), np.uint8)
-    padded[:] = np.round(GLASS_RGB)
-    padded[:height, :width] = image[:height, :width]
-    return (tile for row in _encoded(padded) for tile in row)
-
-
-def _encoded(image: NDArray[np.uint8]) -> list[list[Tile]]:
-    height, width = image.shape[:2]
-    return [
-        [_jpeg(image[y : y + TILE_PX, x : x + TILE_PX]) for x in range(0, width, TILE_PX)]
-        for y in range(0, height, TILE_PX)
-    ]
-
-
-def _jpeg(tile: NDArray[np.uint8]) -> bytes:
-    encoded = imagecodecs.jpeg8_encode(
-        np.ascontiguousarray(tile), level=QUALITY, colorspace="RGB", outcolorspace="YCBCR",
-        subsampling="420",
-    )  # fmt: skip
-    return bytes(encoded)
-
-
-def _glass_tile() -> bytes:
-    return _jpeg(np.full((TILE_PX, TILE_PX, 3), np.round(GLASS_RGB), np.uint8))

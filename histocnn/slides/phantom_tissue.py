@@ -18,28 +18,26 @@ from shapely.affinity import scale
 from shapely.geometry import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
-Floats = NDArray[np.float32]
-
-EPITHELIUM, TUMOUR, FIBROBLAST, LYMPHOCYTE, RED_CELL = range(5)  # kinds of cells to paint
+from histocnn.slides.phantom_cells import (
+    ANGLES,
+    EPITHELIUM,
+    RAYS,
+    TUMOUR,
+    Cells,
+    Floats,
+    depth_in,
+    inside,
+    lattice,
+    normal_nuclei,
+    red_cells,
+    stroma_nuclei,
+    tumour_nuclei,
+)
 
 GLAND_SPACING_UM = 105.0
 EPITHELIUM_UM = 19.0  # height of the cells around a normal lumen
-NUCLEUS_ARC_UM = 7.6  # normal nuclei sit this far apart along the gland's base
-TUMOUR_PITCH_UM = 16.5  # one tumour nucleus per pitch²: larger, so fewer of them
-STROMA_PITCH_UM = 21.0
 FAT_SPACING_UM = 62.0
-LESION_SHARE, FAT_SHARE = 0.42, 0.06  # of the tissue's area
-ANGLES = np.linspace(0, 2 * np.pi, 48, endpoint=False, dtype=np.float32)
-RAYS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)  # [48, 2]
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Nuclei (and red cells) to stamp: positions float32 [N, 2] in µm, kinds int8, angles."""
-
-    xy_um: Floats
-    kind: NDArray[np.int8]
-    angle: Floats
+LESION_SHARE, FAT_SHARE = 0.48, 0.035  # of the tissue's area
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +50,7 @@ class Layout:
     pen: BaseGeometry
     blurred: BaseGeometry
     glands: Floats
+    apices: Floats
     lumina: Floats
     fat_cells: Floats
     vessels: Floats
@@ -72,7 +71,7 @@ def lay_out(
     pen: bool,
     blur: bool,
 ) -> Layout:
-    """Lays out a slide of `slide_um` (w, h) with a section about `tissue_um` large at its centre."""
+    """Lay out a slide of `slide_um` (w, h) with a section of `tissue_um` at its centre."""
     centre = np.array(slide_um) / 2
     tissue = _section(rng, centre, tissue_um)
     tumour = _patches_of(rng, tissue, lesions, LESION_SHARE)
@@ -86,15 +85,16 @@ def lay_out(
     glandular = normal.union(tumour)
     vessels = _vessels(rng, glandular, centres, outer)
     cells = [
-        _normal_nuclei(rng, centres[kind == EPITHELIUM], outer[kind == EPITHELIUM]),
-        _tumour_nuclei(rng, tumour, centres, outer, inner, kind),
-        _stroma_nuclei(rng, glandular, centres, outer),
-        _red_cells(rng, vessels),
+        normal_nuclei(rng, centres[kind == EPITHELIUM], outer[kind == EPITHELIUM]),
+        tumour_nuclei(rng, *(each[kind == TUMOUR] for each in (centres, outer, inner))),
+        stroma_nuclei(rng, glandular, centres, outer),
+        red_cells(rng, vessels),
     ]
     has_lumen = inner.max(axis=1) > 3
     return Layout(
         tissue, tumour, fat, pen_area, blurred,
         glands=_rings(centres, outer),
+        apices=_rings(centres, 0.55 * inner + 0.45 * outer),
         lumina=_rings(centres, inner)[has_lumen],
         fat_cells=_fat_cells(rng, fat),
         vessels=vessels,
@@ -142,7 +142,7 @@ def _patches_of(
         centres = [tissue.boundary.interpolate(t, normalized=True) for t in rng.uniform(0, 1, n)]
         radius *= 1.3
     else:
-        inner = tissue.buffer(-0.7 * radius)
+        inner = tissue.buffer(-0.3 * radius)
         centres = list(_points_in(rng, inner if not inner.is_empty else tissue, n))
     blobs = [
         _blob(rng, np.array([c.x, c.y]), (radius * stretch, radius / stretch))
@@ -169,36 +169,22 @@ def _pen_strokes(
     rng: np.random.Generator, centre: NDArray[np.float64], tissue_um: tuple[float, float]
 ) -> BaseGeometry:
     """A ring drawn half around the section and a tick beside it, as thick as a felt tip."""
-    width = min(tissue_um) / 14
+    width = min(tissue_um) / 20
     start = rng.uniform(0, 2 * np.pi)
-    angles = start + np.linspace(0, 1.2 * np.pi, 60)
-    wobble = 0.92 + 0.05 * np.cumsum(rng.normal(0, 0.2, 60)).clip(-2, 2)
+    turn = np.linspace(0, 1.2 * np.pi, 160)
+    angles = start + turn
+    wobble = 0.95 + sum(rng.normal(0, 0.03) * np.sin(k * turn) for k in (1, 2, 3, 5))
     half = np.array(tissue_um) / 2
     ring = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * half * wobble[:, None]
     side = -np.sign(np.cos(start + 0.6 * np.pi)) or 1.0
     corner = centre + half * (side, 1.0) * 0.92
     tick = corner + np.array([(-2.2, -1.2), (-0.8, 0.6), (2.0, -3.0)]) * width
-    return shapely.union_all([LineString(ring).buffer(width / 2), LineString(tick).buffer(width / 2)])
+    return shapely.union_all(
+        [LineString(ring).buffer(width / 2), LineString(tick).buffer(width / 2)]
+    )
 
 
 # --- glands, fat, vessels ----------------------------------------------------------------------
-
-
-def _lattice(
-    rng: np.random.Generator, region: BaseGeometry, spacing: float, jitter: float
-) -> Floats:
-    """A jittered hexagonal lattice over the region's points, float32 [N, 2]."""
-    if region.is_empty:
-        return np.zeros((0, 2), np.float32)
-    minx, miny, maxx, maxy = region.bounds
-    pitch_y = spacing * np.sqrt(3) / 2
-    rows = np.arange(miny, maxy + pitch_y, pitch_y)
-    columns = np.arange(minx, maxx + spacing, spacing)
-    x, y = np.meshgrid(columns, rows)
-    x[1::2] += spacing / 2
-    points = np.stack([x.ravel(), y.ravel()], 1) + rng.normal(0, jitter * spacing, (x.size, 2))
-    shapely.prepare(region)
-    return points[_inside(region, points)].astype(np.float32)
 
 
 def _territories(points: Floats, limit_um: float) -> Floats:
@@ -222,23 +208,19 @@ def _rings(centres: Floats, radius: Floats) -> Floats:
     return (centres[:, None] + RAYS * radius[..., None]).astype(np.float32)
 
 
-def _inside(region: BaseGeometry, points: Floats) -> NDArray[np.bool_]:
-    return np.asarray(shapely.contains_xy(region, points[..., 0], points[..., 1]))
-
-
 def _hold_inside(centres: Floats, radius: Floats, region: BaseGeometry) -> Floats:
     """Draws outlines back to where they stay within the region; what is left tiny becomes 0."""
-    inner = region.buffer(-3)
+    inner = region.buffer(-2)
     shapely.prepare(inner)
     radius = radius.copy()
     points = shapely.points(centres)
     near = np.flatnonzero(shapely.distance(points, inner.boundary) < radius.max(initial=0))
-    for _ in range(8):
-        outside = ~_inside(inner, _rings(centres[near], radius[near]))
+    for _ in range(12):
+        outside = ~inside(inner, _rings(centres[near], radius[near]))
         if not outside.any():
             break
         near, outside = near[outside.any(1)], outside[outside.any(1)]
-        shrunk = np.where(outside, radius[near] * 0.75, radius[near])
+        shrunk = np.where(outside, radius[near] * 0.85, radius[near])
         radius[near] = np.minimum(shrunk, _smooth(shrunk, 8))
     else:
         radius[near] = 0
@@ -251,21 +233,30 @@ def _glands(
 ) -> tuple[Floats, Floats, Floats, NDArray[np.int8]]:
     """Centres, outlines and lumina (as radii along `RAYS`) and kind of every gland."""
     region = normal.union(tumour)
-    centres = _lattice(rng, region, GLAND_SPACING_UM, 0.13)
-    kind = np.where(_inside(tumour, centres), TUMOUR, EPITHELIUM).astype(np.int8)
+    centres = lattice(rng, region, GLAND_SPACING_UM, 0.19)
+    kind = np.where(inside(tumour, centres), TUMOUR, EPITHELIUM).astype(np.int8)
     cell = _territories(centres, 0.62 * GLAND_SPACING_UM)
-    fill = rng.uniform(0.84, 0.95, (len(centres), 1)).astype(np.float32)
-    outer = _smooth(cell, 5) * fill - 2
-    lumen = np.maximum(outer - EPITHELIUM_UM * rng.uniform(0.85, 1.5, (len(centres), 1)), 0)
+    fill = rng.uniform(0.86, 0.96, len(centres)) * (1 - 0.13 * _drift(rng, centres).clip(0, 2))
+    height = EPITHELIUM_UM * rng.uniform(0.85, 1.45, len(centres))
+    height *= np.exp(0.28 * _drift(rng, centres))
+    outer = _smooth(cell, 5) * fill[:, None].astype(np.float32) - 2
+    lumen = np.maximum(outer - height[:, None], 0)
     ill = kind == TUMOUR
     outer[ill] = np.minimum(outer[ill] * _irregular(rng, ill.sum(), 0.09, 3, 11), cell[ill] - 1)
     outer = np.maximum(outer, 1)
     for zone, members in ((normal, ~ill), (tumour, ill)):
         outer[members] = _hold_inside(centres[members], outer[members], zone)
-    lumen[ill] *= _irregular(rng, ill.sum(), 0.30, 2, 6)
-    lumen = np.minimum(lumen, np.maximum(outer - np.where(ill, 7, 15)[:, None], 0))
+    lumen[ill] *= 1.05 * _irregular(rng, ill.sum(), 0.26, 2, 5)
+    lumen = np.minimum(lumen, np.maximum(outer - np.where(ill, 11, 15)[:, None], 0))
     kept = outer.max(axis=1) > 0
     return centres[kept], outer[kept], lumen[kept].astype(np.float32), kind[kept]
+
+
+def _drift(rng: np.random.Generator, points_um: Floats) -> NDArray[np.float64]:
+    """A smooth random field of unit deviation that changes over some 150 µm, at the points."""
+    waves = rng.normal(0, 2 * np.pi / 420, (12, 2))
+    phases = points_um @ waves.T + rng.uniform(0, 2 * np.pi, 12)
+    return np.asarray(np.cos(phases).sum(axis=1) / np.sqrt(6))
 
 
 def _irregular(rng: np.random.Generator, n: int, size: float, low: int, high: int) -> Floats:
@@ -279,7 +270,7 @@ def _irregular(rng: np.random.Generator, n: int, size: float, low: int, high: in
 
 
 def _fat_cells(rng: np.random.Generator, fat: BaseGeometry) -> Floats:
-    centres = _lattice(rng, fat, FAT_SPACING_UM, 0.1)
+    centres = lattice(rng, fat, FAT_SPACING_UM, 0.1)
     radius = _smooth(_territories(centres, 0.65 * FAT_SPACING_UM), 9) * 0.95 - 0.8
     radius = _hold_inside(centres, radius, fat)
     return _rings(centres, radius)[radius.max(axis=1) > 0]
@@ -289,92 +280,11 @@ def _vessels(
     rng: np.random.Generator, region: BaseGeometry, centres: Floats, outer: Floats
 ) -> Floats:
     """Capillaries in the stroma between glands, as rings."""
-    points = _lattice(rng, region, 2.1 * GLAND_SPACING_UM, 0.3)
-    depth = _depth(points, centres, outer)[0]
+    points = lattice(rng, region, 2.1 * GLAND_SPACING_UM, 0.3)
+    depth = depth_in(points, centres, outer)[0]
     shapely.prepare(region)
     points = points[depth < -6]
     radius = np.minimum(-depth[depth < -6] - 1.5, rng.uniform(5, 12, len(points)))
     radius = radius[:, None] * _irregular(rng, len(points), 0.15, 2, 4)
     rings = _rings(points, radius)
-    return rings[_inside(region, rings).all(axis=1)]
-
-
-# --- cells -------------------------------------------------------------------------------------
-
-CellColumns = tuple[Floats, NDArray[np.int8], Floats]
-
-
-def _columns(xy: Floats, kind: int | NDArray[np.int8], angle: NDArray[np.floating]) -> CellColumns:
-    kinds = np.broadcast_to(np.asarray(kind, np.int8), len(xy))
-    return xy.astype(np.float32), kinds, angle.astype(np.float32)
-
-
-def _depth(points: Floats, centres: Floats, radius: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:
-    """How far inside its nearest gland's outline each point lies (µm), that gland, and the angle."""
-    if not len(centres) or not len(points):
-        n = len(points)
-        return np.full(n, -1e3, np.float32), np.zeros(n, np.int64), np.zeros(n, np.float32)
-    _, gland = cKDTree(centres).query(points)
-    gap = points - centres[gland]
-    angle = np.arctan2(gap[:, 1], gap[:, 0])
-    ray = np.round(angle / (2 * np.pi) * len(RAYS)).astype(int) % len(RAYS)
-    depth = radius[gland, ray] - np.hypot(gap[:, 0], gap[:, 1])
-    return depth.astype(np.float32), gland, angle.astype(np.float32)
-
-
-def _normal_nuclei(rng: np.random.Generator, centres: Floats, outer: Floats) -> CellColumns:
-    """One orderly row near the base, standing upright: even steps along each outline."""
-    if not len(centres):
-        return _columns(np.zeros((0, 2), np.float32), EPITHELIUM, np.zeros(0))
-    base = np.maximum(outer - 7.5, 1)
-    counts = np.maximum((2 * np.pi * base.mean(axis=1) / NUCLEUS_ARC_UM).astype(int), 3)
-    gland = np.repeat(np.arange(len(centres)), counts)
-    step = np.arange(len(gland)) - np.repeat(np.cumsum(counts) - counts, counts)
-    turn = (step + rng.normal(0, 0.09, len(gland))) / counts[gland]
-    place = turn * len(RAYS)
-    left = np.floor(place).astype(int)
-    share = place - left
-    here, there = base[gland, left % len(RAYS)], base[gland, (left + 1) % len(RAYS)]
-    radius = here * (1 - share) + there * share + rng.normal(0, 0.8, len(gland))
-    angle = 2 * np.pi * turn
-    xy = centres[gland] + np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None]
-    return _columns(xy, EPITHELIUM, angle + rng.normal(0, 0.12, len(gland)))
-
-
-def _tumour_nuclei(
-    rng: np.random.Generator,
-    tumour: BaseGeometry,
-    centres: Floats,
-    outer: Floats,
-    inner: Floats,
-    kind: NDArray[np.int8],
-) -> CellColumns:
-    """Large nuclei at any depth of the epithelium, turned any way."""
-    points = _lattice(rng, tumour, TUMOUR_PITCH_UM, 0.17)
-    base, gland, _ = _depth(points, centres, outer)
-    apex = _depth(points, centres, inner)[0]
-    ill = kind[gland] == TUMOUR if len(centres) else np.zeros(len(points), bool)
-    points = points[(base > 4.5) & (apex < -2.5) & ill]
-    return _columns(points, TUMOUR, rng.uniform(0, np.pi, len(points)))
-
-
-def _stroma_nuclei(
-    rng: np.random.Generator, region: BaseGeometry, centres: Floats, outer: Floats
-) -> CellColumns:
-    """Fibroblasts that run along the glands, and scattered lymphocytes."""
-    points = _lattice(rng, region, STROMA_PITCH_UM, 0.3)
-    depth, _, angle = _depth(points, centres, outer)
-    kept = depth < -2
-    points, angle = points[kept], angle[kept]
-    round_ones = rng.uniform(size=len(points)) < 0.3
-    kind = np.where(round_ones, LYMPHOCYTE, FIBROBLAST).astype(np.int8)
-    return _columns(points, kind, angle + np.pi / 2 + rng.normal(0, 0.3, len(points)))
-
-
-def _red_cells(rng: np.random.Generator, vessels: Floats) -> CellColumns:
-    centres = vessels.mean(axis=1)
-    spread = np.abs(vessels - centres[:, None]).mean(axis=(1, 2)) if len(vessels) else np.zeros(0)
-    each = 7
-    offsets = rng.normal(0, 0.5, (len(vessels), each, 2)) * spread[:, None, None]
-    xy = (centres[:, None] + offsets).reshape(-1, 2).astype(np.float32)
-    return _columns(xy, RED_CELL, rng.uniform(0, np.pi, len(xy)))
+    return rings[inside(region, rings).all(axis=1)]

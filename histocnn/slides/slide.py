@@ -14,7 +14,7 @@ import openslide
 from numpy.typing import ArrayLike
 
 from histocnn.errors import ResolutionError, SlideError, UsageError
-from histocnn.slides.geometry import Crops, Pixels, Resolution, Size, crops, resample
+from histocnn.slides.geometry import Crops, Pixels, Resolution, Size, choose_level, crops, resample
 from histocnn.slides.readers import (
     ImageReader,
     OpenSlideReader,
@@ -148,13 +148,13 @@ class Slide:
         if (max_px is None) == (mpp is None):
             raise ValueError("give either max_px or mpp")
         if mpp is not None:
-            level = self.crops([(0, 0)], 1, mpp).level
             slide_mpp = self.require_mpp()
+            level = choose_level(slide_mpp, self.level_sizes, mpp)
             scale = mpp / slide_mpp[0], mpp / slide_mpp[1]
         else:
             shrink = max(1.0, max(self.size_l0) / max(1, max_px or 1))
             # The choice of a level needs no unit: level-0 pixels serve as well as µm.
-            level = crops([(0, 0)], (1, 1), shrink, (1.0, 1.0), self.level_sizes).level
+            level = choose_level((1.0, 1.0), self.level_sizes, shrink)
             scale = shrink, shrink
         w, h = (max(1, round(side / by)) for side, by in zip(self.size_l0, scale, strict=True))
         return shrink_level(self.pixels, level, (w, h))

@@ -1,0 +1,162 @@
+"""How fast patches are read, against OpenSlide and against the JPEG decoder alone.
+
+A JPEG pyramid of at least 20,000² px (256 px tiles) is written to a temporary folder; 224 px
+patches at its level 0 are read row by row. Process CPU time, the methods interleaved, median of
+five. Ratios are what counts; run it on an idle machine:
+
+    python benchmarks/reading.py
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import openslide
+import tifffile
+
+from histocnn.slides.phantom import PhantomSpec, make_phantom
+from histocnn.slides.slide import Slide
+from histocnn.slides.stream import stream
+
+SIZE_PX, PATCH_PX, TILE_PX, MPP = 20_480, 224, 256, 0.5
+PATCH_ROWS, PATCH_COLUMNS = 24, 91  # 24 × 224 px are exactly 21 rows of tiles
+REPEATS = 5
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pyramid.tif"
+        make_phantom(path, PhantomSpec(size_px=(SIZE_PX, SIZE_PX), mpp=MPP))
+        print(f"{cpu_name()}, {os.cpu_count()} cores; {SIZE_PX}² px, {path.stat().st_size:,} bytes")
+        print(f"{PATCH_ROWS * PATCH_COLUMNS} patches of {PATCH_PX} px, median of {REPEATS}")
+        row, col = np.divmod(np.arange(PATCH_ROWS * PATCH_COLUMNS), PATCH_COLUMNS)
+        in_rows = np.stack([col, row], axis=1) * PATCH_PX
+        shuffled = np.random.default_rng(0).permutation(in_rows)
+        slide = Slide(path)
+        compare("row by row", slide, in_rows, tiles_in_memory(path))
+        compare("random order", slide, shuffled, None)
+        compare_threads(slide, in_rows)
+        report_interpolation(slide)
+
+
+def compare(title: str, slide: Slide, coords: np.ndarray, tiles: list[bytes] | None) -> None:
+    """Print the CPU time per patch of each method, and the ratios to `stream`."""
+    methods: dict[str, Callable[[], None]] = {
+        "stream, 1 thread": lambda: read_stream(slide, coords, 1),
+        "OpenSlide read_region": lambda: read_openslide(slide.path, coords),
+        "Slide.read": lambda: read_singly(slide, coords),
+    }
+    if tiles:
+        methods["JPEG decoder alone"] = lambda: decode(tiles)
+    seconds = interleaved(methods, time.process_time)
+    ours = seconds["stream, 1 thread"]
+    print(f"\n{title}, process CPU time")
+    for name, value in seconds.items():
+        print(f"  {name:24}{value / len(coords) * 1e6:8.0f} µs per patch {value / ours:7.2f} ×")
+    print(f"  stream is {seconds['OpenSlide read_region'] / ours:.2f} × OpenSlide's read_region")
+    if tiles:
+        print(f"  stream runs at {seconds['JPEG decoder alone'] / ours:.2f} of the decoder alone")
+
+
+def compare_threads(slide: Slide, coords: np.ndarray) -> None:
+    """Print the wall time of one and two threads where two cores are idle."""
+    print("\ntwo threads against one, wall time")
+    if (idle := idle_cores()) < 1.8:
+        print(f"  not measured: {idle:.1f} of {os.cpu_count()} cores idle")
+        return
+    methods = {str(n): (lambda n=n: read_stream(slide, coords, n)) for n in (1, 2)}
+    seconds = interleaved(methods, time.perf_counter)
+    ratio = seconds["1"] / seconds["2"]
+    if (idle := idle_cores()) < 1.8:
+        print(f"  not measured: after it {idle:.1f} of {os.cpu_count()} cores idle ({ratio:.2f} ×)")
+    else:
+        print(f"  {ratio:.2f} ×, {len(coords) / seconds['2']:.0f} patches/s")
+
+
+def report_interpolation(slide: Slide) -> None:
+    """Print how OpenSlide's pixels differ from the level's own between two of them."""
+    xy_l0, size = (SIZE_PX // 2 + 1, SIZE_PX // 2 + 1), 512
+    with openslide.OpenSlide(slide.path) as other:
+        theirs = np.asarray(other.read_region(xy_l0, 1, (size, size)))[..., :3].astype(int)
+    ours = slide.pixels.read(1, xy_l0[0] // 2, xy_l0[1] // 2, size, size)
+    difference = np.abs(theirs - ours)
+    print("\nlevel 1 from an odd level-0 position, where OpenSlide interpolates and we do not")
+    print(f"  {difference.mean():.1f} grey levels mean difference, {difference.max()} at most")
+
+
+def interleaved(
+    methods: dict[str, Callable[[], None]], clock: Callable[[], float]
+) -> dict[str, float]:
+    """Median seconds of each method over `REPEATS` rounds of all, after one unmeasured round."""
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    for repeat in range(REPEATS + 1):
+        for name, method in methods.items():
+            start = clock()
+            method()
+            if repeat:
+                seconds[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def read_stream(slide: Slide, coords: np.ndarray, threads: int) -> None:
+    patches = sum(
+        len(batch.rows) for batch in stream(slide, coords, PATCH_PX, MPP, threads=threads)
+    )
+    assert patches == len(coords)
+
+
+def read_singly(slide: Slide, coords: np.ndarray) -> None:
+    for x, y in coords.tolist():
+        slide.read((x, y), PATCH_PX, MPP)
+
+
+def read_openslide(path: Path, coords: np.ndarray) -> None:
+    with openslide.OpenSlide(path) as slide:
+        for xy in coords.tolist():
+            slide.read_region(xy, 0, (PATCH_PX, PATCH_PX))
+
+
+def decode(tiles: list[bytes]) -> None:
+    for tile in tiles:
+        imagecodecs.jpeg8_decode(tile)
+
+
+def tiles_in_memory(path: Path) -> list[bytes]:
+    """The JPEG streams of the tiles under the patches."""
+    with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
+        page = tiff.pages[0]
+        columns = -(-page.imagewidth // TILE_PX)
+        tiles = []
+        for row in range(-(-PATCH_ROWS * PATCH_PX // TILE_PX)):
+            for col in range(-(-PATCH_COLUMNS * PATCH_PX // TILE_PX)):
+                file.seek(page.dataoffsets[row * columns + col])
+                tiles.append(file.read(page.databytecounts[row * columns + col]))
+    return tiles
+
+
+def idle_cores(seconds: float = 1.0) -> float:
+    """How many cores did nothing while we did nothing."""
+    before, start = _idle_seconds(), time.monotonic()
+    time.sleep(seconds)
+    return (_idle_seconds() - before) / (time.monotonic() - start)
+
+
+def _idle_seconds() -> float:
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    return int(fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+
+
+if __name__ == "__main__":
+    main()

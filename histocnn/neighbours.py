@@ -135,7 +135,7 @@ class Reference:
             found = _without(found, own)
         rows = found.rows if kept is None else kept[found.rows]
         if self.knn.metric == "cosine":  # |a - b|² / 2 = 1 - cos of unit vectors
-            return Neighbours(rows, np.square(found.distances) / np.float32(2))
+            return Neighbours(rows, np.float32(0.5) * np.square(found.distances))
         return Neighbours(rows, found.distances)
 
     @cached_property
@@ -156,7 +156,7 @@ class Reference:
         return np.sort(found.distances[:, -1])
 
     def novelty(self, neighbours: Neighbours) -> Float:
-        """float32 [N]: percentile (0 to 100) of the k-th distance among `calibration`."""
+        """float32 [N]: percentile (0 to 100) of the k-th distance in `calibration`."""
         below = np.searchsorted(self.calibration, neighbours.distances[:, -1], side="right")
         return (100 * below / len(self.calibration)).astype(np.float32)
 

@@ -22,6 +22,7 @@ from histocnn.errors import PatchesError
 from histocnn.images import ImageFiles, resize
 from histocnn.listing import Listing, list_csv, list_folder
 from histocnn.slides.slide import Slide
+from histocnn.slides.stain import Stains, estimate_slide
 from histocnn.slides.stream import Batch, stream
 
 Datasets = dict[str, Any]
@@ -80,6 +81,10 @@ class Patches(ABC):
     def problems(self) -> list[str]:
         """One line per image file that could not be read so far."""
         return []
+
+    def stains(self) -> Stains | None:
+        """The stains of the slide; None for image files, or where too little is stained."""
+        return None
 
     @property
     def slide_id(self) -> str:
@@ -210,6 +215,13 @@ class FilePatches(Patches):
                 "Tile it again, or give the original with --slides.",
             )
         return slide
+
+    def stains(self) -> Stains | None:
+        """The stains of the slide, as tile stored them or from its thumbnail."""
+        if self.coords is None:
+            return None
+        stored = self.attributes.get("stains")
+        return Stains.from_dict(stored) if stored else estimate_slide(self.slide)
 
     @property
     def _is_foreign(self) -> bool:

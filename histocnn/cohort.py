@@ -77,8 +77,15 @@ def read_cohort(slides: str | Path) -> list[SlideEntry]:
     return entries
 
 
-def check_leakage(patients: Sequence[str | None], splits: Sequence[str | None]) -> None:
+def check_leakage(
+    patients: Sequence[str | None], splits: Sequence[str | None], source: str | Path = "split"
+) -> None:
     """Refuse a patient in more than one split; unknown patients and splits (None, "") pass.
+
+    Args:
+        patients: [N], of each row.
+        splits: [N], of each row.
+        source: The file that says so, for the message.
 
     Raises:
         CohortError: Names the patients and their splits.
@@ -90,7 +97,7 @@ def check_leakage(patients: Sequence[str | None], splits: Sequence[str | None]) 
     leaks = [f"{p} ({' and '.join(sorted(s))})" for p, s in sorted(seen.items()) if len(s) > 1]
     if leaks:
         raise CohortError(
-            f"the same patient is in two splits: {_some(leaks)}",
+            f"{source}: the same patient is in two splits: {_some(leaks)}",
             "Keep all of a patient's slides in one split, or figures will be too good.",
         )
 
@@ -187,9 +194,7 @@ def _entry(path: Path, line: int, row: Mapping[str, str]) -> SlideEntry:
         elif column == "mpp":
             values[column] = _mpp(where, text)
         elif column == "split" and text not in SPLITS:
-            near = difflib.get_close_matches(text.lower(), SPLITS, n=1)
-            hint = f'Did you mean "{near[0]}"?' if near else f"It is one of {', '.join(SPLITS)}."
-            raise CohortError(f'{where}: "{text}" is no split', hint)
+            raise CohortError(f'{where}: "{text}" is no split', f"Write {' or '.join(SPLITS)}.")
         else:
             values[column] = text
     return SlideEntry(**values)  # type: ignore[arg-type]  # by column, each of its type
@@ -224,7 +229,7 @@ def _check(path: Path, entries: Sequence[SlideEntry]) -> None:
         raise CohortError(
             f"{path}: no such file: {_some(missing)}", "Paths are relative to the CSV's folder."
         )
-    check_leakage([e.patient_id for e in entries], [e.split for e in entries])
+    check_leakage([e.patient_id for e in entries], [e.split for e in entries], path)
 
 
 def _refuse_twice(path: Path, column: str, values: Sequence[str]) -> None:

@@ -148,7 +148,7 @@ def write_split(path: str | Path, groups: Sequence[str], splits: Sequence[str]) 
         CohortError: A group is in two splits.
         StoreError: The file cannot be written.
     """
-    check_leakage(groups, splits)
+    check_leakage(groups, splits, path)
     split_of = dict(zip(groups, splits, strict=True))
     names, rows = np.unique(np.asarray(groups, dtype=np.str_), return_counts=True)
     text = io.StringIO()
@@ -176,9 +176,9 @@ def read_split(path: str | Path, groups: Sequence[str]) -> NDArray[np.str_]:
         if row["split"] not in SPLITS:
             raise CohortError(
                 f'{path}: line {line}: "{row["split"]}" is no split',
-                f"It is one of {', '.join(SPLITS)}.",
+                f"Write {' or '.join(SPLITS)}.",
             )
-    check_leakage([row["group"] for _, row in rows], [row["split"] for _, row in rows])
+    check_leakage([row["group"] for _, row in rows], [row["split"] for _, row in rows], path)
     split_of = {row["group"]: row["split"] for _, row in rows}
     absent = sorted(set(groups) - split_of.keys())
     if absent:

@@ -361,11 +361,11 @@ def test_an_interrupt_leaves_whole_files_and_a_summary(tmp_path: Path, workers: 
     os.killpg(run.process.pid, signal.SIGINT)  # as the terminal does to the whole group
     _, err = run.process.communicate(timeout=30)
     assert run.process.returncode in (1, -signal.SIGINT)
-    assert err.count("Traceback") == 1  # the script's; the command line catches it
+    assert err.count("Traceback") == 1, err  # the script's; the command line catches it
     assert not [name for name in files(out) if name.endswith(".tmp")]
     assert "s0" in run_json(out)["slides"]
     assert "s5" not in run_json(out)["slides"]
-    assert _living(run.process.pid) == []
+    assert _living(run.process.pid, "spawn_main") == []
 
 
 def test_two_processes_on_one_folder_do_no_harm(tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def _grid(
             "Give --roi one of these, or give the slide an annotation_path.",
         )
     inside = coverage(annotations, grid.boxes_l0(), [options.roi])[:, 0]
-    return grid.select(inside >= max(options.label_coverage, np.finfo(np.float32).tiny))
+    return grid.select((inside >= options.label_coverage) & (inside > 0))
 
 
 def _lost_area(areas: dict[str, dict[str, float]]) -> list[str]:

@@ -20,6 +20,7 @@ EXCLUSION = "Exclusion"
 ASAP_MAPPING: Mapping[str, str | None] = {"_0": "Tumor", "_1": "Tumor", "_2": None}
 ASAP_PAINT_ORDER = ("_0", "_1", "Tumor", "metastases", "normal", "_2")
 
+_MIN_SHARE_SAID = 1e-4  # of the drawn area; rounded coordinates of regions at the edge stay below
 _MAX_SHARE_OUTSIDE = 0.1  # of the drawn area; hands slip over the edge, other frames go far beyond
 
 
@@ -143,10 +144,10 @@ def _fit(drawing: Drawing, groups: dict[str, BaseGeometry], size_l0: tuple[int, 
             f"{found} ({size_l0[0]} × {size_l0[1]} px): another slide, scale or frame",
             f"Check annotation_path{frames}, and that coordinates are level-0 pixels.",
         )
-    if inside == drawn:
-        return []
     for group, area in groups.items():
         groups[group] = area.intersection(slide)
+    if inside >= (1 - _MIN_SHARE_SAID) * drawn:
+        return []
     return [f"{1 - inside / drawn:.2%} of the annotated area lay beyond the slide and was cut off"]
 
 

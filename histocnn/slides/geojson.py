@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,8 @@ import shapely
 from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.errors import StoreError, UsageError
+from histocnn.atomic import write_text
+from histocnn.errors import UsageError
 
 Frame: TypeAlias = Literal["bounds", "slide"]
 Bounds: TypeAlias = tuple[int, int, int, int]
@@ -79,16 +79,7 @@ def write_geojson(
             _to_json(feature, x, y) for feature in features if not feature.geometry.is_empty
         ],
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(collection), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror})",
-            "Choose a folder that is writable and has space.",
-        ) from error
+    write_text(path, json.dumps(collection))
 
 
 def _to_json(feature: Feature, x: float, y: float) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class TissueSettings:
     mpp: float = 8.0
     threshold: float | None = None
     threshold_range: tuple[float, float] = (0.02, 0.04)
-    smooth_um: float = 8.0
+    smooth_um: float = 4.0
     close_um: float = 64.0
     min_tissue_um2: float = 20_000.0
     max_hole_um2: float = 20_000.0
@@ -78,11 +78,13 @@ class TissueMask:
         mask: bool [h, w].
         size_l0: Width and height of level 0 in pixels.
         slide_mpp: µm/px of level 0, x and y.
+        bounds_l0: The slide's (x, y, w, h) where it has `openslide.bounds-*`; only for GeoJSON.
     """
 
     mask: Bools
     size_l0: tuple[int, int]
     slide_mpp: tuple[float, float]
+    bounds_l0: Bounds | None = None
 
     @property
     def pixel_l0(self) -> tuple[float, float]:
@@ -128,16 +130,18 @@ class TissueMask:
         inside = rasterise(geometry, self.mask.shape, self.pixel_l0)
         return replace(self, mask=self.mask & inside)
 
-    def to_geojson(
-        self, path: Path, bounds_l0: Bounds | None = None, frame: Frame = "bounds"
-    ) -> None:
+    def to_geojson(self, path: Path, frame: Frame = "bounds") -> None:
         """Write the outline for QuPath, one feature per piece of class "Tissue".
+
+        Args:
+            path: The file to write.
+            frame: "slide" for QuPath projects made without cropping to the slide's bounds.
 
         Raises:
             StoreError: The file cannot be written.
         """
         pieces = (Feature(piece, class_name="Tissue") for piece in self.polygons().geoms)
-        write_geojson(path, pieces, bounds_l0=bounds_l0, frame=frame)
+        write_geojson(path, pieces, bounds_l0=self.bounds_l0, frame=frame)
 
 
 def detect_tissue(slide: Slide, settings: TissueSettings | None = None) -> TissueMask:
@@ -165,7 +169,7 @@ def detect_tissue(slide: Slide, settings: TissueSettings | None = None) -> Tissu
     rows, cols = thumbnail.shape[:2]
     pixel_um = np.multiply(slide.size_l0, slide_mpp) / (cols, rows)  # x, y
     mask = tissue_pixels(thumbnail, (float(pixel_um[0]), float(pixel_um[1])), settings)
-    return TissueMask(mask, slide.size_l0, slide_mpp)
+    return TissueMask(mask, slide.size_l0, slide_mpp, slide.bounds_l0)
 
 
 def tissue_pixels(
@@ -234,7 +238,8 @@ def load_tissue(
     """
     slide_mpp = slide.require_mpp()
     if path.suffix.lower() == ".png":
-        return TissueMask(_read_png(path, slide.size_l0), slide.size_l0, slide_mpp)
+        mask = _read_png(path, slide.size_l0)
+        return TissueMask(mask, slide.size_l0, slide_mpp, slide.bounds_l0)
     # Deferred: annotations bring XML, which detection does not need.
     from histocnn.slides.annotations import read_annotations
 
@@ -242,7 +247,7 @@ def load_tissue(
     width, height = slide.size_l0
     scale = [max(mpp, own) / own for own in slide_mpp]
     shape = (max(round(height / scale[1]), 1), max(round(width / scale[0]), 1))
-    whole = TissueMask(np.ones(shape, bool), slide.size_l0, slide_mpp)
+    whole = TissueMask(np.ones(shape, bool), slide.size_l0, slide_mpp, slide.bounds_l0)
     return whole.within(drawn.everything().difference(drawn.exclusion))
 
 

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from histocnn.errors import AnnotationError, UsageError
 from histocnn.slides.geojson import Bounds, Feature, Frame, write_geojson
 from histocnn.slides.ink import glass_colour, pen_mask, stain, with_rim
+from histocnn.slides.morphology import blurred, closed, without_small
 from histocnn.slides.raster import box_sums, outline, rasterise
 
 if TYPE_CHECKING:
@@ -184,17 +185,17 @@ def tissue_pixels(
         pen = _pen(rgb, glass, pixel_um, settings)
     stained = np.concatenate([stain(rgb[rows], glass) for rows in _strips(len(rgb))])
     stained[pen] = 0  # before smoothing, which would smear ink over the glass around
-    stained = _blurred(stained, pixel_um, settings.smooth_um)
+    stained = blurred(stained, pixel_um, settings.smooth_um)
     threshold = settings.threshold
     if threshold is None:
         low, high = settings.threshold_range
         threshold = float(np.clip(_otsu(stained), low, high))
     # Ink counts as covered until the end: tissue that it cuts off is no speck, and a lumen beside
     # it is a hole.
-    mask = _closed((stained > threshold) | pen, pixel_um, settings.close_um)
-    mask = ~_without_small(~mask, settings.max_hole_um2 / pixel_um2)
-    mask = _without_small(mask, settings.min_tissue_um2 / pixel_um2) & ~pen
-    return _without_small(mask, settings.min_pen_um2 / pixel_um2)
+    mask = closed((stained > threshold) | pen, pixel_um, settings.close_um)
+    mask = ~without_small(~mask, settings.max_hole_um2 / pixel_um2)
+    mask = without_small(mask, settings.min_tissue_um2 / pixel_um2) & ~pen
+    return without_small(mask, settings.min_pen_um2 / pixel_um2)
 
 
 def _pen(
@@ -203,7 +204,7 @@ def _pen(
     """Strokes of pen without specks, to their edge."""
     pen = np.concatenate([pen_mask(rgb[rows], glass) for rows in _strips(len(rgb))])
     pixel_um2 = pixel_um[0] * pixel_um[1]
-    pen = _without_small(pen, settings.min_pen_um2 / pixel_um2)
+    pen = without_small(pen, settings.min_pen_um2 / pixel_um2)
     if not pen.any():
         return pen
     halo = 16  # rows; further than `with_rim` looks
@@ -213,7 +214,7 @@ def _pen(
         first = rows.start - near.start
         rims.append(with_rim(pen[near], rgb[near])[first : first + rows.stop - rows.start])
     # Light that shines through a gap in a stroke is still seen through ink.
-    return ~_without_small(~np.concatenate(rims), settings.min_pen_um2 / pixel_um2)
+    return ~without_small(~np.concatenate(rims), settings.min_pen_um2 / pixel_um2)
 
 
 def load_tissue(
@@ -291,37 +292,3 @@ def _otsu(values: Floats) -> float:
     levels = np.round(values * (255 / top)).astype(np.uint8)
     level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     return float(level) * top / 255
-
-
-def _blurred(values: Floats, pixel_um: tuple[float, float], sigma_um: float) -> Floats:
-    if sigma_um == 0:
-        return values
-    sigma_x, sigma_y = (sigma_um / um for um in pixel_um)
-    return np.asarray(
-        cv2.GaussianBlur(
-            values, (0, 0), sigmaX=sigma_x, sigmaY=sigma_y, borderType=cv2.BORDER_REPLICATE
-        ),
-        np.float32,
-    )
-
-
-def _disc(pixel_um: tuple[float, float], radius_um: float) -> Pixels:
-    size = [2 * round(radius_um / um) + 1 for um in pixel_um]
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size), np.uint8)
-
-
-def _grown(mask: Bools, pixel_um: tuple[float, float], radius_um: float) -> Bools:
-    return cv2.dilate(mask.astype(np.uint8), _disc(pixel_um, radius_um)).astype(bool)
-
-
-def _closed(mask: Bools, pixel_um: tuple[float, float], width_um: float) -> Bools:
-    disc = _disc(pixel_um, width_um / 2)
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc).astype(bool)
-
-
-def _without_small(mask: Bools, min_px: float) -> Bools:
-    """The mask without connected parts (by sides, not corners) of fewer than `min_px` pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    kept = stats[:, cv2.CC_STAT_AREA] >= min_px
-    kept[0] = False
-    return np.asarray(kept[labels])

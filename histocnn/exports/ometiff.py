@@ -23,9 +23,10 @@ def write_ome_tiff(slide: ScoredSlide, path: Path, *, classes: list[int]) -> Non
     """
     names = [slide.class_names[index] for index in classes]
     layers = [slide.raster()[..., index] for index in classes]
-    if slide.novelty is not None:
+    novelty = slide.novelty_raster()
+    if novelty is not None:
         names.append("novelty")
-        layers.append(slide.grid.raster(slide.novelty))
+        layers.append(novelty * 100)
     levels = list(_pyramid(np.stack(layers)))
     pixel_um = slide.grid.stride_px * slide.grid.mpp
     metadata = {

@@ -28,11 +28,11 @@ def novelty_picture(
     slide: ScoredSlide, thumbnail: NDArray[np.uint8], path: Path, title: str
 ) -> None:
     """Write how unlike the reference every patch is: 100 is farther than all of the reference."""
-    if slide.novelty is None:
+    values = slide.novelty_raster()
+    if values is None:
         raise ValueError("no novelty was computed")
     bar = ColourBar(NOVELTY_MAP, "novelty (percentile in the reference)", (0, 100), OPACITY)
-    cells = shade(slide.grid.raster(slide.novelty) / 100, bar.map_name)
-    _write(slide, thumbnail, cells, bar, path, title)
+    _write(slide, thumbnail, shade(values, bar.map_name), bar, path, title)
 
 
 def class_picture(slide: ScoredSlide, thumbnail: NDArray[np.uint8], path: Path, title: str) -> None:

@@ -93,7 +93,14 @@ def write_sheet(
         _add_legend(axes, key, points)
     margin = letter_px / DPI
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight", pad_inches=margin)
+        figure.savefig(
+            temporary,
+            format="png",
+            dpi=DPI,
+            bbox_inches="tight",
+            pad_inches=margin,
+            pil_kwargs={"compress_level": 3},  # half the time of 6 for a twentieth more bytes
+        )
 
 
 def _add_scale_bar(

@@ -189,13 +189,12 @@ def _scene(slide: ScoredSlide, overview: NDArray[np.uint8]) -> _Scene:
 
 def _cells(slide: ScoredSlide) -> dict[str, NDArray[Any]]:
     """Columns of the cells that hold anything: their place `at` in the raster, their values."""
-    scores = slide.raster()
-    known = ~np.isnan(scores).any(axis=2)
-    novelty = None if slide.novelty is None else slide.grid.raster(slide.novelty)
-    if novelty is not None:
-        known |= ~np.isnan(novelty)
     if slide.grid.overlap_px == 0:  # then a cell is a patch, and stays its row
         return _patches(slide)
+    scores, novelty = slide.raster(), slide.novelty_raster()
+    known = ~np.isnan(scores).any(axis=2)
+    if novelty is not None:
+        known |= ~np.isnan(novelty)
     at = np.flatnonzero(known).astype(np.uint32)
     return _columns(at, scores[known], None if novelty is None else novelty[known])
 
@@ -204,17 +203,17 @@ def _patches(slide: ScoredSlide) -> dict[str, NDArray[Any]]:
     """Columns of the patches, in their order."""
     row, column = slide.grid.cell.T
     at = (row * slide.grid.shape[1] + column).astype(np.uint32)
-    return _columns(at, slide.scores, slide.novelty)
+    return _columns(at, slide.scores, None if slide.novelty is None else slide.novelty / 100)
 
 
 def _columns(
-    at: NDArray[np.uint32], scores: NDArray[np.float32], novelty: NDArray[np.float32] | None
+    at: NDArray[np.uint32], scores: NDArray[np.float32], novelty: NDArray[np.floating] | None
 ) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {"at": at}
     for index in range(scores.shape[1]):
         found[f"s{index}"] = _steps(scores[:, index])
     if novelty is not None:
-        found["novelty"] = _steps(novelty / 100)
+        found["novelty"] = _steps(novelty)
     return found
 
 

@@ -12,7 +12,7 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did, by slide id, and what it took.
+    """What a run did, by slide id in the order of its input, and what it took.
 
     `shares` are seconds that the slides' main loops waited for pixels, computed, and waited for
     the writer.
@@ -87,23 +87,29 @@ class Ledger:
         out: The folder.
         suffix: Of the slides' files.
         command: The stage's name.
+        slide_ids: In the order in which the summary names them.
     """
 
-    def __init__(self, out: Path, suffix: str, command: str) -> None:
+    def __init__(self, out: Path, suffix: str, command: str, slide_ids: Sequence[str]) -> None:
         self._out = out
         self._suffix = suffix
         self._command = command
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
-        self._ids: dict[str, list[str]] = {"done": [], "skipped": [], "failed": []}
+        self._slide_ids = slide_ids
+        self._status: dict[str, str] = {}
         self._patches = 0
         self._shares: Counter[str] = Counter()
 
     @property
     def summary(self) -> Summary:
         """What has happened so far."""
+        ended: dict[str, list[str]] = {"done": [], "skipped": [], "failed": []}
+        for slide_id in self._slide_ids:
+            if slide_id in self._status:
+                ended[self._status[slide_id]].append(slide_id)
         return Summary(
-            **self._ids,
+            **ended,
             seconds=time.perf_counter() - self._clock,
             patches=self._patches,
             shares=dict(self._shares),
@@ -111,7 +117,7 @@ class Ledger:
 
     def enter(self, slide_id: str, result: Result, seconds: float) -> str:
         """Write the slide's files; returns the line to show, empty for a skipped slide."""
-        self._ids[result.status].append(slide_id)
+        self._status[slide_id] = result.status
         failure = self._out / f"{slide_id}.failed.json"
         if result.status == "failed":
             failed = {

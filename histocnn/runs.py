@@ -75,7 +75,7 @@ def run(
     out = Path(out)
     check_writable(out)
     _sweep(out)
-    ledger = Ledger(out, suffix, command)
+    ledger = Ledger(out, suffix, command, list(counts))
     try:
         with Bars(command, len(items)) as bars:
             _run_all(items, _Job(out, suffix, recipe, work), workers, ledger, bars)

@@ -12,11 +12,11 @@ import shapely
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from shapely.geometry import box
-from shapely.geometry.base import BaseGeometry
 
 from histocnn.slides.phantom_cells import EPITHELIUM, RED_CELL, Floats
 from histocnn.slides.phantom_stain import (
     BLOCK_PX,
+    GRAIN,
     PEN_RGB,
     SHAPES,
     TURNS,
@@ -54,6 +54,10 @@ class Painter:
             name: _Rings(getattr(layout, name), mpp)
             for name in ("glands", "apices", "lumina", "fat_cells", "vessels")
         }
+        # cv2 also fills the pixels that the outline touches: half a pixel on every side
+        self._drawn = {
+            name: getattr(layout, name).buffer(-0.5 * mpp) for name in ("tissue", "pen", "blurred")
+        }
         for region in (layout.tissue, layout.pen, layout.blurred, layout.fat):
             shapely.prepare(region)
         self._row_order = np.argsort(layout.cells.xy_um[:, 1], kind="stable")
@@ -73,7 +77,7 @@ class Painter:
         stains = self._stains(origin, side, self._area_um(x_px, y_px))
         sigma = FOCUS_UM / self._mpp
         if sigma > 0.3:
-            stains = cv2.GaussianBlur(stains, (0, 0), sigma)
+            stains = np.asarray(cv2.GaussianBlur(stains, (0, 0), sigma), np.uint8)
         rgb = develop(stains, self._colours)
         rgb = self._defocus(rgb, origin)
         inner = rgb[margin : margin + BLOCK_PX, margin : margin + BLOCK_PX]
@@ -84,13 +88,13 @@ class Painter:
         corners = np.array((x_px + low, y_px + low, x_px + high, y_px + high)) * self._mpp
         return box(*corners)
 
-    def _mask(self, region: BaseGeometry, origin: NDArray[np.int64], side: int) -> Pixels:
-        """Pixels whose centre lies in the region as 255, others 0."""
+    def _mask(self, name: str, origin: NDArray[np.int64], side: int) -> Pixels:
+        """Pixels whose centre lies in the region (to half a pixel) as 255, others 0."""
         mask = np.zeros((side, side), np.uint8)
         rings = [
             _fixed_point(np.asarray(ring.coords) / self._mpp - origin)
-            for part in shapely.get_parts(region)
-            if isinstance(part, shapely.Polygon)
+            for part in shapely.get_parts(self._drawn[name])
+            if isinstance(part, shapely.Polygon) and not part.is_empty
             for ring in (part.exterior, *part.interiors)
         ]
         if rings:
@@ -102,8 +106,8 @@ class Painter:
         texture = textures(self._mpp, self._margin_px)
         h, e = np.zeros((2, side, side), np.uint8)
         if not self._layout.tissue.intersects(area_um):
-            return cv2.merge([e, h])
-        tissue = self._mask(self._layout.tissue, origin, side)
+            return np.asarray(cv2.merge([e, h]), np.uint8)
+        tissue = self._mask("tissue", origin, side)
         cv2.copyTo(texture["fibre_h"], tissue, h)
         cv2.copyTo(texture["fibre_e"], tissue, e)
         if self._layout.fat.intersects(area_um):
@@ -111,15 +115,15 @@ class Painter:
         self._draw_glands(h, e, texture, origin, area_um)
         self._draw_cells(h, e, origin, area_um)
         for stain, map_ in zip((h, e), self._thickness, strict=True):
-            matrix = np.float32([[self._mpp, 0, origin[0] * self._mpp],
-                                 [0, self._mpp, origin[1] * self._mpp]]) / THICKNESS_UM  # fmt: skip
+            matrix = np.column_stack([np.eye(2), origin]) * (self._mpp / THICKNESS_UM)
             gain = cv2.warpAffine(
                 map_, matrix, (side, side),
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
             )  # fmt: skip
             cv2.multiply(stain, gain, dst=stain, scale=1 / 128)
             cv2.add(stain, texture["grain"], dst=stain)
-        return cv2.merge([e, h])
+            cv2.subtract(stain, np.full_like(stain, GRAIN), dst=stain)
+        return np.asarray(cv2.merge([e, h]), np.uint8)
 
     def _draw_fat(
         self, h: Pixels, e: Pixels, origin: NDArray[np.int64], area_um: shapely.Polygon
@@ -182,9 +186,7 @@ class Painter:
             return rgb
         sigma = max(DEFOCUS_UM / self._mpp, 0.3)
         soft = cv2.GaussianBlur(rgb, (0, 0), sigma).astype(np.float32)
-        share = cv2.blur(
-            self._mask(self._layout.blurred, origin, side), (2 * self._half_px + 1,) * 2
-        )
+        share = cv2.blur(self._mask("blurred", origin, side), (2 * self._half_px + 1,) * 2)
         mixed = rgb + (soft - rgb) * (share[..., None] / np.float32(255))
         return np.round(mixed).astype(np.uint8)
 
@@ -194,7 +196,7 @@ class Painter:
         if self._pen is None or not self._layout.pen.intersects(area):
             return np.ascontiguousarray(rgb)
         inked = rgb.astype(np.float32) * (0.14 * (0.3 + 0.7 * self._pen / 255)) + 0.86 * self._pen
-        mask = self._mask(self._layout.pen, origin, BLOCK_PX)
+        mask = self._mask("pen", origin, BLOCK_PX)
         out = np.ascontiguousarray(rgb)
         cv2.copyTo(inked.astype(np.uint8), mask, out)
         return out

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from histocnn.slides.phantom_stain import BLOCK_PX, GLASS_RGB
 
 Pixels: TypeAlias = NDArray[np.uint8]
-Tile: TypeAlias = bytes | None  # None is written as zero bytes
-Tiles: TypeAlias = list[list[Tile]]  # [row][column]
+Tiles: TypeAlias = list[list[bytes]]  # [row][column], JPEG; b"" is a tile of zero bytes
 
 TILE_PX = 256
 BLOCK_LEVELS = (1, 2, 4, 8)  # downsamples whose tiles lie within one block
@@ -47,9 +46,9 @@ def write_pyramid(
     per_block = BLOCK_PX // (2 * BLOCK_LEVELS[-1])
     coarse = np.empty((blocks_down * per_block, blocks_across * per_block, 3), np.uint8)
     coarse[:] = GLASS
-    waiting: dict[int, list[Tile]] = {level: [] for level in BLOCK_LEVELS[1:]}
+    waiting: dict[int, list[bytes]] = {level: [] for level in BLOCK_LEVELS[1:]}
 
-    def level0() -> Iterator[Tile]:
+    def level0() -> Iterator[bytes]:
         for row in range(blocks_down):
             band: dict[int, list[Tiles]] = {level: [] for level in BLOCK_LEVELS}
             for column in range(blocks_across):
@@ -83,7 +82,7 @@ def _level_size(size_px: tuple[int, int], level: int) -> tuple[int, int]:
 
 def _write_level(
     tiff: tifffile.TiffWriter,
-    tiles: Iterator[Tile],
+    tiles: Iterator[bytes],
     level: int,
     size_px: tuple[int, int],
     mpp: float,
@@ -109,7 +108,7 @@ def _write_level(
 def _block(image: Pixels | None, sparse: bool) -> list[tuple[Tiles, Pixels | None]]:
     """A block's encoded tiles and pixels at each of BLOCK_LEVELS."""
     if image is None:
-        tile = None if sparse else _jpeg(np.full((TILE_PX, TILE_PX, 3), GLASS, np.uint8))
+        tile = b"" if sparse else _jpeg(np.full((TILE_PX, TILE_PX, 3), GLASS, np.uint8))
         counts = [BLOCK_PX // TILE_PX // level for level in BLOCK_LEVELS]
         return [([[tile] * n for _ in range(n)], None) for n in counts]
     levels: list[tuple[Tiles, Pixels | None]] = []
@@ -126,7 +125,7 @@ def _halved(image: Pixels) -> Pixels:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _in_rows(blocks: list[Tiles], level: int, row: int, size_px: tuple[int, int]) -> list[Tile]:
+def _in_rows(blocks: list[Tiles], level: int, row: int, size_px: tuple[int, int]) -> list[bytes]:
     """A band's tiles row by row across its blocks, those beyond the level's edge left out."""
     width, height = _level_size(size_px, level)
     across, down = -(-width // TILE_PX), -(-height // TILE_PX)
@@ -136,7 +135,7 @@ def _in_rows(blocks: list[Tiles], level: int, row: int, size_px: tuple[int, int]
     ]
 
 
-def _tiles_of(image: Pixels, size: tuple[int, int]) -> Iterator[Tile]:
+def _tiles_of(image: Pixels, size: tuple[int, int]) -> Iterator[bytes]:
     width, height = size
     across, down = -(-width // TILE_PX), -(-height // TILE_PX)
     padded = np.empty((down * TILE_PX, across * TILE_PX, 3), np.uint8)

@@ -42,6 +42,7 @@ NUCLEI: dict[int, tuple[float, float, float, float, float]] = {
     RED_CELL: (6.2, 5.6, 112, 92, 0.05),
 }
 SHAPES, TURNS = 12, 16
+GRAIN = 2  # the texture's mean, to be taken off again
 
 
 def colour_table(lab: str, gain_h: float, gain_e: float) -> NDArray[np.uint32]:
@@ -70,7 +71,7 @@ def _noise(rng: np.random.Generator, side: int, sigma_px: float) -> NDArray[np.f
     fade = np.exp(-2 * (np.pi * sigma_px) ** 2 * frequency**2)
     spectrum = np.fft.fft2(rng.normal(size=(side, side))) * fade[:, None] * fade
     noise = np.fft.ifft2(spectrum).real
-    return ((noise - noise.mean()) / max(noise.std(), 1e-9)).astype(np.float32)
+    return np.asarray((noise - noise.mean()) / max(noise.std(), 1e-9), np.float32)
 
 
 @lru_cache(maxsize=2)
@@ -103,7 +104,7 @@ def textures(mpp: float, margin_px: int) -> dict[str, Pixels]:
         "apical_h": lay(17 + 4 * fine + 4 * coarse),
         "mucus_e": lay(5 + 4 * np.maximum(coarse + 0.5 * fine - 0.6, 0)),
         "mucus_h": lay(np.full((period, period), 3)),
-        "grain": lay(1.5 + rng.normal(0, 1.1, (period, period))),
+        "grain": lay(GRAIN + rng.normal(0, 1.1, (period, period))),
     }
 
 
@@ -125,8 +126,8 @@ def _turned(rng: np.random.Generator, half_px: int, mpp: float, kind: int) -> li
     ink = 1 + np.clip(rng.normal(0, 0.07), -0.15, 0.15)
     speckle = _noise(rng, 96, 1.8)
     nucleoli = rng.uniform(-0.45, 0.45, (rng.integers(1, 3) if kind == TUMOUR else 0, 2))
-    fine = 4  # drawn finer, then shrunk: a smooth edge
-    y, x = (np.mgrid[: 2 * half_px * fine, : 2 * half_px * fine] + 0.5) / fine - half_px
+    y, x = np.mgrid[: 2 * half_px, : 2 * half_px] + 0.5 - half_px
+    edge_px = min(width, height) / 2 / mpp
     turns = []
     for turn in range(TURNS):
         angle = np.pi * turn / TURNS
@@ -139,8 +140,6 @@ def _turned(rng: np.random.Generator, half_px: int, mpp: float, kind: int) -> li
         stain = middle + (rim - middle) * np.clip((r - 0.55) / 0.35, 0, 1) + 9 * grain
         for nu, nv in nucleoli:
             stain += 45 * (np.hypot((u - nu) * width, (v - nv) * height) < 2.3)
-        stain = np.where(r < 1, np.clip(stain * ink, 0, 255), 0).astype(np.float32)
-        turns.append(
-            cv2.resize(stain, None, fx=1 / fine, fy=1 / fine, interpolation=cv2.INTER_AREA)
-        )
-    return [np.ascontiguousarray(np.round(t).astype(np.uint8)) for t in turns]
+        cover = np.clip((1 - r) * edge_px + 0.5, 0, 1)  # a smooth edge
+        turns.append(np.round(np.clip(stain * ink, 0, 255) * cover).astype(np.uint8))
+    return turns

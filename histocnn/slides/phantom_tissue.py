@@ -156,7 +156,7 @@ def _points_in(rng: np.random.Generator, region: BaseGeometry, n: int) -> list[P
     minx, miny, maxx, maxy = region.bounds
     chosen: list[Point] = []
     for _ in range(n):
-        tries = shapely.points(rng.uniform((minx, miny), (maxx, maxy), (64, 2)))
+        tries = np.asarray(shapely.points(rng.uniform((minx, miny), (maxx, maxy), (64, 2))))
         tries = tries[shapely.within(tries, region)][:8]
         if not len(tries):
             tries = np.array([region.representative_point()])
@@ -173,7 +173,7 @@ def _pen_strokes(
     start = rng.uniform(0, 2 * np.pi)
     turn = np.linspace(0, 1.2 * np.pi, 160)
     angles = start + turn
-    wobble = 0.95 + sum(rng.normal(0, 0.03) * np.sin(k * turn) for k in (1, 2, 3, 5))
+    wobble = 0.95 + rng.normal(0, 0.03, 4) @ np.sin(np.outer((1, 2, 3, 5), turn))
     half = np.array(tissue_um) / 2
     ring = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * half * wobble[:, None]
     side = -np.sign(np.cos(start + 0.6 * np.pi)) or 1.0
@@ -195,13 +195,13 @@ def _territories(points: Floats, limit_um: float) -> Floats:
     gap = points[near[:, 1:]] - points[:, None]  # N k 2
     along = gap @ RAYS.T  # N k 48
     reach = (gap**2).sum(-1, keepdims=True) / (2 * np.maximum(along, 1e-6))
-    return np.minimum(reach.min(axis=1), limit_um).astype(np.float32)
+    return np.asarray(np.minimum(reach.min(axis=1), limit_um), np.float32)
 
 
 def _smooth(radius: Floats, harmonics: int) -> Floats:
     spectrum = np.fft.rfft(radius, axis=1)
     spectrum[:, harmonics + 1 :] = 0
-    return np.fft.irfft(spectrum, n=radius.shape[1], axis=1).astype(np.float32)
+    return np.asarray(np.fft.irfft(spectrum, n=radius.shape[1], axis=1), np.float32)
 
 
 def _rings(centres: Floats, radius: Floats) -> Floats:
@@ -214,7 +214,8 @@ def _hold_inside(centres: Floats, radius: Floats, region: BaseGeometry) -> Float
     shapely.prepare(inner)
     radius = radius.copy()
     points = shapely.points(centres)
-    near = np.flatnonzero(shapely.distance(points, inner.boundary) < radius.max(initial=0))
+    gap = shapely.distance(points, inner.boundary)  # NaN where nothing is left of the region
+    near = np.flatnonzero(~(gap >= radius.max(initial=0)))
     for _ in range(12):
         outside = ~inside(inner, _rings(centres[near], radius[near]))
         if not outside.any():
@@ -266,14 +267,14 @@ def _irregular(rng: np.random.Generator, n: int, size: float, low: int, high: in
         height = rng.normal(0, size / np.sqrt(k - low + 1), (n, 1))
         factor += height * np.cos(k * ANGLES + rng.uniform(0, 2 * np.pi, (n, 1)))
     factor = np.maximum(factor, 0.15)
-    return (factor / np.sqrt((factor**2).mean(axis=1, keepdims=True))).astype(np.float32)
+    return np.asarray(factor / np.sqrt((factor**2).mean(axis=1, keepdims=True)), np.float32)
 
 
 def _fat_cells(rng: np.random.Generator, fat: BaseGeometry) -> Floats:
     centres = lattice(rng, fat, FAT_SPACING_UM, 0.1)
     radius = _smooth(_territories(centres, 0.65 * FAT_SPACING_UM), 9) * 0.95 - 0.8
     radius = _hold_inside(centres, radius, fat)
-    return _rings(centres, radius)[radius.max(axis=1) > 0]
+    return np.asarray(_rings(centres, radius)[radius.max(axis=1) > 0])
 
 
 def _vessels(
@@ -287,4 +288,4 @@ def _vessels(
     radius = np.minimum(-depth[depth < -6] - 1.5, rng.uniform(5, 12, len(points)))
     radius = radius[:, None] * _irregular(rng, len(points), 0.15, 2, 4)
     rings = _rings(points, radius)
-    return rings[inside(region, rings).all(axis=1)]
+    return np.asarray(rings[inside(region, rings).all(axis=1)])

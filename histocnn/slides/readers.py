@@ -82,14 +82,20 @@ def mosaic(
     if x < 0 or y < 0 or right < x + w or bottom < y + h:
         out[:] = WHITE
     for row in range(max(y, 0) // tile_h, -(-bottom // tile_h)):
-        top, low = max(row * tile_h, y), min((row + 1) * tile_h, bottom)
         for col in range(max(x, 0) // tile_w, -(-right // tile_w)):
-            left, far = max(col * tile_w, x), min((col + 1) * tile_w, right)
-            out[top - y : low - y, left - x : far - x] = tile(col, row)[
-                top - row * tile_h : low - row * tile_h,
-                left - col * tile_w : far - col * tile_w,
-            ]
+            paste(tile(col, row), (col * tile_w, row * tile_h), level_size, out, xy)
     return out
+
+
+def paste(tile: Pixels, tile_xy: Size, level_size: Size, out: Pixels, xy: Size) -> None:
+    """Copy to `out`, which begins at the level's pixel `xy`, what it shares with a tile."""
+    (tile_x, tile_y), (x, y) = tile_xy, xy
+    left, top = max(tile_x, x), max(tile_y, y)
+    right = min(tile_x + tile.shape[1], x + out.shape[1], level_size[0])
+    bottom = min(tile_y + tile.shape[0], y + out.shape[0], level_size[1])
+    out[top - y : bottom - y, left - x : right - x] = tile[
+        top - tile_y : bottom - tile_y, left - tile_x : right - tile_x
+    ]
 
 
 class TileTable(NamedTuple):

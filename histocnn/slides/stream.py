@@ -1,8 +1,12 @@
-"""A grid's patches in order, each native tile decoded once, by threads."""
+"""A grid's patches in order, each native tile decoded once, by threads.
+
+A decoded tile is copied at once, while the processor's cache still holds it, to every patch that
+needs it: decoded tiles are never kept, patches that are begun are.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -11,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import ReadError
-from histocnn.slides.geometry import Crops, Pixels, resample
-from histocnn.slides.readers import WHITE, Reader, mosaic
+from histocnn.slides.geometry import Crops, Pixels, Size, resample
+from histocnn.slides.readers import WHITE, Reader, paste
 from histocnn.slides.slide import Slide
 
-CACHE_BYTES = 384 * 2**20  # two rows of 256 px tiles over 100,000 px are 154 MB
-RUN_TILES = 64  # tiles that one task's patches cover at most, unless a single patch covers more
+WINDOW_BYTES = 512 * 2**20  # patches that a tile may be copied to ahead: 3,500 of 224 px
+AHEAD_BYTES = 64 * 2**20  # patches whose tiles are decoded before they are asked for
+RUN_PX = 2**20  # pixels of the patches of one task, unless a single one has more
 
 Index = NDArray[np.int64]
-TileFutures = dict[tuple[int, int], Future[Pixels]]  # by column and row
 
 
 class Batch(NamedTuple):
@@ -48,8 +52,8 @@ def stream(
 ) -> Iterator[Batch]:
     """A slide's patches in the order given, the same pixels as `Slide.read` gives one by one.
 
-    A native tile is decoded once as long as the tiles that later patches need again fit the
-    cache: always where patches come row by row.
+    A native tile is decoded once for all patches within the window (`WINDOW_BYTES`) that need
+    it: once at all where patches come row by row.
 
     Args:
         slide: The slide.
@@ -65,138 +69,175 @@ def stream(
     """
     chosen = np.arange(len(coords)) if rows is None else np.asarray(rows, np.int64)
     crops = slide.crops(np.asarray(coords).reshape(-1, 2)[chosen], patch_px, mpp)
-    return _batches(slide.pixels, crops, chosen, patch_px, batch_size, threads)
+    return _Stream(slide.pixels, crops, chosen, patch_px, batch_size).batches(threads)
 
 
-def _batches(
-    reader: Reader, crops: Crops, rows: Index, patch_px: int, batch_size: int, threads: int
-) -> Iterator[Batch]:
-    """Fill batches by short runs of patches: few runs are in flight, so few tiles are held."""
-    spans = _tile_spans(reader, crops)
-    runs = _runs(spans, batch_size)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")
-    tiles = _Tiles(reader, crops.level, spans, runs, pool)
-    in_flight: deque[tuple[Future[None], Batch | None]] = deque()
-    try:
-        for number, run in enumerate(runs):
-            low = run.start - run.start % batch_size
-            if run.start == low:
-                batch = _empty(rows[low : low + batch_size], patch_px)
-            at = slice(run.start - low, run.stop - low)
-            part = Batch(batch.rows[at], batch.pixels[at], batch.readable[at])
-            # A task waits only for tiles that entered the queue before it: no deadlock.
-            task = pool.submit(_fill, part, reader, crops, run, tiles.needed_by(number))
-            is_last = at.stop == len(batch.rows)
-            in_flight.append((task, batch if is_last else None))
-            if len(in_flight) > threads + 1:
-                yield from _finished(*in_flight.popleft())
-        for task, whole in in_flight:
-            yield from _finished(task, whole)
-    finally:
-        pool.shutdown(cancel_futures=True)
+class _Job(NamedTuple):
+    """A tile to decode, and what it goes to: (patch, pixels, their top left on the level)."""
+
+    col: int
+    row: int
+    targets: list[tuple[int, Pixels, Size]]
 
 
-def _finished(task: Future[None], whole: Batch | None) -> Iterator[Batch]:
-    task.result()
-    if whole is not None:
-        yield whole
-
-
-def _empty(rows: Index, patch_px: int) -> Batch:
-    pixels = np.empty((len(rows), patch_px, patch_px, 3), np.uint8)
-    return Batch(rows, pixels, np.ones(len(rows), bool))
-
-
-def _fill(batch: Batch, reader: Reader, crops: Crops, run: slice, tiles: TileFutures) -> None:
-    """Put the patches of a run into their places in a batch."""
-    level_size, tile_size = reader.level_sizes[crops.level], reader.tile_sizes[crops.level]
-    (w, h), patch_px = crops.size_px, batch.pixels.shape[1]
-    is_copy = (w, h) == (patch_px, patch_px)
-    crop = np.empty((h, w, 3), np.uint8)
-    for at, (x, y) in enumerate(crops.origins_px[run].tolist()):
-        out = batch.pixels[at] if is_copy else crop
-        try:
-            mosaic(lambda col, row: tiles[col, row].result(), level_size, tile_size, (x, y), out)
-        except ReadError:
-            batch.pixels[at], batch.readable[at] = WHITE, False
-            continue
-        if not is_copy:
-            batch.pixels[at] = resample(crop, (patch_px, patch_px))
-
-
-def _tile_spans(reader: Reader, crops: Crops) -> Index:
-    """The tiles each crop touches: [N, 4], (first column, first row, end column, end row)."""
-    level_size = np.array(reader.level_sizes[crops.level])
-    tile_size = np.array(reader.tile_sizes[crops.level])
-    starts = crops.origins_px.clip(0, level_size)
-    ends = (crops.origins_px + crops.size_px).clip(0, level_size)
-    return np.concatenate([starts // tile_size, -(-ends // tile_size)], axis=1)
-
-
-def _runs(spans: Index, batch_size: int) -> list[slice]:
-    """Cut the patches into runs that cover about RUN_TILES tiles, none across two batches."""
-    tiles_per_patch = int((spans[:, 2:] - spans[:, :2]).prod(axis=1).max(initial=1))
-    step = max(1, RUN_TILES // max(1, tiles_per_patch))
-    return [
-        slice(start, min(start + step, low + batch_size, len(spans)))
-        for low in range(0, len(spans), batch_size)
-        for start in range(low, min(low + batch_size, len(spans)), step)
-    ]
-
-
-class _Tiles:
-    """The tiles of a level that runs of patches need, each kept from its first use to its last.
-
-    Args:
-        reader: Decodes them.
-        level: The level.
-        spans: [N, 4], the tiles of each patch, as `_tile_spans` gives them.
-        runs: The patches of each run.
-        pool: Where they are decoded.
-    """
+class _Stream:
+    """Patches cut into runs; a run's task decodes the tiles that no earlier run's has."""
 
     def __init__(
-        self, reader: Reader, level: int, spans: Index, runs: list[slice], pool: ThreadPoolExecutor
+        self, reader: Reader, crops: Crops, rows: Index, patch_px: int, batch_size: int
     ) -> None:
-        self._reader, self._level, self._pool = reader, level, pool
-        self._spans, self._runs = spans, runs
-        self._last_run = _last_run_of_tiles(spans, runs)
-        tile_w, tile_h = reader.tile_sizes[level]
-        self._most = max(1, CACHE_BYTES // (tile_w * tile_h * 3))
-        self._kept: OrderedDict[tuple[int, int], Future[Pixels]] = OrderedDict()
+        self._reader, self._level, self._rows = reader, crops.level, rows
+        self._crop_size, self._patch_size = crops.size_px, (patch_px, patch_px)
+        self._origins = crops.origins_px
+        w, h = crops.size_px
+        ends, level_size = crops.origins_px + crops.size_px, reader.level_sizes[crops.level]
+        self._is_outside = np.any((crops.origins_px < 0) | (ends > level_size), axis=1)
+        self._batch_size, self._step = batch_size, min(batch_size, max(1, RUN_PX // (w * h)))
+        self._ahead = min(2 * batch_size, AHEAD_BYTES // (w * h * 3)) // self._step
+        self._tiles = _TilePlan(reader, crops, window=max(1, WINDOW_BYTES // (w * h * 3)))
+        self._readable = np.ones(len(rows), bool)
+        self._batches: dict[int, Pixels] = {}  # of patches that are begun, by their first
+        self._crops: dict[int, Pixels] = {}  # of runs that are begun and must be resampled
 
-    def needed_by(self, number: int) -> TileFutures:
-        """The tiles that a run needs; runs are asked for in their order."""
-        needed: TileFutures = {}
-        for left, top, right, bottom in self._spans[self._runs[number]].tolist():
+    def batches(self, threads: int) -> Iterator[Batch]:
+        """All batches in order."""
+        runs: deque[tuple[slice, Future[None], Future[None]]] = deque()
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")
+        try:
+            for run in self._runs():
+                decoded = done = pool.submit(self._decode, self._jobs(run))
+                if self._crop_size != self._patch_size:
+                    needed = [*(earlier for _, earlier, _ in runs), decoded]
+                    done = pool.submit(self._resample, run, needed)
+                runs.append((run, decoded, done))
+                if len(runs) > max(threads, self._ahead):
+                    yield from self._finished(*runs.popleft())
+            while runs:
+                yield from self._finished(*runs.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _runs(self) -> Iterator[slice]:
+        for low in range(0, len(self._rows), self._batch_size):
+            end = min(low + self._batch_size, len(self._rows))
+            for start in range(low, end, self._step):
+                yield slice(start, min(start + self._step, end))
+
+    def _jobs(self, run: slice) -> list[_Job]:
+        return [
+            _Job(col, row, [(i, self._canvas(i), self._origin(i)) for i in patches])
+            for col, row, patches in self._tiles.first_needed_by(run)
+        ]
+
+    def _decode(self, jobs: list[_Job]) -> None:
+        level_size = self._reader.level_sizes[self._level]
+        tile_w, tile_h = self._reader.tile_sizes[self._level]
+        for col, row, targets in jobs:
+            try:
+                tile = self._reader.tile(self._level, col, row)
+            except ReadError:
+                self._readable[[patch for patch, _, _ in targets]] = False
+                continue
+            for _, canvas, xy in targets:
+                paste(tile, (col * tile_w, row * tile_h), level_size, canvas, xy)
+
+    def _resample(self, run: slice, needed: list[Future[None]]) -> None:
+        for decoded in needed:  # all entered the queue before this task: no deadlock
+            decoded.result()
+        for patch in range(run.start, run.stop):
+            self._in_batch(patch)[:] = resample(self._canvas(patch), self._patch_size)
+
+    def _finished(self, run: slice, decoded: Future[None], done: Future[None]) -> Iterator[Batch]:
+        decoded.result()
+        done.result()
+        self._crops.pop(run.start, None)
+        low = run.start - run.start % self._batch_size
+        part = slice(low, low + self._batch_size)
+        if run.stop == min(part.stop, len(self._rows)):
+            self._in_batch(low)
+            pixels, readable = self._batches.pop(low), self._readable[part].copy()
+            pixels[~readable] = WHITE
+            yield Batch(self._rows[part], pixels, readable)
+
+    def _origin(self, patch: int) -> Size:
+        x, y = self._origins[patch].tolist()
+        return x, y
+
+    def _canvas(self, patch: int) -> Pixels:
+        """Where the tiles of a patch are copied to: its place in the batch if that is all."""
+        if self._crop_size == self._patch_size:
+            return self._in_batch(patch)
+        within = patch % self._batch_size % self._step
+        crop: Pixels = self._begun(self._crops, patch - within, self._step, self._crop_size)[within]
+        return crop
+
+    def _in_batch(self, patch: int) -> Pixels:
+        within = patch % self._batch_size
+        batch = self._begun(self._batches, patch - within, self._batch_size, self._patch_size)
+        pixels: Pixels = batch[within]
+        return pixels
+
+    def _begun(self, begun: dict[int, Pixels], first: int, most: int, size: Size) -> Pixels:
+        if first not in begun:
+            count = min(most, len(self._rows) - first)
+            pixels = np.empty((count, size[1], size[0], 3), np.uint8)
+            if self._is_outside[first : first + count].any():
+                pixels[:] = WHITE
+            begun[first] = pixels
+        return begun[first]
+
+
+class _TilePlan:
+    """Which patches need a tile, and which have had it.
+
+    Args:
+        reader: Its levels and tiles.
+        crops: The patches, in the order in which they are wanted.
+        window: How many patches ahead a tile is given to.
+    """
+
+    def __init__(self, reader: Reader, crops: Crops, window: int) -> None:
+        level_size = np.array(reader.level_sizes[crops.level])
+        tile_size = np.array(reader.tile_sizes[crops.level])
+        starts = crops.origins_px.clip(0, level_size) // tile_size
+        ends = -(-(crops.origins_px + crops.size_px).clip(0, level_size) // tile_size)
+        self._spans = np.concatenate([starts, ends], axis=1)  # columns and rows [start, end)
+        self._columns, rows = (-(-level_size // tile_size)).tolist()
+        self._window = window
+        self._given_until = np.zeros(self._columns * rows, np.int64)
+        tile, patch = self._pairs()
+        order = np.lexsort((patch, tile))
+        self._patches = patch[order]
+        self._begins = np.searchsorted(tile[order], np.arange(self._columns * rows + 1))
+
+    def first_needed_by(self, run: slice) -> Iterator[tuple[int, int, list[int]]]:
+        """Column, row and patches of each tile that a run needs and has not had; in order."""
+        for patch, (left, top, right, bottom) in enumerate(
+            self._spans[run].tolist(), start=run.start
+        ):
             for row in range(top, bottom):
                 for col in range(left, right):
-                    if (col, row) not in needed:
-                        needed[col, row] = self._tile(col, row, number)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-        return needed
+                    tile = row * self._columns + col
+                    if self._given_until[tile] <= patch:
+                        self._given_until[tile] = patch + self._window
+                        yield col, row, self._within_window(tile, patch)
 
-    def _tile(self, col: int, row: int, number: int) -> Future[Pixels]:
-        tile = self._kept.pop((col, row), None)
-        if tile is None:
-            tile = self._pool.submit(self._reader.tile, self._level, col, row)
-        if self._last_run[row, col] > number:
-            self._kept[col, row] = tile
-        return tile
+    def _within_window(self, tile: int, patch: int) -> list[int]:
+        patches = self._patches[self._begins[tile] : self._begins[tile + 1]]
+        first, end = np.searchsorted(patches, [patch, patch + self._window])
+        chosen: list[int] = patches[first:end].tolist()
+        return chosen
 
-
-def _last_run_of_tiles(spans: Index, runs: list[slice]) -> NDArray[np.int32]:
-    """For each tile, [rows, columns], the last run that needs it."""
-    run_of_patch = np.repeat(
-        np.arange(len(runs), dtype=np.int32), [run.stop - run.start for run in runs]
-    )
-    columns, rows = spans[:, 2:].max(axis=0, initial=0)
-    last = np.zeros((rows, columns), np.int32)
-    across, down = (spans[:, 2:] - spans[:, :2]).max(axis=0, initial=0)
-    for i in range(down):
-        for j in range(across):
-            col, row = spans[:, 0] + j, spans[:, 1] + i
-            touched = (col < spans[:, 2]) & (row < spans[:, 3])
-            np.maximum.at(last, (row[touched], col[touched]), run_of_patch[touched])
-    return last
+    def _pairs(self) -> tuple[Index, Index]:
+        """Every (tile, patch) of which the patch needs the tile."""
+        first, end = self._spans[:, :2], self._spans[:, 2:]
+        across, down = (end - first).max(axis=0, initial=0)
+        tiles, patches = [], []
+        for i in range(down):
+            for j in range(across):
+                col, row = first[:, 0] + j, first[:, 1] + i
+                needs = np.flatnonzero((col < end[:, 0]) & (row < end[:, 1]))
+                tiles.append(row[needs] * self._columns + col[needs])
+                patches.append(needs)
+        empty = np.zeros(0, np.int64)
+        return np.concatenate([empty, *tiles]), np.concatenate([empty, *patches])

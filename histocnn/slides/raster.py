@@ -42,9 +42,13 @@ def outline(mask: Bools, pixel: tuple[float, float] = (1.0, 1.0)) -> shapely.Mul
     _, bottom = np.nonzero((corner & up).T)
     vertical = np.stack([cols, top, cols, bottom], axis=1)
     ends = np.concatenate([horizontal, vertical]).astype(np.float64).reshape(-1, 2, 2)
-    lines = shapely.MultiLineString(list(ends * pixel))
-    area = shapely.build_area(lines)
-    return shapely.MultiPolygon([part for part in shapely.get_parts(area) if part.area > 0])
+    edges = np.asarray(shapely.linestrings(ends), dtype=object)
+    faces = shapely.get_parts(shapely.polygonize(edges))
+    # Every face lies wholly in true or in false pixels: ask the one around any point of it.
+    x, y = shapely.get_coordinates(shapely.point_on_surface(faces)).T.astype(int)
+    inside = shapely.MultiPolygon(list(faces[mask[y, x]]))
+    scaled: shapely.MultiPolygon = shapely.transform(inside, lambda points: points * pixel)
+    return scaled
 
 
 def rasterise(geometry: BaseGeometry, shape: tuple[int, int], pixel: tuple[float, float]) -> Bools:

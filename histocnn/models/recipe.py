@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from histocnn import __version__
+from histocnn.atomic import replacing
 from histocnn.errors import ModelError
 from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, Network, build
 
@@ -129,18 +129,14 @@ def to_input(pixels: Tensor, recipe: Recipe) -> Tensor:
 
 
 def save(path: str | Path, network: Network, recipe: Recipe) -> None:
-    """Write weights and recipe as one `.safetensors`, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write weights and recipe as one `.safetensors`, whole or not at all.
+
+    Raises:
+        StoreError: The file cannot be written, or the disk is full.
+    """
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, beside, {"format": "pt", "histocnn_recipe": recipe.to_json()})
-        beside.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: cannot be written ({error})", "Free the disk or move") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {"format": "pt", "histocnn_recipe": recipe.to_json()})
 
 
 def read_recipe(path: str | Path) -> Recipe:

@@ -1,0 +1,196 @@
+"""What a training run leaves behind: predictions of a split, scores.h5, figures, the model file."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Trainer
+from scipy.special import softmax
+
+from histocnn import store
+from histocnn.metrics.calibration import fit_temperature, operating_points
+from histocnn.metrics.intervals import Figures, bootstrap, paired_bootstrap
+from histocnn.metrics.patch import figures, number
+from histocnn.metrics.tally import tally
+from histocnn.models.classifier import Classifier
+from histocnn.models.data import Part, PatchDataModule
+from histocnn.models.recipe import Recipe, hashed
+from histocnn.neighbours import colour_baseline
+
+log = logging.getLogger(__name__)
+Floats = NDArray[np.float32]
+BASELINE_ROWS = 10_000  # training patches that the colour baseline looks at
+COMPARED = ("accuracy", "balanced_accuracy", "macro_auroc")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A split's logits and colours, in the order of its rows; NaN where a patch is unreadable."""
+
+    logits: Floats  # [N, C]
+    colour: Floats  # [N, 6]
+
+
+def predict(trainer: Trainer, model: Classifier, data: PatchDataModule, part: Part) -> Predictions:
+    """Predict a split once, by all processes together; every one of them gets the whole."""
+    found: list[Any] = trainer.predict(model, dataloaders=data.loader(part)) or []
+    rows, logits, colours = (
+        gathered([batch[key] for batch in found]) for key in ("rows", "logits", "colour")
+    )
+    n = len(data.rows[part])
+    result = Predictions(
+        np.full((n, len(data.class_names)), np.nan, np.float32), np.full((n, 6), np.nan, np.float32)
+    )
+    result.logits[rows], result.colour[rows] = logits, colours
+    return result
+
+
+def gathered(tensors: Sequence[torch.Tensor]) -> NDArray[Any]:
+    """The tensors of all processes behind each other: processes may have unequally many."""
+    parts: list[Any] = [list(tensors)]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        parts = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(parts, list(tensors))
+    flat = list(itertools.chain.from_iterable(parts))
+    return torch.cat(flat).numpy() if flat else np.empty(0)
+
+
+def training_colours(data: PatchDataModule) -> tuple[Floats, NDArray[np.int64]]:
+    """Colours float32 [N, 6] and labels of (a draw of) the training patches."""
+    batches = list(data.loader("train", limit=BASELINE_ROWS))
+    colours = gathered([batch["colour"] for batch in batches])
+    return colours, gathered([batch["labels"] for batch in batches])
+
+
+def finished_recipe(
+    model: Classifier, data: PatchDataModule, val: Predictions, *, anonymise: bool
+) -> Recipe:
+    """The model's recipe with what validation and the cohort add to it."""
+    labels = data.rows["val"].labels
+    temperature = fit_temperature(val.logits, labels)
+    scores = softmax(val.logits / temperature, axis=1)
+    salt = secrets.token_hex(8) if anonymise else None
+
+    def ids(values: Sequence[str]) -> list[str]:
+        return sorted({hashed(value, salt) for value in values if value})
+
+    return replace(
+        model.recipe,
+        patch_px=data.patch_px,
+        mpp=data.mpp,
+        temperature=temperature,
+        thresholds=operating_points(scores, labels, data.class_names),
+        seen={
+            part: {"patients": ids(data.rows[part].patient_ids),
+                   "slides": ids(data.rows[part].slide_ids)}
+            for part in ("train", "val")
+        },
+        salt=salt,
+        training={
+            "patches": {part: len(rows) for part, rows in data.rows.items()},
+            "prior": data.prior("train"),
+            "val_prior": data.prior("val"),
+            "balance": data.balance,
+            "seed": data.seed,
+        },
+    )  # fmt: skip
+
+
+def write_scores(out: Path, data: PatchDataModule, test: Predictions, recipe: Recipe) -> Floats:
+    """Write the test split's scores: `scores.h5`, or of many sources `scores/<name>.h5`.
+
+    Returns:
+        float32 [N, C], in the order of the split.
+    """
+    scores = softmax(test.logits / recipe.temperature, axis=1)
+    rows = data.rows["test"]
+    names = list(rows.class_names)
+    for number_, source in enumerate(rows.sources):
+        mine = np.flatnonzero(rows.source == number_)
+        if not len(mine):
+            continue
+        datasets, attributes = source.carried()
+        datasets = {name: _take(values, rows.row[mine]) for name, values in datasets.items()}
+        datasets |= {
+            "labels": rows.labels[mine],
+            "scores": scores[mine],
+            "colour": test.colour[mine],
+        }
+        attributes |= {"labels.class_names": names, "scores.class_names": names, "seen": "no"}
+        attributes["recipe"] = {"command": "train", "split": "test", "model": recipe.training}
+        single = len(rows.sources) == 1
+        store.write(
+            out / ("scores.h5" if single else f"scores/{source.name}.h5"), datasets, attributes
+        )
+    return np.asarray(scores, np.float32)
+
+
+def _take(values: Any, rows: NDArray[np.int64]) -> Any:
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+
+
+def metrics(
+    data: PatchDataModule,
+    scores: Floats,
+    colour_only: Floats,
+    thresholds: Mapping[str, Any],
+    groups: Sequence[str],
+) -> dict[str, Any]:
+    """Figures of the test split with intervals, beside what colour alone reaches.
+
+    Args:
+        data: For labels and names.
+        scores: float32 [N, C] of the network.
+        colour_only: float32 [N, C] of `neighbours.colour_baseline`.
+        thresholds: Operating points fitted on validation.
+        groups: Of the N rows: patients, slides or files, which are resampled.
+    """
+    rows, names = data.rows["test"], data.class_names
+    units, group = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    network = tally(scores, rows.labels, group, names, thresholds)
+    colour = tally(colour_only, rows.labels, group, names)
+    by_patient = all(rows.patient_ids)
+    by_slide = not by_patient and all(p or s for p, s in zip(rows.patient_ids, rows.slide_ids,
+                                                             strict=True))  # fmt: skip
+    unit = "patients" if by_patient else "patients or slides" if by_slide else "patches"
+    pairs = paired_bootstrap(
+        only(network.figures, COMPARED), only(colour.figures, COMPARED), network.patches
+    )
+    return {
+        "split": "test",
+        "title": "" if unit != "patches" else "file-level split, patients unknown, optimistic",
+        "resampled": {"unit": unit, "count": len(units)},
+        "network": _with_intervals(figures(scores, rows.labels, names, thresholds), network),
+        "colour_only": _with_intervals(figures(colour_only, rows.labels, names), colour),
+        "network_minus_colour_only": {
+            name: {k: number(v) for k, v in pair._asdict().items()} for name, pair in pairs.items()
+        },
+        "unreadable": list(data.problems),
+    }
+
+
+def only(values: Figures, names: Sequence[str]) -> Figures:
+    """These figures alone."""
+    return lambda weights: {k: v for k, v in values(weights).items() if k in names}
+
+
+def _with_intervals(found: dict[str, Any], counted: Any) -> dict[str, Any]:
+    intervals = bootstrap(counted.figures, counted.patches)
+    bounds = {k: [number(b) for b in pair] for k, pair in intervals.bounds.items()}
+    return found | {"interval_95": bounds, "interval_note": intervals.note}
+
+
+def baseline(data: PatchDataModule, test: Predictions) -> Floats:
+    """Scores float32 [N, C] of the test split from colour alone."""
+    colours, labels = training_colours(data)
+    scores: Floats = colour_baseline(colours, labels, test.colour, len(data.class_names))
+    return scores

@@ -54,15 +54,17 @@ def compare(title: str, slide: Slide, coords: np.ndarray, tiles: list[bytes] | N
         "Slide.read": lambda: read_singly(slide, coords),
     }
     if tiles:
-        methods["JPEG decoder alone"] = lambda: decode(tiles)
+        methods = {"JPEG decoder alone": lambda: decode(tiles)} | methods
     seconds = interleaved(methods, time.process_time)
     ours = seconds["stream, 1 thread"]
     print(f"\n{title}, process CPU time")
-    for name, value in seconds.items():
-        print(f"  {name:24}{value / len(coords) * 1e6:8.0f} µs per patch {value / ours:7.2f} ×")
-    print(f"  stream is {seconds['OpenSlide read_region'] / ours:.2f} × OpenSlide's read_region")
+    for name, values in seconds.items():
+        each = statistics.median(values) / len(coords) * 1e6
+        print(f"  {name:24}{each:8.0f} µs per patch {ratio(values, ours):7.2f} × stream")
+    print(f"  stream is {ratio(seconds['OpenSlide read_region'], ours):.2f} × read_region")
     if tiles:
-        print(f"  stream runs at {seconds['JPEG decoder alone'] / ours:.2f} of the decoder alone")
+        share = ratio(seconds["JPEG decoder alone"], ours)
+        print(f"  stream runs at {share:.2f} of the decoder alone")
 
 
 def compare_threads(slide: Slide, coords: np.ndarray) -> None:
@@ -73,11 +75,13 @@ def compare_threads(slide: Slide, coords: np.ndarray) -> None:
         return
     methods = {str(n): (lambda n=n: read_stream(slide, coords, n)) for n in (1, 2)}
     seconds = interleaved(methods, time.perf_counter)
-    ratio = seconds["1"] / seconds["2"]
+    faster = ratio(seconds["1"], seconds["2"])
     if (idle := idle_cores()) < 1.8:
-        print(f"  not measured: after it {idle:.1f} of {os.cpu_count()} cores idle ({ratio:.2f} ×)")
+        print(
+            f"  not measured: after it {idle:.1f} of {os.cpu_count()} cores idle ({faster:.2f} ×)"
+        )
     else:
-        print(f"  {ratio:.2f} ×, {len(coords) / seconds['2']:.0f} patches/s")
+        print(f"  {faster:.2f} ×, {len(coords) / statistics.median(seconds['2']):.0f} patches/s")
 
 
 def report_interpolation(slide: Slide) -> None:
@@ -93,8 +97,8 @@ def report_interpolation(slide: Slide) -> None:
 
 def interleaved(
     methods: dict[str, Callable[[], None]], clock: Callable[[], float]
-) -> dict[str, float]:
-    """Median seconds of each method over `REPEATS` rounds of all, after one unmeasured round."""
+) -> dict[str, list[float]]:
+    """Seconds of each method in `REPEATS` rounds of all, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for repeat in range(REPEATS + 1):
         for name, method in methods.items():
@@ -102,7 +106,12 @@ def interleaved(
             method()
             if repeat:
                 seconds[name].append(clock() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
+
+
+def ratio(values: list[float], to: list[float]) -> float:
+    """Median over the rounds of the ratio within a round: what slows the machine slows both."""
+    return statistics.median(a / b for a, b in zip(values, to, strict=True))
 
 
 def read_stream(slide: Slide, coords: np.ndarray, threads: int) -> None:

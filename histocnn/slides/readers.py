@@ -81,6 +81,8 @@ def mosaic(
     right, bottom = min(x + w, level_size[0]), min(y + h, level_size[1])
     if x < 0 or y < 0 or right < x + w or bottom < y + h:
         out[:] = WHITE
+    if right <= x or bottom <= y:
+        return out
     for row in range(max(y, 0) // tile_h, -(-bottom // tile_h)):
         for col in range(max(x, 0) // tile_w, -(-right // tile_w)):
             paste(tile(col, row), (col * tile_w, row * tile_h), level_size, out, xy)

@@ -201,6 +201,7 @@ class _TilePlan:
         tile_size = np.array(reader.tile_sizes[crops.level])
         starts = crops.origins_px.clip(0, level_size) // tile_size
         ends = -(-(crops.origins_px + crops.size_px).clip(0, level_size) // tile_size)
+        ends[(crops.origins_px >= level_size).any(axis=1)] = 0
         self._spans = np.concatenate([starts, ends], axis=1)  # columns and rows [start, end)
         self._columns, rows = (-(-level_size // tile_size)).tolist()
         self._window = window

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from histocnn import store
 from histocnn.errors import FeaturesError
-from histocnn.neighbours import UNKNOWN, group_codes
+from histocnn.neighbours import UNKNOWN, codes
 from histocnn.patches import FilePatches
 from histocnn.plainjson import differing_keys
 
@@ -139,7 +139,7 @@ def _load_one(file: Path) -> Features:
         raise FeaturesError(
             f"{file}: features of shape {values.shape}", "They must be [patches, width]."
         )
-    broken: NDArray[np.bool_] = np.isnan(values).any(axis=1)
+    broken = np.asarray(np.isnan(values).any(axis=1))
     if np.isinf(values).any():
         raise FeaturesError(
             f"{file}: infinite values in {int(np.isinf(values).any(1).sum())} rows",
@@ -204,28 +204,65 @@ def _renumber(
     return index[labels]
 
 
-def groups(
-    reference: Features, query: Features, exclude: Exclude
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Codes of patient and slide, and where a query row is itself in the reference.
-
-    Returns:
-        Reference groups [N, 2]; query groups [M, 2], -1 excludes nothing; own rows [M], -1 none.
-    """
-    of_reference, of_query = group_codes(
-        (reference.patient_ids, query.patient_ids), (reference.slide_ids, query.slide_ids)
+def groups_of(rows: Features, reference: Features) -> NDArray[np.int64]:
+    """Codes int64 [N, 2] of each row's patient and slide; -1 where not in the reference."""
+    return np.stack(
+        [
+            codes(rows.patient_ids, reference.patient_ids),
+            codes(rows.slide_ids, reference.slide_ids),
+        ],
+        axis=1,
     )
+
+
+def left_out(query: Features, reference: Features, exclude: Exclude) -> NDArray[np.int64]:
+    """The query's groups [N, 2] that are kept from the reference; -1 keeps nothing from it."""
+    groups = groups_of(query, reference)
     if exclude != "patient":
-        of_query[:, 0] = UNKNOWN
+        groups[:, 0] = UNKNOWN
     if exclude == "none":
-        of_query[:, 1] = UNKNOWN
+        groups[:, 1] = UNKNOWN
+    return groups
+
+
+def own_rows(query: Features, reference: Features) -> NDArray[np.int64]:
+    """Which row of the reference each query row itself is, by its file's hash; -1 none."""
     own = np.full(len(query), UNKNOWN)
     if set(reference.hashes) & set(query.hashes):
         rows = zip(reference.file.tolist(), reference.row.tolist(), strict=True)
         places = {(reference.hashes[file], row): i for i, (file, row) in enumerate(rows)}
         asked = zip(query.file.tolist(), query.row.tolist(), strict=True)
         own[:] = [places.get((query.hashes[file], row), UNKNOWN) for file, row in asked]
-    return of_reference, of_query, own
+    return own
+
+
+def units(
+    rows: Features, reference: Features, exclude: Exclude
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What is left out together: patients (slides, then patches, where unknown), slides, patches.
+
+    Returns:
+        Codes of the reference [N] and of the rows [M]; -1 where the reference has no such unit.
+    """
+    patients = {}
+    for part in (reference, rows):
+        known = zip(part.slide_ids, part.patient_ids, strict=True)
+        patients.update({slide: patient for slide, patient in known if slide and patient})
+
+    def names(part: Features) -> list[str]:
+        found = []
+        for i, (patient, slide) in enumerate(zip(part.patient_ids, part.slide_ids, strict=True)):
+            patient = patient or patients.get(slide, "")
+            if exclude == "patient" and patient:
+                found.append(f"patient {patient}")
+            elif exclude != "none" and slide:
+                found.append(f"slide {slide}")
+            else:
+                found.append(f"row {part.row[i]} of {part.hashes[part.file[i]]}")
+        return found
+
+    known = names(reference)
+    return codes(known, known), codes(names(rows), known)
 
 
 def sha256(file: Path) -> str:

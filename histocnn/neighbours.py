@@ -22,6 +22,7 @@ Metric = Literal["cosine", "euclidean"]
 Weights = Literal["uniform", "distance"]
 
 UNKNOWN = -1
+LEVELS = ("patient", "slide", "patch")
 _SPARE = 4  # candidates beyond k, so that a tie at the k-th place is seen
 _BLOCK_VALUES = 1 << 23  # of candidates that are compared exactly at a time: 32 MB
 _CALIBRATION_ROWS = 5_000  # a percentile to within 1.4 points (95 %)
@@ -68,7 +69,7 @@ class Reference:
 
     Args:
         features: float32 [N, D], finite.
-        groups: int64 [N, G], codes such as (patient, slide); -1 unknown.
+        groups: int64 [N, 2], codes of (patient, slide); -1 unknown.
         knn: How neighbours are found.
     """
 
@@ -88,7 +89,7 @@ class Reference:
 
         Args:
             queries: float32 [M, D].
-            groups: int64 [M, G]; -1 excludes nothing.
+            groups: int64 [M, 2]; -1 excludes nothing.
             own: int64 [M], the reference row that is the query itself, -1 none: never returned.
 
         Raises:
@@ -139,26 +140,42 @@ class Reference:
         return Neighbours(rows, found.distances)
 
     @cached_property
-    def calibration(self) -> Float:
-        """Sorted distances to the k-th neighbour of reference rows, their own groups excluded.
+    def calibration(self) -> tuple[str, Float]:
+        """What is left out, and sorted distances of reference rows to their k-th neighbour.
 
-        Of up to 50 groups up to 5,000 rows, drawn with a fixed seed.
+        Left out is each row's own "patient" (its slide where the patient is unknown, else the
+        patch itself); where fewer than k rows would remain, its "slide", else the "patch".
 
         Raises:
-            FeaturesError: Fewer than k rows remain without some group.
+            FeaturesError: The reference has no more than k rows.
         """
+        for level, left_out in enumerate(LEVELS):
+            groups = self.groups.copy()
+            groups[:, :level] = UNKNOWN
+            if left_out != LEVELS[-1] and (groups[:, level] == UNKNOWN).all():
+                continue
+            try:
+                return left_out, self._calibrate(groups)
+            except FeaturesError:
+                if left_out == LEVELS[-1]:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _calibrate(self, groups: Int) -> Float:
+        """Of up to 50 groups up to 5,000 rows, drawn with a fixed seed."""
         rng = np.random.default_rng(0)
-        unique, which = np.unique(self.groups, axis=0, return_inverse=True)
+        unique, which = np.unique(groups, axis=0, return_inverse=True)
         drawn = rng.permutation(len(unique))[:_CALIBRATION_GROUPS]
         rows = np.flatnonzero(np.isin(which.reshape(-1), drawn))
         rows = np.sort(rng.permutation(rows)[:_CALIBRATION_ROWS])
-        found = self.search(self.features[rows], self.groups[rows], own=rows)
+        found = self.search(self.features[rows], groups[rows], own=rows)
         return np.sort(found.distances[:, -1])
 
     def novelty(self, neighbours: Neighbours) -> Float:
         """float32 [N]: percentile (0 to 100) of the k-th distance in `calibration`."""
-        below = np.searchsorted(self.calibration, neighbours.distances[:, -1], side="right")
-        return (100 * below / len(self.calibration)).astype(np.float32)
+        _, distances = self.calibration
+        below = np.searchsorted(distances, neighbours.distances[:, -1], side="right")
+        return (100 * below / len(distances)).astype(np.float32)
 
 
 class _Space:
@@ -243,14 +260,10 @@ def scores_by_k(
         yield k, vote(labels[:, :k], distances[:, :k], num_classes, weights)
 
 
-def group_codes(*columns: tuple[list[str], list[str]]) -> tuple[Int, Int]:
-    """Reference and query ids, a pair of lists per column, as codes [N, G] and [M, G]; "" = -1."""
-    coded: list[list[Int]] = [[], []]
-    for pair in columns:
-        known = {name: i for i, name in enumerate(sorted({*pair[0], *pair[1]} - {""}))} | {"": -1}
-        for ids, into in zip(pair, coded, strict=True):
-            into.append(np.array([known[name] for name in ids], np.int64))
-    return np.stack(coded[0], 1), np.stack(coded[1], 1)
+def codes(ids: list[str], among: list[str]) -> Int:
+    """Ids as int64 [N]: their place in the sorted vocabulary `among`; -1 for "" and strangers."""
+    known = {name: i for i, name in enumerate(sorted(set(among) - {""}))}
+    return np.array([known.get(name, UNKNOWN) for name in ids], np.int64)
 
 
 def colour_baseline(
@@ -286,10 +299,10 @@ def colour_baseline(
     mean, deviation = train.mean(0), train.std(0)
     deviation[deviation == 0] = 1
     knn = Knn(min(k, len(train)), "euclidean", "distance", center=False)
-    reference = Reference((train - mean) / deviation, np.full((len(train), 1), UNKNOWN), knn)
+    reference = Reference((train - mean) / deviation, np.full((len(train), 2), UNKNOWN), knn)
     scores = np.full((len(test), num_classes), np.nan, np.float32)
     readable = np.isfinite(test).all(1)
-    ungrouped = np.full((int(readable.sum()), 1), UNKNOWN)
+    ungrouped = np.full((int(readable.sum()), 2), UNKNOWN)
     found = reference.search((test[readable] - mean) / deviation, ungrouped)
     scores[readable] = vote(labels[found.rows], found.distances, num_classes, "distance")
     return scores

@@ -35,6 +35,7 @@ CARRIED = (
     "slide_ids",
     "patient_ids",
     "labels",
+    "colour",
 )
 
 
@@ -241,6 +242,16 @@ class FilePatches(Patches):
             return self.patch_px, self.mpp
         footprint_l0 = self.attributes["footprint_l0"][0]
         return self.patch_px, footprint_l0 / self.patch_px * self.slide.require_mpp()[0]
+
+    @property
+    def footprint_l0(self) -> tuple[float, float]:
+        """Width and height of a patch of the slide, level-0 px."""
+        if self._is_foreign:
+            width, height = self.attributes["footprint_l0"]
+            return float(width), float(height)
+        patch_px, mpp = self._scale()
+        x, y = self._slide_mpp() or self.slide.require_mpp()
+        return patch_px * mpp / x, patch_px * mpp / y
 
     @cached_property
     def _images(self) -> ImageFiles:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from histocnn.cohort import read_cohort
+from histocnn.cohort import SlideEntry, read_cohort
 from histocnn.errors import HistocnnError
-from histocnn.slides.grid import build_grid, check_patch_options
+from histocnn.slides.grid import PatchGrid, build_grid, check_patch_options
 from histocnn.slides.slide import Slide
 from histocnn.slides.tissue import detect_tissue
+from histocnn.tiling import MPP_TOLERANCE, disagreement
 
 POWER_TIMES_MPP = 10.0  # a ×40 objective gives about 0.25 µm/px, a ×20 about 0.5
 POWER_TOLERANCE = 0.30  # scanners of one nominal power differ by a quarter
-MPP_TOLERANCE = 0.05
 BYTES_PER_PATCH = 64  # coords, cell, tissue_fraction, coverage and label of one row
 MICROMETRES = {"centimeter": 10_000.0, "inch": 25_400.0}
 
@@ -72,35 +74,43 @@ def doctor(
         0, or 1 if a slide cannot be used.
     """
     check_patch_options(patch_px=patch_px, mpp=mpp, min_tissue=min_tissue)
-    found = []
-    for entry in read_cohort(slides):
-        findings = Findings(entry.slide_id, entry.slide_path.name)
-        try:
-            slide = Slide(entry.slide_path, mpp=entry.mpp or slide_mpp)
-            _metadata(slide, findings)
-            _resolution(slide, findings)
-            _one_tile_per_level(slide, findings)
-            mask = detect_tissue(slide)
-            findings.tissue_mm2 = mask.area_um2 / 1e6
-            if mask.is_empty:
-                findings.warnings.append("no tissue found")
-            grid = build_grid(
-                slide.size_l0,
-                slide.require_mpp(),
-                patch_px=patch_px,
-                mpp=mpp,
-                tissue=mask,
-                min_tissue=min_tissue,
-                allow_upsampling=allow_upsampling,
-            )
-            findings.patches = len(grid)
-            findings.grid_bytes = len(grid) * BYTES_PER_PATCH
-            findings.pixel_bytes = len(grid) * patch_px**2 * 3
-        except HistocnnError as error:
-            findings.problems.append(str(error))
-        found.append(findings)
+    estimate = partial(
+        build_grid,
+        patch_px=patch_px,
+        mpp=mpp,
+        min_tissue=min_tissue,
+        allow_upsampling=allow_upsampling,
+    )
+    found = [_examine(entry, slide_mpp, estimate) for entry in read_cohort(slides)]
     print(_as_json(found) if json else _as_table(found))
     return int(any(findings.problems for findings in found))
+
+
+def _examine(
+    entry: SlideEntry, slide_mpp: float | None, estimate: Callable[..., PatchGrid]
+) -> Findings:
+    findings = Findings(entry.slide_id, entry.slide_path.name)
+    try:
+        slide = Slide(entry.slide_path, mpp=entry.mpp or slide_mpp)
+        _metadata(slide, findings)
+        _resolution(slide, findings)
+        _one_tile_per_level(slide, findings)
+        if not findings.problems:
+            _contents(slide, findings, estimate)
+    except HistocnnError as error:
+        findings.problems.append(str(error))
+    return findings
+
+
+def _contents(slide: Slide, findings: Findings, estimate: Callable[..., PatchGrid]) -> None:
+    mask = detect_tissue(slide)
+    findings.tissue_mm2 = mask.area_um2 / 1e6
+    if mask.is_empty:
+        findings.warnings.append("no tissue found")
+    grid = estimate(slide.size_l0, slide.require_mpp(), tissue=mask)
+    findings.patches = len(grid)
+    findings.grid_bytes = len(grid) * BYTES_PER_PATCH
+    findings.pixel_bytes = len(grid) * grid.patch_px**2 * 3
 
 
 def _metadata(slide: Slide, findings: Findings) -> None:
@@ -124,8 +134,7 @@ def _metadata(slide: Slide, findings: Findings) -> None:
 def _resolution(slide: Slide, findings: Findings) -> None:
     mpp_x, mpp_y = slide.require_mpp()
     warn = findings.warnings.append
-    if slide.file_mpp and not math.isclose(mpp_x, slide.file_mpp[0], rel_tol=MPP_TOLERANCE):
-        warn(f"given {mpp_x:.4g} µm/px, but the file says {slide.file_mpp[0]:.4g}")
+    findings.warnings += disagreement(slide)
     if not math.isclose(mpp_x, mpp_y, rel_tol=MPP_TOLERANCE):
         warn(f"pixels are not square: {mpp_x:.4g} × {mpp_y:.4g} µm")
     power = slide.objective_power
@@ -171,7 +180,7 @@ def _as_table(found: list[Findings]) -> str:
 
     table = Table(box=None, pad_edge=False)
     for name in ["slide", "level 0", "µm/px", "power", "levels", "reader", "tissue", "patches", ""]:
-        table.add_column(name, justify="left" if name in ("slide", "") else "right")
+        table.add_column(name, justify="left" if name in ("slide", "") else "right", no_wrap=True)
     for f in found:
         table.add_row(
             f.slide_id,
@@ -185,6 +194,8 @@ def _as_table(found: list[Findings]) -> str:
             f.verdict,
         )
     console = Console()
+    if not console.is_terminal:
+        console.width = 200  # of a file or pipe nothing is known, and rows would break
     with console.capture() as capture:
         console.print(table)
         for f in found:

@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from histocnn import runs, store
 from histocnn.cohort import SlideEntry, read_cohort
-from histocnn.errors import AnnotationError, UsageError
-from histocnn.slides.annotations import Annotations, read_annotations
-from histocnn.slides.grid import PatchGrid, build_grid, check_patch_options
-from histocnn.slides.labels import area_report, coverage, labels_of, touches
+from histocnn.errors import UsageError
+from histocnn.slides.annotations import read_annotations
+from histocnn.slides.grid import PatchGrid, check_patch_options
+from histocnn.slides.labels import area_report
 from histocnn.slides.slide import Slide
 from histocnn.slides.tissue import TissueMask, TissueSettings, detect_tissue, load_tissue
-
-if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
-
-LOST_AREA_WARNING = 0.98  # an annotated class that loses more than 2 % deserves a look
-
-
-@dataclass(frozen=True)
-class Options:
-    """What changes the content of a grid: the recipe, but for the hashes of its inputs."""
-
-    patch_px: int
-    mpp: float
-    overlap_px: int
-    min_tissue: float
-    slide_mpp: float | None
-    allow_upsampling: bool
-    roi: str | None
-    label_coverage: float
-    max_background_coverage: float
-    frame: Literal["bounds", "slide"]
-    tissue: TissueSettings
-    export: Literal["png", "jpeg"] | None
+from histocnn.tiling import (
+    Labels,
+    Options,
+    disagreement,
+    grid_of,
+    label_patches,
+    lost_area,
+    stains_of,
+)
 
 
 def tile(
@@ -157,14 +140,16 @@ def tile_slide(
         if entry.annotation_path
         else None
     )
-    grid = _grid(slide, mask, annotations, options)
+    grid = grid_of(slide, mask, annotations, options)
     labels = label_patches(grid, annotations, entry.background, options)
-    notes = list(annotations.notes) if annotations else []
+    notes = [*disagreement(slide), *(annotations.notes if annotations else ())]
     areas = {}
     if annotations:
         areas = area_report(annotations, mask, grid.boxes_l0(), grid.slide_mpp)
-        notes += _lost_area(areas)
-    _pictures(slide, mask, grid, labels, target)
+        notes += lost_area(areas)
+    stains = stains_of(slide, mask)
+    mask.to_geojson(target.with_suffix(".tissue.geojson"), options.frame)
+    _picture(slide, mask, grid, labels, target)
     if options.export:
         notes += export_patches(slide, grid, labels, target.with_suffix(""), options, threads, tick)
     tick(len(grid), len(grid))
@@ -183,6 +168,7 @@ def tile_slide(
             "labels.class_names": labels.names,
             "annotation_areas": areas,
             "tissue_um2": mask.area_um2,
+            "stains": stains.to_dict() if stains else None,
             "recipe": recipe,
         },
     )
@@ -190,39 +176,6 @@ def tile_slide(
     if outcome != "ok":
         notes.append(f"{outcome}: look at {target.with_suffix('.png').name}")
     return {"patches": len(grid), "outcome": outcome, "notes": notes}
-
-
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """The labels of a grid's patches: index [N] into names, -1 unknown; coverage [N, C]."""
-
-    names: list[str]
-    index: NDArray[np.int64]
-    coverage: NDArray[np.float32]
-
-
-def label_patches(
-    grid: PatchGrid, annotations: Annotations | None, background: str | None, options: Options
-) -> Labels:
-    """Label patches by the annotated class that covers them, or as background where none does."""
-    classes = set(annotations.classes) if annotations else set()
-    names = sorted(classes | ({background} if background else set()))
-    boxes = grid.boxes_l0()
-    if annotations:
-        share = coverage(annotations, boxes, names)
-        excluded = touches(annotations.exclusion, boxes)
-    else:
-        share = np.zeros((len(grid), len(names)), np.float32)
-        excluded = np.zeros(len(grid), bool)
-    index = labels_of(
-        share,
-        names,
-        excluded=excluded,
-        background=background,
-        label_coverage=options.label_coverage,
-        max_background_coverage=options.max_background_coverage,
-    )
-    return Labels(names, index, share)
 
 
 def export_patches(
@@ -242,7 +195,8 @@ def export_patches(
     from histocnn.slides.patch_files import write_patch_folder
     from histocnn.slides.stream import stream
 
-    names = [*labels.names, "unlabelled"]  # -1, the unknown, comes last
+    # A class may be named with a slash; -1, the unknown, comes last.
+    names = [*(name.replace("/", "_") for name in labels.names), "unlabelled"]
     batches = stream(slide, grid.coords, grid.patch_px, grid.mpp, threads=threads)
 
     def images() -> Any:
@@ -263,48 +217,9 @@ def _open(entry: SlideEntry, options: Options) -> Slide:
     return Slide(entry.slide_path, mpp=entry.mpp or options.slide_mpp)
 
 
-def _grid(
-    slide: Slide, mask: TissueMask, annotations: Annotations | None, options: Options
-) -> PatchGrid:
-    grid = build_grid(
-        slide.size_l0,
-        slide.require_mpp(),
-        patch_px=options.patch_px,
-        mpp=options.mpp,
-        overlap_px=options.overlap_px,
-        tissue=mask,
-        min_tissue=options.min_tissue,
-        allow_upsampling=options.allow_upsampling,
-    )
-    if options.roi is None:
-        return grid
-    if annotations is None or options.roi not in annotations.classes:
-        found = ", ".join(annotations.classes) if annotations else "no annotation"
-        raise AnnotationError(
-            f"{slide.path.name} has no region of class {options.roi!r} (found: {found})",
-            "Give --roi one of these, or give the slide an annotation_path.",
-        )
-    inside = coverage(annotations, grid.boxes_l0(), [options.roi])[:, 0]
-    return grid.select((inside >= options.label_coverage) & (inside > 0))
-
-
-def _lost_area(areas: dict[str, dict[str, float]]) -> list[str]:
-    notes = []
-    for name, area in areas.items():
-        for where, key in [("tissue", "in_tissue_um2"), ("kept patches", "in_patches_um2")]:
-            share = area[key] / area["annotated_um2"] if area["annotated_um2"] else 1.0
-            if share < LOST_AREA_WARNING:
-                notes.append(f"only {share:.1%} of the area annotated {name!r} lies in {where}")
-    return notes
-
-
-def _pictures(
-    slide: Slide, mask: TissueMask, grid: PatchGrid, labels: Labels, target: Path
-) -> None:
+def _picture(slide: Slide, mask: TissueMask, grid: PatchGrid, labels: Labels, target: Path) -> None:
     from histocnn.figures.overlay import tile_overview
 
-    outline: BaseGeometry = mask.polygons()
-    mask.to_geojson(target.with_suffix(".tissue.geojson"))
     tile_overview(
         slide.thumbnail(max_px=2048),
         slide.size_l0,
@@ -312,7 +227,7 @@ def _pictures(
         boxes_l0=grid.boxes_l0(),
         labels=labels.index if labels.names else None,
         class_names=labels.names,
-        outline=outline,
+        outline=mask.polygons(),
         title=f"{target.stem}: {len(grid)} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
         path=target.with_suffix(".png"),
     )

@@ -69,14 +69,13 @@ def write_viewer(
     models: Any = bokeh.models  # its type hints know neither widgets nor defaults
     grid, keys = slide.grid, _keys(slide)
     scene = _scene(slide, overview)
-    choice = models.Select(title="Layer", value="classes", options=_layers(slide), width=_PANEL_PX)
     key = models.Div(text=keys["classes"], stylesheets=[_PANEL_CSS], width=_PANEL_PX)
-    opacity = models.Slider(
-        title="Opacity", start=0, end=1, step=0.05, value=_OPACITY, width=_PANEL_PX
+    share = {"start": 0, "end": 1, "width": _PANEL_PX}
+    choice = models.Select(
+        name="layer", title="Layer", value="classes", options=_layers(slide), width=_PANEL_PX
     )
-    least = models.Slider(
-        title="Show from", start=0, end=1, step=0.01, value=threshold, width=_PANEL_PX
-    )
+    opacity = models.Slider(title="Opacity", step=0.05, value=_OPACITY, **share)
+    least = models.Slider(name="threshold", title="Show from", step=0.01, value=threshold, **share)
     readout = models.Div(text=_NOTHING, stylesheets=[_PANEL_CSS], width=_PANEL_PX)
     cells = models.ColumnDataSource(_cells(slide))
     patches = models.ColumnDataSource(_patches(slide)) if grid.overlap_px else cells
@@ -150,6 +149,7 @@ def _scene(slide: ScoredSlide, overview: NDArray[np.uint8]) -> _Scene:
     spare_x = (_FRAME_PX[0] * um_per_px / mpp_x - width) / 2
     spare_y = (_FRAME_PX[1] * um_per_px / mpp_y - height) / 2
     plot = plotting.figure(
+        name="slide",
         frame_width=_FRAME_PX[0],
         frame_height=_FRAME_PX[1],
         x_range=models.Range1d(-spare_x, width + spare_x),
@@ -160,7 +160,7 @@ def _scene(slide: ScoredSlide, overview: NDArray[np.uint8]) -> _Scene:
         toolbar_location="right",
         x_axis_label="x (level-0 px)",
         y_axis_label="y (level-0 px)",
-        output_backend="canvas",
+        min_border_left=90,  # wide enough for any tick, so that panning never shifts the frame
     )
     plot.grid.visible = False
     plot.toolbar.logo = None

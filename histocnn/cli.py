@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, get_type_hints
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `histocnn`; those of the process if None.
 
     Returns:
-        The exit code: 0 all done, 1 failed work, 2 wrong usage, 130 interrupted.
+        The exit code: 0 all done, 1 failed work, 2 wrong usage, 130 interrupted, 141 nobody read on.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
@@ -58,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HistocnnError as error:
         print(f"histocnn {words[0]}: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # `histocnn doctor ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("histocnn: interrupted; the same command again does what is left", file=sys.stderr)
         return 130

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,11 +135,11 @@ def test_resampling_shrinks_by_area_and_enlarges_linearly() -> None:
 
 # Slides: size (odd), resolution, downsamples, how the tiles are compressed.
 SLIDES = {
-    "integer downsamples": ((1201, 907), 0.5, (1, 2, 4), "jpeg"),
-    "non-integer downsamples": ((1201, 907), 0.5, (1, 2.5, 6.3), "jpeg"),
-    "anisotropic": ((1100, 901), (0.5, 0.6), (1, 2, 4), "jpeg"),
-    "through OpenSlide": ((1201, 907), 0.5, (1, 2, 4), "adobe_deflate"),
-    "through OpenSlide, non-integer": ((1201, 907), 0.5, (1, 2.5, 6.3), "adobe_deflate"),
+    "integer downsamples": ((901, 707), 0.5, (1, 2, 4), "jpeg"),
+    "non-integer downsamples": ((901, 707), 0.5, (1, 2.5, 6.3), "jpeg"),
+    "anisotropic": ((900, 701), (0.5, 0.6), (1, 2, 4), "jpeg"),
+    "through OpenSlide": ((901, 707), 0.5, (1, 2, 4), "adobe_deflate"),
+    "through OpenSlide, non-integer": ((901, 707), 0.5, (1, 2.5, 6.3), "adobe_deflate"),
 }
 
 
@@ -163,8 +162,10 @@ def position_slide(
     return slide
 
 
-@pytest.mark.parametrize("overlap_px", [0, 20])
-@pytest.mark.parametrize("mpp", [0.5, 0.46, 0.77, 1.0, 1.25, 2.0, 3.3])
+@pytest.mark.parametrize(
+    ("mpp", "overlap_px"),
+    [(0.5, 0), (0.46, 20), (0.77, 0), (1.0, 20), (1.25, 0), (2, 9), (3.3, 20)],
+)
 def test_pixels_are_within_one_pixel_of_their_level(
     position_slide: Slide, mpp: float, overlap_px: int
 ) -> None:
@@ -184,7 +185,8 @@ def test_pixels_are_within_one_pixel_of_their_level(
         assert batch.readable.all()
         for row, pixels in zip(batch.rows.tolist(), batch.pixels, strict=True):
             xy_l0 = grid.coords[row].tolist()
-            assert np.array_equal(pixels, slide.read(xy_l0, patch_px, mpp))
+            if row % 3 == 0:
+                assert np.array_equal(pixels, slide.read(xy_l0, patch_px, mpp))
             for axis in (0, 1):
                 level_px = slide.size_l0[axis] / level_size[axis]
                 seen += assert_in_place(

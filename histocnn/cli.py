@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `histocnn`; those of the process if None.
 
     Returns:
-        The exit code: 0 all done, 1 failed work, 2 wrong usage, 130 interrupted, 141 nobody read on.
+        The exit code: 0 done, 1 failed work, 2 wrong usage, 130 interrupted, 141 nobody reads on.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):

@@ -92,10 +92,10 @@ def box_sums(mask: Bools, boxes: Floats) -> Floats:
         float64 [N].
     """
     rows, cols = mask.shape
-    table = np.zeros((rows + 1, cols + 1), np.int64)
+    table = np.zeros((rows + 1, cols + 1), np.int32 if mask.size < 2**31 else np.int64)
     np.cumsum(mask, axis=0, out=table[1:, 1:])
     np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
-    flat = table.astype(np.float64).ravel()
+    flat = table.ravel()
     parts = [
         _integrals(flat, mask.shape, boxes[start : start + _BOXES_AT_ONCE])
         for start in range(0, len(boxes), _BOXES_AT_ONCE)
@@ -103,7 +103,7 @@ def box_sums(mask: Bools, boxes: Floats) -> Floats:
     return np.concatenate([np.empty(0), *parts])
 
 
-def _integrals(table: Floats, shape: tuple[int, ...], boxes: Floats) -> Floats:
+def _integrals(table: NDArray[np.integer], shape: tuple[int, ...], boxes: Floats) -> Floats:
     """Integral over each box from a flattened summed-area table of a mask of that shape."""
     rows, cols = shape
     clipped = np.clip(boxes, 0, (cols, rows, cols, rows))
@@ -113,8 +113,8 @@ def _integrals(table: Floats, shape: tuple[int, ...], boxes: Floats) -> Floats:
 
     def up_to(x: Ints, y: Ints, right: Floats, down: Floats) -> Floats:
         at = y * (cols + 1) + x
-        above: Floats = table[at]
-        below = table[at + cols + 1]
+        above: Floats = table[at].astype(np.float64)
+        below = table[at + cols + 1].astype(np.float64)
         above += (table[at + 1] - above) * right
         below += (table[at + cols + 2] - below) * right
         above += (below - above) * down

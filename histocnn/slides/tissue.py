@@ -183,19 +183,33 @@ def tissue_pixels(
     pen = np.zeros(rgb.shape[:2], bool)
     if settings.pen:
         pen = _pen(rgb, glass, pixel_um, settings)
-    stained = np.concatenate([stain(rgb[rows], glass) for rows in _strips(len(rgb))])
-    stained[pen] = 0  # before smoothing, which would smear ink over the glass around
-    stained = blurred(stained, pixel_um, settings.smooth_um)
-    threshold = settings.threshold
-    if threshold is None:
-        low, high = settings.threshold_range
-        threshold = float(np.clip(_otsu(stained), low, high))
+    mask = _stained(rgb, glass, pen, pixel_um, settings) | pen
     # Ink counts as covered until the end: tissue that it cuts off is no speck, and a lumen beside
     # it is a hole.
-    mask = closed((stained > threshold) | pen, pixel_um, settings.close_um)
+    mask = closed(mask, pixel_um, settings.close_um)
     mask = ~without_small(~mask, settings.max_hole_um2 / pixel_um2)
     mask = without_small(mask, settings.min_tissue_um2 / pixel_um2) & ~pen
     return without_small(mask, settings.min_pen_um2 / pixel_um2)
+
+
+def _stained(
+    rgb: Pixels,
+    glass: Floats,
+    pen: Bools,
+    pixel_um: tuple[float, float],
+    settings: TissueSettings,
+) -> Bools:
+    """Pixels around which there is more stain than the threshold; ink is none."""
+    amount = np.empty(rgb.shape[:2], np.float32)
+    for rows in _strips(len(rgb)):
+        amount[rows] = stain(rgb[rows], glass)
+    amount[pen] = 0  # before smoothing, which would smear ink over the glass around
+    amount = blurred(amount, pixel_um, settings.smooth_um)
+    threshold = settings.threshold
+    if threshold is None:
+        low, high = settings.threshold_range
+        threshold = min(max(_otsu(amount), low), high)
+    return np.asarray(amount > threshold)
 
 
 def _pen(
@@ -208,13 +222,15 @@ def _pen(
     if not pen.any():
         return pen
     halo = 16  # rows; further than `with_rim` looks
-    rims = []
+    rimmed = pen.copy()
     for rows in _strips(len(rgb)):
         near = slice(max(rows.start - halo, 0), rows.stop + halo)
-        first = rows.start - near.start
-        rims.append(with_rim(pen[near], rgb[near])[first : first + rows.stop - rows.start])
+        if pen[near].any():
+            first = rows.start - near.start
+            rim = with_rim(pen[near], rgb[near])
+            rimmed[rows] = rim[first : first + rows.stop - rows.start]
     # Light that shines through a gap in a stroke is still seen through ink.
-    return ~without_small(~np.concatenate(rims), settings.min_pen_um2 / pixel_um2)
+    return ~without_small(~rimmed, settings.min_pen_um2 / pixel_um2)
 
 
 def load_tissue(
@@ -289,6 +305,6 @@ def _otsu(values: Floats) -> float:
     top = float(values.max())
     if top <= 0:
         return 0.0
-    levels = np.round(values * (255 / top)).astype(np.uint8)
+    levels = cv2.convertScaleAbs(values, alpha=255 / top)
     level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     return float(level) * top / 255

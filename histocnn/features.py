@@ -261,8 +261,8 @@ def units(
                 found.append(f"row {part.row[i]} of {part.hashes[part.file[i]]}")
         return found
 
-    known = names(reference)
-    return codes(known, known), codes(names(rows), known)
+    vocabulary = names(reference)
+    return codes(vocabulary, vocabulary), codes(names(rows), vocabulary)
 
 
 def sha256(file: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from histocnn.slides.stream import Batch
 
 Precision = Literal["auto", "fp32", "bf16"]
 Arrays = dict[str, NDArray[Any]]
+SAME_SCALE = 0.01  # relative difference of µm/px that rounding explains
 Step = Callable[[Tensor], dict[str, Tensor]]
 
 
@@ -168,6 +169,7 @@ def write_results(
     dtypes: dict[str, str],
     attributes: dict[str, Any],
     tick: runs.Tick,
+    copy: dict[str, Any] | None = None,
     normalise: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     batch_size: int = 64,
     threads: int = 2,
@@ -181,6 +183,7 @@ def write_results(
         dtypes: Of the arrays that are not stored as float32, by name.
         attributes: Besides the carried ones.
         tick: Called with patches done and total.
+        copy: Further datasets, as they are.
         normalise: As for `infer`.
         batch_size: As for `infer`.
         threads: As for `infer`.
@@ -195,6 +198,7 @@ def write_results(
         name: store.Column(shape, dtypes.get(name, "float32"), np.nan)
         for name, shape in {**shapes, "colour": (6,)}.items()
     }
+    carried = {k: v for k, v in carried.items() if k not in columns} | (copy or {})
     shares, unreadable, done = Shares(), 0, 0
     with store.Writer(
         target, len(patches), columns, {**carried_attributes, **attributes}, carried
@@ -279,20 +283,24 @@ def flips_and_turns() -> tuple[Callable[[Tensor], Tensor], ...]:
     return tuple(symmetry(turns, flip) for flip in (False, True) for turns in range(4))
 
 
-def checked(patches: Iterable[Patches], recipe: Recipe) -> None:
+def checked(patches: Patches, recipe: Recipe) -> None:
     """Refuse patches of another size or scale than the network was trained on.
 
     Raises:
         ModelError: With both values and what to do.
     """
-    for each in patches:
-        wanted, found = (recipe.patch_px, recipe.mpp), (each.patch_px, each.mpp)
-        unknown = [a is None or b is None for a, b in zip(wanted, found, strict=True)]
-        same_px = unknown[0] or wanted[0] == found[0]
-        same_mpp = unknown[1] or abs(wanted[1] / found[1] - 1) < 0.01  # type: ignore[operator]
-        if not (same_px and same_mpp):
-            raise ModelError(
-                f"{each.name}: patches of {found[0]} px at {found[1]} µm/px, and the model was "
-                f"trained on {wanted[0]} px at {wanted[1]} µm/px",
-                f"Tile with --patch_px {wanted[0]} --mpp {wanted[1]}, or use another model.",
-            )
+    px_differs = None not in (recipe.patch_px, patches.patch_px)
+    px_differs = px_differs and recipe.patch_px != patches.patch_px
+    mpp_differs = recipe.mpp is not None and patches.mpp is not None
+    mpp_differs = mpp_differs and abs((recipe.mpp or 1) / (patches.mpp or 1) - 1) > SAME_SCALE
+    if px_differs or mpp_differs:
+        raise ModelError(
+            f"{patches.name}: patches of {_scale(patches.patch_px, patches.mpp)}, and the model "
+            f"was trained on {_scale(recipe.patch_px, recipe.mpp)}",
+            f"Tile with --patch_px {recipe.patch_px} --mpp {recipe.mpp}, or use another model.",
+        )
+
+
+def _scale(patch_px: int | None, mpp: float | None) -> str:
+    known = [f"{patch_px} px"] * (patch_px is not None) + [f"{mpp} µm/px"] * (mpp is not None)
+    return " at ".join(known) or "unknown scale"

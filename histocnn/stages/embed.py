@@ -168,7 +168,7 @@ def embed_patches(
 ) -> dict[str, Any]:
     """Write the features of one slide, folder or CSV."""
     runner = _runner(source, device, bf16, workers)
-    checked([patches], runner.recipe)
+    checked(patches, runner.recipe)
     return write_results(
         target,
         patches,

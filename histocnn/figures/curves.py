@@ -38,6 +38,8 @@ def save(figure: Figure, folder: Path, name: str, footnote: str = "") -> None:
     """Write FOLDER/name.png and FOLDER/name.svg, with "research use only" and the footnote."""
     said = " · ".join(filter(None, [FOOTNOTE, footnote]))
     figure.text(0.01, 0.005, said, fontsize=6, color="0.35", ha="left", va="bottom")
+    figure.draw_without_rendering()  # lays out once for both kinds
+    figure.set_layout_engine("none")
     for kind, more in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         with rc_context(STYLE), replacing(folder / f"{name}.{kind}") as temporary:
             figure.savefig(temporary, format=kind, **more)

@@ -71,7 +71,7 @@ def mine(
     write_text(out, to_csv(judged, rows))
     print(f"{out}: {len(rows):,} of {int(training.sum()):,} training patches")
     if sheet and len(rows):
-        lost = draw_sheet(out.with_suffix(".png"), judged, entries, rows[:sheet])
+        lost = draw_sheet(out.with_suffix(".png"), judged, entries, rows[:sheet].tolist())
         print(f"{out.with_suffix('.png')}: look before you train; {lost} could not be read")
     return 0
 
@@ -163,7 +163,7 @@ def draw_sheet(
 
     names, called = judged.class_names, judged.called
     shown, lost = [], 0
-    for row, pixels in pixels_of(judged, entries, [int(row) for row in rows]):
+    for row, pixels in pixels_of(judged, entries, rows):
         if isinstance(pixels, str):
             lost += 1
             continue

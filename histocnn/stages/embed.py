@@ -101,13 +101,18 @@ class Source:
         """The network and how pixels become its input.
 
         Raises:
-            UsageError: Neither or both of backbone and model; a layer that does not exist.
+            UsageError: Neither or both of backbone and model; no weights; no such layer.
             ModelError: Weights that cannot be had or do not fit.
         """
         if self.model is not None and self.backbone is None:
             trained, recipe = load(self.model)
             network = Embedder(trained.backbone, self.layers or recipe.layers).eval()
         elif self.backbone is not None and self.model is None:
+            if self.weights is None:
+                raise UsageError(
+                    f"{self.backbone} without weights is random, and so are its features",
+                    "Give --weights FILE, or --weights imagenet to download them.",
+                )
             network = embedder(self.backbone, self.weights, self.layers)
             mean, std = normalisation(self.backbone)
             recipe = Recipe(self.backbone, mean=mean, std=std)

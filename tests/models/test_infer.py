@@ -1,0 +1,155 @@
+"""The one loop: rows in order, unreadable ones NaN, the same whatever batch and threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from histocnn.errors import ModelError, UsageError
+from histocnn.models.backbones import embedder
+from histocnn.models.infer import (
+    Runner,
+    Shares,
+    checked,
+    choose_bf16,
+    choose_device,
+    flips_and_turns,
+    infer,
+    normaliser,
+)
+from histocnn.models.recipe import Recipe
+from histocnn.patches import Patches, open_patches
+from histocnn.slides.stain import Normaliser
+from tests.grid_files import write_grid
+from tests.models.patch_files import patch, write_folder
+from tests.models.small_networks import write_weights
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> Patches:
+    return open_patches(write_folder(tmp_path_factory.mktemp("p") / "set", patients=3))[0]
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    weights = write_weights(tmp_path_factory.mktemp("w") / "lenet5.safetensors")
+    network = embedder("lenet5", weights)
+    return Runner(network, Recipe("lenet5"), CPU, False, lambda f: {"features": f})
+
+
+def all_features(patches: Patches, runner: Runner, **how: int) -> np.ndarray:
+    blocks = list(infer(patches, runner, **how))
+    rows = np.concatenate([rows for rows, _ in blocks])
+    assert rows.tolist() == list(range(len(patches)))
+    return np.concatenate([arrays["features"] for _, arrays in blocks])
+
+
+def test_features_do_not_depend_on_batch_or_threads(patches: Patches, runner: Runner) -> None:
+    expected = all_features(patches, runner, batch_size=64, threads=1)
+    assert expected.shape == (36, 84)
+    assert np.ptp(expected, axis=0).max() > 0.01
+    for batch_size, threads in ((1, 1), (7, 3), (36, 2)):
+        found = all_features(patches, runner, batch_size=batch_size, threads=threads)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_bf16_is_close(patches: Patches, runner: Runner) -> None:
+    half = Runner(runner.network, runner.recipe, CPU, True, runner.finish)
+    expected, found = all_features(patches, runner), all_features(patches, half)
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+
+
+def test_unreadable_patches_are_nan_in_every_array(tmp_path: Path, runner: Runner) -> None:
+    folder = write_folder(tmp_path / "set", patients=1)
+    (folder / "a" / "p00_2.png").write_bytes(b"")
+    [patches] = open_patches(folder)
+    shares = Shares()
+    [(_, arrays)] = infer(patches, runner, shares=shares)
+    for name in ("features", "colour"):
+        assert np.isnan(arrays[name]).all(1).tolist() == [i == 2 for i in range(12)]
+    assert shares.compute > 0
+    assert shares.pixels > 0
+
+
+def test_colour_is_of_the_pixels_as_read(patches: Patches, runner: Runner) -> None:
+    _, arrays = next(infer(patches, runner, normalise=np.zeros_like))
+    mean, deviation = cv2.meanStdDev(patch(0, 0)[..., ::-1])
+    np.testing.assert_allclose(arrays["colour"][0], np.hstack([mean.T, deviation.T])[0], rtol=1e-5)
+    assert np.ptp(arrays["features"], axis=0).max() == 0  # the network saw black throughout
+
+
+def test_views_are_the_eight_symmetries_and_are_averaged(patches: Patches, runner: Runner) -> None:
+    image = torch.arange(9.0).view(1, 1, 3, 3)
+    seen = {tuple(view(image).flatten().tolist()) for view in flips_and_turns()}
+    assert len(seen) == 8
+    many = Runner(
+        runner.network, runner.recipe, CPU, False, runner.finish, augment=flips_and_turns()
+    )
+    expected = np.mean(
+        [
+            all_features(patches, Runner(runner.network, runner.recipe, CPU, False, runner.finish,
+                                         augment=(view,)))
+            for view in flips_and_turns()
+        ],
+        axis=0,
+    )  # fmt: skip
+    np.testing.assert_allclose(all_features(patches, many), expected, atol=1e-5)
+
+
+def test_a_batch_too_large_says_what_to_lower(runner: Runner) -> None:
+    def exhausted(images: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("no memory")
+
+    full = Runner(exhausted, runner.recipe, CPU, False, runner.finish)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"batch of 2 patches.*Lower --batch_size"):
+        full(np.zeros((2, 28, 28, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("patch_px", "mpp", "fits"),
+    [(28, 1.0, True), (None, None, True), (28, 1.005, True), (28, 0.5, False), (32, 1.0, False)],
+)
+def test_scale_must_be_the_models(
+    tmp_path: Path, patch_px: int | None, mpp: float | None, fits: bool
+) -> None:
+    [patches] = open_patches(write_grid(tmp_path))
+    recipe = Recipe("lenet5", patch_px=patch_px, mpp=mpp)
+    if fits:
+        checked(patches, recipe)
+    else:
+        with pytest.raises(ModelError, match=f"28 px at 1.0 µm/px.*{patch_px} px at {mpp} µm/px"):
+            checked(patches, recipe)
+
+
+def test_slides_are_normalised_by_their_own_stains_and_images_by_their_pixels(
+    tmp_path: Path, patches: Patches
+) -> None:
+    assert normaliser(Recipe("lenet5"), patches) is None
+    recipe = Recipe("lenet5", stain=Normaliser().to_dict())
+    [grid] = open_patches(write_grid(tmp_path))
+    stains = grid.stains()
+    for source, slide_stains in ((patches, None), (grid, stains)):
+        normalise = normaliser(recipe, source)
+        assert normalise is not None
+        pixels = source.patch(0)
+        expected = Normaliser(per_patch=source is patches)(pixels, slide_stains)
+        np.testing.assert_array_equal(normalise(pixels), expected)
+
+
+def test_device_and_precision() -> None:
+    assert choose_device("cpu") == CPU
+    assert choose_bf16("bf16", CPU)
+    assert not choose_bf16("fp32", CPU)
+    with pytest.raises(UsageError, match="--device nonsense"):
+        choose_device("nonsense")
+    if not torch.cuda.is_available():
+        assert choose_device("auto") == CPU
+        with pytest.raises(UsageError, match="no GPU is visible"):
+            choose_device("cuda")

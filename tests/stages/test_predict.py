@@ -1,0 +1,109 @@
+"""histocnn predict: probabilities of the model's classes, and who was seen in training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from histocnn import store
+from histocnn.errors import ModelError
+from histocnn.models.recipe import load, to_input
+from histocnn.patches import open_patches
+from histocnn.stages.predict import predict
+from tests.grid_files import write_grid
+from tests.models.patch_files import write_folder
+from tests.models.small_networks import write_model
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predict")
+    write_grid(folder, "s1", patient_id="p1")
+    write_grid(folder, "s2", size=(500, 300), patient_id="p2")
+    write_folder(folder / "images", patients=2)
+    write_model(
+        folder / "model.safetensors",
+        mpp=1.0,
+        temperature=2.0,
+        seen={
+            "train": {"patients": ["p1"], "slides": ["s1"]},
+            "val": {"patients": [], "slides": []},
+        },
+    )
+    return folder
+
+
+def test_scores_are_tempered_probabilities(place: Path, tmp_path: Path) -> None:
+    model = place / "model.safetensors"
+    assert predict(place / "grids", model, tmp_path, precision="fp32", batch_size=7) == 0
+    stored = store.read(tmp_path / "s1.h5")
+    attributes = store.attributes(tmp_path / "s1.h5")
+    assert attributes["scores.class_names"] == ["a", "b"]
+    network, recipe = load(model)
+    [patches] = open_patches(place / "grids" / "s1.h5")
+    pixels = np.stack([patches.patch(row) for row in range(4)])
+    with torch.inference_mode():
+        logits = network(to_input(torch.from_numpy(pixels), recipe))
+    expected = torch.softmax(logits / 2.0, dim=1).numpy()
+    np.testing.assert_allclose(stored["scores"][:4], expected, atol=1e-5)
+    np.testing.assert_allclose(stored["scores"].sum(1), 1, atol=1e-5)
+
+
+def test_says_who_was_seen_in_training(place: Path, tmp_path: Path) -> None:
+    model = place / "model.safetensors"
+    predict(place / "grids", model, tmp_path)
+    assert store.attributes(tmp_path / "s1.h5")["seen"] == "train"
+    assert store.attributes(tmp_path / "s2.h5")["seen"] == "no"
+    predict(place / "images", model, tmp_path, patient_pattern=r"(p\d)\d?_")
+    assert set(store.read(tmp_path / "images.h5", "seen")["seen"]) == {"no"}
+    predict(place / "images", model, tmp_path / "unnamed")
+    assert set(store.read(tmp_path / "unnamed" / "images.h5", "seen")["seen"]) == {"unknown"}
+
+
+def test_test_time_augmentation_averages_logits(place: Path, tmp_path: Path) -> None:
+    model = place / "model.safetensors"
+    for tta in (False, True):
+        how = {"tta": tta, "precision": "fp32"}
+        assert predict(place / "images", model, tmp_path / str(tta), **how) == 0  # type: ignore[arg-type]
+    plain, averaged = (
+        store.read(tmp_path / name / "images.h5", "scores")["scores"] for name in ("False", "True")
+    )
+    assert 0 < np.abs(plain - averaged).max() < 0.5
+
+
+def test_another_scale_is_refused_with_both(place: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.safetensors", mpp=0.5)
+    assert predict(place / "grids", model, tmp_path / "out") == 1
+    failure = json.loads((tmp_path / "out" / "s1.failed.json").read_text())
+    assert "28 px at 1.0 µm/px, and the model was trained on 28 px at 0.5 µm/px" in str(failure)
+
+
+def test_a_changed_slide_fails_alone(tmp_path: Path) -> None:
+    for slide_id in ("s1", "s2"):
+        write_grid(tmp_path, slide_id)
+    (tmp_path / "slides" / "s1.tiff").unlink()
+    model = write_model(tmp_path / "m.safetensors")
+    assert predict(tmp_path / "grids", model, tmp_path / "out") == 1
+    assert (tmp_path / "out" / "s2.h5").exists()
+    assert "--slides" in (tmp_path / "out" / "s1.failed.json").read_text()
+    write_grid(tmp_path / "new", "s1", size=(640, 480))
+    how = {"slides": tmp_path / "new" / "slides"}
+    assert predict(tmp_path / "grids", model, tmp_path / "out", **how) == 1
+    assert "fingerprint differs" in (tmp_path / "out" / "s1.failed.json").read_text()
+
+
+def test_files_that_are_no_model_are_refused(place: Path, tmp_path: Path) -> None:
+    save_file({"w": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    with pytest.raises(ModelError, match="without a histocnn recipe"):
+        predict(place / "images", tmp_path / "weights.safetensors", tmp_path)
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04N.")
+    with pytest.raises(ModelError, match=r"not a whole \.safetensors"):
+        predict(place / "images", tmp_path / "model.pkl", tmp_path)
+    headless = write_model(tmp_path / "features.safetensors", class_names=())
+    with pytest.raises(ModelError, match="has no classes to score"):
+        predict(place / "images", headless, tmp_path)

@@ -1,0 +1,148 @@
+# The checked settings and sheet, who is left after the doctor, and what is said at the end.
+import csv
+import io
+import os
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+try:
+    from histocnn.cohort import read_cohort
+    from histocnn.errors import HistocnnError
+except ImportError:
+    raise WorkflowError(
+        f"histocnn is not installed beside {sys.executable}. In a clone: pip install '.[workflow]'"
+    ) from None
+
+
+def problems(value, schema):
+    """(path of keys, message) of all that the schema of this name does not allow."""
+    with open(workflow.source_path(f"../schemas/{schema}.schema.yaml")) as file:
+        found = jsonschema.Draft202012Validator(yaml.safe_load(file)).iter_errors(value)
+    return [(".".join(map(str, error.absolute_path)), error.message) for error in found]
+
+
+for key, message in problems(config, "config"):
+    raise WorkflowError(f"workflow config, key {key or '(top)'}: {message}")
+
+
+def read_sheet(path):
+    """The rows of the sheet by slide id; what is wrong is named by row and column."""
+    try:
+        entries = {entry.slide_id: entry for entry in read_cohort(path)}
+    except HistocnnError as error:
+        raise WorkflowError(str(error)) from None
+    for slide in entries:
+        for column, message in problems(values_of(entries[slide]), "slides"):
+            raise WorkflowError(f"{path}: slide {slide}, column {column}: {message}")
+    return entries
+
+
+def values_of(entry):
+    """What is known of a slide, by column, with paths that hold from anywhere."""
+    known = {column: value for column, value in asdict(entry).items() if value is not None}
+    return {
+        column: os.path.abspath(value) if column.endswith("_path") else value
+        for column, value in known.items()
+    }
+
+
+SLIDES = read_sheet(config["slides"])
+OUT = config["out"]
+PATCH = f"--patch_px {config['patch_px']} --mpp {config['mpp']}"
+MODEL = config["model"] or f"{OUT}/cnn/train/model.safetensors"
+REFERENCE = config["reference"]
+HAS_TRUTH = any(entry.annotation_path or entry.background for entry in SLIDES.values())
+
+
+wildcard_constraints:
+    slide="|".join(map(re.escape, SLIDES)),
+    path="cnn|knn",
+
+
+def row_of(slide):
+    """The slide's row as a sheet of its own: header and values."""
+    values = values_of(SLIDES[slide])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([values.keys(), values.values()])
+    return text.getvalue().splitlines()
+
+
+def files_of(slide):
+    """The files of a slide whose change redoes its jobs."""
+    return [path for column, path in values_of(SLIDES[slide]).items() if column.endswith("_path")]
+
+
+def usable_slides():
+    """The ids of the slides that the doctor found usable."""
+    with checkpoints.usable.get().output.slides.open() as sheet:
+        return [row["slide_id"] for row in csv.DictReader(sheet)]
+
+
+def usable(pattern):
+    """One file per usable slide."""
+    return expand(pattern, slide=usable_slides())
+
+
+def results_of(path):
+    """All that a target ends with."""
+    page = [f"{OUT}/{path}/report/report.html"] if HAS_TRUTH else []
+    return [*page, f"{OUT}/{path}/heatmaps/slides.csv"]
+
+
+def grids_to_learn_from(_):
+    return [grid_of(slide) for slide in usable_slides() if SLIDES[slide].split in ("train", "val")]
+
+
+def grids_to_test_on(_):
+    """Their figures end the training, their change does not begin it again."""
+    if missing := [slide for slide in usable_slides() if not SLIDES[slide].split]:
+        raise WorkflowError(
+            f"{config['slides']}: slide {missing[0]}, column split is empty. To train, every slide "
+            "has a split (train, val, test); to apply a model, name it with --config model=FILE"
+        )
+    return [ancient(grid_of(s)) for s in usable_slides() if SLIDES[s].split == "test"]
+
+
+def grid_of(slide):
+    return f"{OUT}/grids/{slide}.h5"
+
+
+def reference_features(_):
+    """The k-NN's reference: of the images, or of all usable slides."""
+    if not REFERENCE:
+        return usable(f"{OUT}/knn/features/{{slide}}.h5")
+    return f"{OUT}/knn/reference/{os.path.splitext(os.path.basename(os.path.abspath(REFERENCE)))[0]}.h5"
+
+
+def files_in_settings(*keys):
+    """Those settings that name a file, so that its change counts."""
+    return [config[key] for key in keys if os.path.exists(config[key])]
+
+
+def say_unusable():
+    """Name on the screen the slides that the doctor took out."""
+    path = f"{OUT}/unusable.csv"
+    if not os.path.exists(path):
+        return
+    with open(path) as table:
+        rows = list(csv.DictReader(table))
+    if rows:
+        print(f"{len(rows)} of {len(SLIDES)} slides are unusable, left out ({path}):", file=sys.stderr)
+    for row in rows:
+        print(f"  {row['slide_id']}: {row['problem']}", file=sys.stderr)
+
+
+def say_failures(logs, lines=15):
+    """Show the end of each failed job's log, so that nobody has to look for it."""
+    text = "".join(Path(log).read_text() for log in logs)
+    failed = re.findall(r"^\s*log: (\S+) \(check log file", text, re.MULTILINE)
+    for path in dict.fromkeys(failed):
+        if os.path.exists(path):
+            last = Path(path).read_text(errors="replace").splitlines()[-lines:]
+            print(f"\n{path} ends with:", *last, sep="\n  ", file=sys.stderr)

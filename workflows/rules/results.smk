@@ -1,0 +1,76 @@
+# Scores over the slides, and the report; the same for both paths.
+rule heatmap:
+    input:
+        scores=f"{OUT}/{{path}}/scores/{{slide}}.h5",
+        row=f"{OUT}/rows/{{slide}}.csv",
+    output:
+        f"{OUT}/{{path}}/heatmaps/{{slide}}.png",
+    log:
+        f"{OUT}/logs/heatmap/{{path}}-{{slide}}.log",
+    params:
+        options=config["options"]["heatmap"],
+        out=subpath(output[0], parent=True),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=30,
+        gpu=0,
+    conda:
+        "../envs/histocnn.yaml"
+    shell:
+        "histocnn heatmap --scores {input.scores} --slides {input.row}"
+        " {params.options} --out {params.out} > {log} 2>&1"
+
+
+# Jobs that end together may each sum up without the other; once all are done, one sums up alone.
+rule slide_scores:
+    input:
+        scores=lambda wildcards: usable(f"{OUT}/{wildcards.path}/scores/{{slide}}.h5"),
+        heatmaps=lambda wildcards: usable(f"{OUT}/{wildcards.path}/heatmaps/{{slide}}.png"),
+        slides=f"{OUT}/slides.csv",
+    output:
+        f"{OUT}/{{path}}/heatmaps/slides.csv",
+    log:
+        f"{OUT}/logs/slide_scores-{{path}}.log",
+    params:
+        options=config["options"]["heatmap"],
+        scores=lambda wildcards, input: os.path.dirname(input.scores[0]),
+        out=subpath(output[0], parent=True),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=30,
+        gpu=0,
+    conda:
+        "../envs/histocnn.yaml"
+    shell:
+        "histocnn heatmap --scores {params.scores} --slides {input.slides}"
+        " {params.options} --out {params.out} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        scores=lambda wildcards: usable(f"{OUT}/{wildcards.path}/scores/{{slide}}.h5"),
+        heatmaps=f"{OUT}/{{path}}/heatmaps/slides.csv",
+        slides=f"{OUT}/slides.csv",
+    output:
+        f"{OUT}/{{path}}/report/report.html",
+    log:
+        f"{OUT}/logs/evaluate-{{path}}.log",
+    params:
+        # A CNN is judged on slides it has not seen; the k-NN leaves each slide's patient out.
+        split=lambda wildcards: "--split test" if wildcards.path == "cnn" and not config["model"] else "",
+        options=config["options"]["evaluate"],
+        scores=lambda wildcards, input: os.path.dirname(input.scores[0]),
+        heatmaps=lambda wildcards, input: os.path.dirname(input.heatmaps),
+        out=subpath(output[0], parent=True),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=120,
+        gpu=0,
+    conda:
+        "../envs/histocnn.yaml"
+    shell:
+        "histocnn evaluate --scores {params.scores} --slides {input.slides} {params.split}"
+        " --heatmaps {params.heatmaps} {params.options} --out {params.out} > {log} 2>&1"

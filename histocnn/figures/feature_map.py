@@ -16,7 +16,7 @@ from histocnn.features import Features
 from histocnn.figures.colour import class_colours
 from histocnn.figures.sheet import FOOTNOTE
 
-SAMPLE = 1_500  # of reference and of query; t-SNE takes some 10 s for both
+SAMPLE = 1_500  # of reference and of query: t-SNE takes some 10 s for both
 COMPONENTS = 50  # before t-SNE, as its authors do
 SOURCES = 10  # more colours cannot be told apart
 

@@ -1,0 +1,79 @@
+"""histocnn probe: the score file of knn, from a regression that never saw the own patient."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from histocnn import store
+from histocnn.cli import main
+from histocnn.errors import FeaturesError
+from histocnn.linear import FOLDS, Probe
+from histocnn.stages.probe import probe
+from tests.feature_files import write_features
+
+
+def test_scores_are_a_logistic_regression(tmp_path: Path) -> None:
+    reference = write_features(tmp_path / "r.h5", n=60, patients=("p0", "p1"))
+    query = write_features(tmp_path / "q.h5", n=12, patients=("x",), seed=1, nan_rows=(4,))
+    assert probe(reference, query, tmp_path / "out", c=0.1) == 0
+    stored, asked = store.read(tmp_path / "out" / "q.h5"), store.read(query)
+    data = store.read(reference)
+    peer = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    peer.fit(data["features"], data["labels"])
+    readable = np.arange(12) != 4
+    np.testing.assert_allclose(
+        stored["scores"][readable], peer.predict_proba(asked["features"][readable]), atol=1e-4
+    )
+    assert np.isnan(stored["scores"][4]).all()
+    assert set(stored["seen"]) == {"no", "unknown"}  # the NaN row was not judged
+    assert store.attributes(tmp_path / "out" / "q.h5")["scores.class_names"] == ["a", "b"]
+
+
+def test_same_folder_never_learns_from_the_own_patient() -> None:
+    """Features tell each patient, and every patient has labels of its own making."""
+    rng = np.random.default_rng(0)
+    units = np.repeat(np.arange(40), 10)
+    labels = rng.integers(0, 2, 40)[units]  # by patient: nothing else explains them
+    features = np.eye(40, dtype=np.float32)[units] + rng.normal(0, 0.01, (400, 40)).astype("f4")
+    model = Probe(features, labels, units, c=1.0)
+    apart = (model.scores(features, units).argmax(1) == labels).mean()
+    leaking = (model.scores(features, np.full(400, -1)).argmax(1) == labels).mean()
+    assert leaking == 1
+    assert apart < 0.75
+    assert len(model._fits) == FOLDS + 1
+
+
+def test_exclusion_reaches_the_score_file(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    for i in range(3):
+        write_features(folder / f"r{i}.h5", n=40, patients=(f"p{i}",), seed=i)
+    for exclude, seen in (("patient", "no"), ("none", "train")):
+        assert probe(folder, folder, tmp_path / exclude, exclude=exclude) == 0  # type: ignore[arg-type]
+        stored = store.read(tmp_path / exclude / "r0.h5")
+        assert set(stored["seen"]) == {seen}
+        assert np.isfinite(stored["scores"]).all()
+
+
+def test_a_class_of_one_patient_cannot_be_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    write_features(folder / "a.h5", n=10, patients=("p0",), classes=("a",))
+    write_features(folder / "b.h5", n=10, patients=("p1",), classes=("b",))
+    assert probe(folder, folder, tmp_path / "out") == 1
+    failure = json.loads((tmp_path / "out" / "a.failed.json").read_text())
+    assert "a class has no reference patches left" in str(failure)
+
+
+def test_bad_input(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    single = write_features(tmp_path / "s.h5", n=5, classes=("a",))
+    with pytest.raises(FeaturesError, match="all reference patches are 'a'"):
+        probe(single, single, tmp_path / "out")
+    words = ["probe", "--reference", str(single), "--query", str(single), "--out", "x"]
+    assert main([*words, "--c", "0"]) == 2
+    assert "--c 0" in capfd.readouterr().err

@@ -1,3 +1,79 @@
-"""Classify patches of whole-slide histopathology images."""
+"""Classify patches of whole-slide histopathology images.
+
+The stages are functions with the names and arguments of their commands; the types they share are
+here, too. Everything is imported when it is first used, so that `import histocnn` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from histocnn.cohort import SlideEntry, read_cohort
+    from histocnn.errors import HistocnnError
+    from histocnn.patches import Patches, open_patches
+    from histocnn.pipeline import demo, run
+    from histocnn.slides.annotations import Annotations, read_annotations
+    from histocnn.slides.grid import PatchGrid, build_grid
+    from histocnn.slides.slide import Slide
+    from histocnn.slides.stream import stream
+    from histocnn.slides.tissue import TissueMask, TissueSettings, detect_tissue
+    from histocnn.stages.doctor import doctor
+    from histocnn.stages.embed import embed
+    from histocnn.stages.evaluate import evaluate
+    from histocnn.stages.export import export
+    from histocnn.stages.heatmap import heatmap
+    from histocnn.stages.knn import knn
+    from histocnn.stages.mine import mine
+    from histocnn.stages.predict import predict
+    from histocnn.stages.probe import probe
+    from histocnn.stages.tile import tile
+    from histocnn.stages.train import train
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "histocnn.cohort": ["SlideEntry", "read_cohort"],
+    "histocnn.errors": ["HistocnnError"],
+    "histocnn.patches": ["Patches", "open_patches"],
+    "histocnn.pipeline": ["demo", "run"],
+    "histocnn.slides.annotations": ["Annotations", "read_annotations"],
+    "histocnn.slides.grid": ["PatchGrid", "build_grid"],
+    "histocnn.slides.slide": ["Slide"],
+    "histocnn.slides.stream": ["stream"],
+    "histocnn.slides.tissue": ["TissueMask", "TissueSettings", "detect_tissue"],
+    "histocnn.stages.doctor": ["doctor"],
+    "histocnn.stages.embed": ["embed"],
+    "histocnn.stages.evaluate": ["evaluate"],
+    "histocnn.stages.export": ["export"],
+    "histocnn.stages.heatmap": ["heatmap"],
+    "histocnn.stages.knn": ["knn"],
+    "histocnn.stages.mine": ["mine"],
+    "histocnn.stages.predict": ["predict"],
+    "histocnn.stages.probe": ["probe"],
+    "histocnn.stages.tile": ["tile"],
+    "histocnn.stages.train": ["train"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - types first, then the stages in their order
+    *("Annotations", "HistocnnError", "PatchGrid", "Patches", "Slide", "SlideEntry"),
+    *("TissueMask", "TissueSettings", "build_grid", "detect_tissue", "open_patches"),
+    *("read_annotations", "read_cohort", "stream"),
+    *("doctor", "tile", "train", "predict", "embed", "knn", "probe"),
+    *("heatmap", "export", "evaluate", "mine", "run", "demo"),
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'histocnn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -83,3 +83,12 @@ def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert "no/such.svs" in shown
+
+
+def test_every_public_name_is_where_it_is_said_to_be() -> None:
+    names = python(
+        "import histocnn\n"
+        "for name in histocnn.__all__: assert getattr(histocnn, name).__name__ == name, name\n"
+        "print(len(set(histocnn.__all__) - set(histocnn._HOME_OF)), dir(histocnn)[0])"
+    )
+    assert names == "0 Annotations\n"

@@ -131,7 +131,7 @@ def tile_slide(
     """Write one slide's grid and its pictures; the grid last, because it says "done"."""
     slide = _open(entry, options)
     mask = (
-        load_tissue(entry.tissue_path, slide)
+        load_tissue(entry.tissue_path, slide, frame=options.frame)
         if entry.tissue_path
         else detect_tissue(slide, options.tissue)
     )

@@ -57,12 +57,34 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: RUF022 - types first, then the stages in their order
-    *("Annotations", "HistocnnError", "PatchGrid", "Patches", "Slide", "SlideEntry"),
-    *("TissueMask", "TissueSettings", "build_grid", "detect_tissue", "open_patches"),
-    *("read_annotations", "read_cohort", "stream"),
-    *("doctor", "tile", "train", "predict", "embed", "knn", "probe"),
-    *("heatmap", "export", "evaluate", "mine", "run", "demo"),
+__all__ = [
+    "Annotations",
+    "HistocnnError",
+    "PatchGrid",
+    "Patches",
+    "Slide",
+    "SlideEntry",
+    "TissueMask",
+    "TissueSettings",
+    "build_grid",
+    "demo",
+    "detect_tissue",
+    "doctor",
+    "embed",
+    "evaluate",
+    "export",
+    "heatmap",
+    "knn",
+    "mine",
+    "open_patches",
+    "predict",
+    "probe",
+    "read_annotations",
+    "read_cohort",
+    "run",
+    "stream",
+    "tile",
+    "train",
 ]
 
 

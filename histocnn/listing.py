@@ -49,7 +49,7 @@ def list_folder(folder: Path, patient_pattern: str | None = None) -> Listing:
         PatchesError: No images, a folder without any, images both in and below `folder`.
     """
     paths: list[str] = []
-    for directory, below, files in os.walk(folder):
+    for directory, below, files in os.walk(folder, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith((".", "__")))
         images = sorted(f for f in files if Path(f).suffix.lower() in SUFFIXES and f[0] != ".")
         if not images and not below:

@@ -67,6 +67,14 @@ def test_images_without_class_folders_have_no_labels(tmp_path: Path) -> None:
     assert patches.class_names == ()
 
 
+def test_class_folders_may_be_links(tmp_path: Path) -> None:
+    write_image(tmp_path / "elsewhere" / "a" / "x.png")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a").symlink_to(tmp_path / "elsewhere" / "a")
+    [patches] = open_patches(tmp_path / "set")
+    assert patches.paths == ["a/x.png"]
+
+
 def test_csv_rows_are_relative_to_the_csv(tmp_path: Path) -> None:
     for name in ("x/a.png", "x/b.png"):
         write_image(tmp_path / name)

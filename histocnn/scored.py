@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class ScoredSlide:
         class_names: The C classes.
         novelty: float32 [N], percentile 0 to 100, NaN where unknown; None where nobody asked.
         bounds_l0: (x, y, w, h) where the slide has `openslide.bounds-*`.
+        origin: What gave the scores, and whether it has seen the slide; for people.
     """
 
     slide_id: str
@@ -36,6 +38,7 @@ class ScoredSlide:
     class_names: tuple[str, ...]
     novelty: NDArray[np.float32] | None = None
     bounds_l0: tuple[int, int, int, int] | None = None
+    origin: str = ""
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -119,7 +122,22 @@ def read_scored(path: Path) -> ScoredSlide:
         class_names=tuple(stored["scores.class_names"]),
         novelty=arrays.get("novelty"),
         bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
+        origin=_origin(stored),
     )
+
+
+def _origin(stored: Mapping[str, Any]) -> str:
+    """What the file says of its making: how large the training cohort or reference was, `seen`."""
+    recipe, said = stored.get("recipe") or {}, []
+    trained_on = (stored.get("training") or {}).get("patches", {}).get("train")
+    if trained_on is not None:
+        said.append(f"model trained on {trained_on:,} patches")
+    elif "reference" in recipe:
+        said.append(f"{recipe.get('stage')} on {len(recipe['reference'])} reference files")
+    if stored.get("seen") in ("train", "val"):
+        part = {"train": "training", "val": "validation"}[stored["seen"]]
+        said.append(f"this slide's patient was seen in {part}")
+    return " · ".join(said)
 
 
 def summarise(slide: ScoredSlide, *, top_percent: float, threshold: float) -> dict[str, float]:

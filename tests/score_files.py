@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def write_scores(
     scores: NDArray[np.float32],
     *,
     class_names: Sequence[str] = CLASSES,
+    attributes: Mapping[str, Any] | None = None,
     **datasets: Any,
 ) -> Path:
     """A file of scores [N, C] over the patches of a grid; `datasets` (novelty …) beside them."""
@@ -48,6 +49,7 @@ def write_scores(
             "fingerprint": slide.fingerprint,
             "bounds_l0": slide.bounds_l0,
             "scores.class_names": list(class_names),
+            **(attributes or {}),
         },
     )
     return path

@@ -66,4 +66,5 @@ def _write(
         title=title,
         width_um=grid.size_l0[0] * grid.slide_mpp[0],
         key=key,
+        note=slide.origin,
     )

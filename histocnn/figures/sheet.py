@@ -63,6 +63,7 @@ def write_sheet(
     title: str,
     width_um: float,
     key: Sequence[Entry] | ColourBar | None = None,
+    note: str = "",
 ) -> None:
     """Write a picture [h, w, 3], pixel for pixel, with its title, scale bar and key as a PNG.
 
@@ -74,6 +75,7 @@ def write_sheet(
         title: Above the picture.
         width_um: The physical width of the picture.
         key: A legend or a colour bar, right of the picture.
+        note: What the picture rests on, in small letters below it.
     """
     height_px, width_px = picture.shape[:2]
     letter_px = min(max(max(height_px, width_px) / 75, 12), 26)
@@ -86,7 +88,8 @@ def write_sheet(
         spine.set(color="0.75", linewidth=0.6)
     points = letter_px * 72 / DPI
     axes.set_title(title, loc="left", fontsize=points * 1.2, pad=letter_px * 0.6)
-    _add_scale_bar(axes, width_px, height_px, width_um, letter_px)
+    footnote = f"{FOOTNOTE} · {note}" if note else FOOTNOTE
+    _add_scale_bar(axes, width_px, height_px, width_um, letter_px, footnote)
     if isinstance(key, ColourBar):
         _add_colour_bar(axes, key, width_px, height_px, letter_px)
     elif key is not None:
@@ -104,7 +107,7 @@ def write_sheet(
 
 
 def _add_scale_bar(
-    axes: Axes, width_px: int, height_px: int, width_um: float, letter_px: float
+    axes: Axes, width_px: int, height_px: int, width_um: float, letter_px: float, footnote: str
 ) -> None:
     length_um = scale_bar_um(width_um)
     length_px = length_um / width_um * width_px
@@ -117,7 +120,7 @@ def _add_scale_bar(
     text_px = top_px + thick_px + letter_px * 0.3
     axes.text(0, text_px, length_text(length_um), fontsize=points, **below)
     text_px += 1.5 * letter_px
-    axes.text(0, text_px, FOOTNOTE, fontsize=points * 0.75, color="0.45", **below)
+    axes.text(0, text_px, footnote, fontsize=points * 0.75, color="0.45", **below)
 
 
 def _add_legend(axes: Axes, entries: Sequence[Entry], points: float) -> None:

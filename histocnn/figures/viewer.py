@@ -41,22 +41,20 @@ _PANEL_CSS = """
 :host { font-size: 14px; }
 td { padding: 1px 8px 1px 0; }
 td i { display: inline-block; height: 9px; background: #0072b2; }
-.bar { height: 14px; border: 1px solid #999; }
-.ends { display: flex; justify-content: space-between; }
+.bar { width: 330px; height: 14px; border: 1px solid #999; }
+.ends { display: flex; justify-content: space-between; width: 330px; }
+h2 { margin: 0 0 4px; }
 .class { display: inline-block; width: 12px; height: 12px; margin-right: 6px; }
 """
 
 
-def write_viewer(
-    slide: ScoredSlide, overview: NDArray[np.uint8], path: Path, *, threshold: float = 0.0
-) -> None:
+def write_viewer(slide: ScoredSlide, overview: NDArray[np.uint8], path: Path) -> None:
     """Write the interactive page of one slide.
 
     Args:
         slide: The scores.
         overview: The whole of level 0, uint8 [h, w, 3].
         path: The HTML file; whole or not there.
-        threshold: Where the threshold's slider stands at first, 0 to 1.
 
     Raises:
         StoreError: It cannot be written.
@@ -75,7 +73,7 @@ def write_viewer(
         name="layer", title="Layer", value="classes", options=_layers(slide), width=_PANEL_PX
     )
     opacity = models.Slider(title="Opacity", step=0.05, value=_OPACITY, **share)
-    least = models.Slider(name="threshold", title="Show from", step=0.01, value=threshold, **share)
+    least = models.Slider(name="threshold", title="Show from", step=0.01, value=0, **share)
     readout = models.Div(text=_NOTHING, stylesheets=[_PANEL_CSS], width=_PANEL_PX)
     cells = models.ColumnDataSource(_cells(slide))
     patches = models.ColumnDataSource(_patches(slide)) if grid.overlap_px else cells
@@ -256,7 +254,8 @@ def _keys(slide: ScoredSlide) -> dict[str, str]:
 def _heading(slide: ScoredSlide) -> str:
     grid = slide.grid
     scale = f"{len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px"
-    return f"<h2>{escape(slide.slide_id)}</h2><p>{scale} · {escape(FOOTNOTE)}</p>"
+    said = " · ".join(escape(part) for part in (scale, slide.origin, FOOTNOTE) if part)
+    return f"<h2>{escape(slide.slide_id)}</h2>{said}"
 
 
 def _data_url(overview: NDArray[np.uint8]) -> str:

@@ -18,8 +18,6 @@ from histocnn.errors import UsageError
 from histocnn.patches import FilePatches
 from histocnn.scored import check_share, digest, read_scored, score_files, summarise
 
-THUMBNAIL_PX = 2000
-
 
 def heatmap(
     scores: Path,
@@ -84,10 +82,11 @@ def draw_slide(
 ) -> dict[str, Any]:
     """Write all that belongs to one slide, `target`, the most likely class, last."""
     from histocnn.figures.heat import class_picture, novelty_picture, score_picture
+    from histocnn.figures.overlay import PICTURE_PX
 
     slide = read_scored(patches.file)
     drawn = slide.only(recipe["class_name"])
-    thumbnail = patches.slide.thumbnail(max_px=THUMBNAIL_PX)
+    thumbnail = patches.slide.thumbnail(max_px=PICTURE_PX)
     grid = slide.grid
     title = f"{slide.slide_id}: {grid.patch_px} px at {grid.mpp:g} µm/px"
     for index in drawn:
@@ -97,9 +96,10 @@ def draw_slide(
         path = target.with_name(f"{target.stem}_novelty.png")
         novelty_picture(slide, thumbnail, path, title)
     if recipe["html"]:
-        from histocnn.figures.viewer import write_viewer
+        from histocnn.figures.viewer import OVERVIEW_PX, write_viewer
 
-        write_viewer(slide, thumbnail, target.with_suffix(".html"), threshold=recipe["threshold"])
+        overview = patches.slide.thumbnail(max_px=OVERVIEW_PX)
+        write_viewer(slide, overview, target.with_suffix(".html"))
     class_picture(slide, thumbnail, target, title)
     unscored = int((~slide.scored).sum())
     tick(len(grid), len(grid))
@@ -119,9 +119,10 @@ def _write_slide_scores(out: Path) -> None:
     rows = [
         {"slide_id": slide_id, **facts["slide_scores"]} for slide_id, facts in run["slides"].items()
     ]
-    columns = dict.fromkeys(column for row in rows for column in row)
+    first = ("slide_id", "patches", "scored")
+    columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
     text = io.StringIO()
-    table = csv.DictWriter(text, columns or ["slide_id"], lineterminator="\n")
+    table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     for row in rows:
         table.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})

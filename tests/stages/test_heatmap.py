@@ -126,6 +126,31 @@ def test_nothing_scored_is_said_and_not_zero() -> None:
     assert most_likely(scores).tolist() == [-1] * 4
 
 
+@pytest.mark.parametrize(
+    ("attributes", "origin"),
+    [
+        ({}, ""),
+        (
+            {"training": {"patches": {"train": 12000, "val": 3}}, "seen": "no"},
+            "model trained on 12,000 patches",
+        ),
+        (
+            {"recipe": {"stage": "knn", "reference": ["a", "b"]}, "seen": "train"},
+            "knn on 2 reference files · this slide's patient was seen in training",
+        ),
+    ],
+)
+def test_pictures_can_say_what_they_rest_on(
+    tmp_path: Path, attributes: dict[str, object], origin: str
+) -> None:
+    slide = Slide(write_pyramid(tmp_path / "a.tiff", position_image(128, 128)))
+    grid = grid_of(slide, 64, 0.5)
+    file = write_scores(
+        tmp_path / "a.h5", slide, grid, random_scores(len(grid)), attributes=attributes
+    )
+    assert read_scored(file).origin == origin
+
+
 def test_one_class_only_and_names_that_are_no_file_names(tmp_path: Path) -> None:
     slide = Slide(write_pyramid(tmp_path / "a.tiff", position_image(400, 300)))
     grid = grid_of(slide, 64, 0.5)

@@ -91,6 +91,8 @@ def usable(pattern):
 
 def results_of(path):
     """All that a target ends with."""
+    if path == "cnn" and not config["model"]:
+        check_splits()
     page = [f"{OUT}/{path}/report/report.html"] if HAS_TRUTH else []
     return [*page, f"{OUT}/{path}/heatmaps/slides.csv"]
 
@@ -101,12 +103,19 @@ def grids_to_learn_from(_):
 
 def grids_to_test_on(_):
     """Their figures end the training, their change does not begin it again."""
-    if missing := [slide for slide in usable_slides() if not SLIDES[slide].split]:
-        raise WorkflowError(
-            f"{config['slides']}: slide {missing[0]}, column split is empty. To train, every slide "
-            "has a split (train, val, test); to apply a model, name it with --config model=FILE"
-        )
     return [ancient(grid_of(s)) for s in usable_slides() if SLIDES[s].split == "test"]
+
+
+def check_splits():
+    """Refuse a sheet that nothing can be trained on."""
+    empty = [slide for slide, entry in SLIDES.items() if not entry.split]
+    absent = {"train", "val", "test"} - {entry.split for entry in SLIDES.values()}
+    if empty or absent:
+        what = f"slide {empty[0]}, column split is empty" if empty else f"no slide is {min(absent)}"
+        raise WorkflowError(
+            f"{config['slides']}: {what}. To train, every slide has a split (train, val, test); "
+            "to apply a model, name it with --config model=FILE"
+        )
 
 
 def grid_of(slide):
@@ -117,7 +126,8 @@ def reference_features(_):
     """The k-NN's reference: of the images, or of all usable slides."""
     if not REFERENCE:
         return usable(f"{OUT}/knn/features/{{slide}}.h5")
-    return f"{OUT}/knn/reference/{os.path.splitext(os.path.basename(os.path.abspath(REFERENCE)))[0]}.h5"
+    images = Path(os.path.abspath(REFERENCE))
+    return f"{OUT}/knn/reference/{images.stem if images.is_file() else images.name}.h5"
 
 
 def files_in_settings(*keys):
@@ -133,7 +143,8 @@ def say_unusable():
     with open(path) as table:
         rows = list(csv.DictReader(table))
     if rows:
-        print(f"{len(rows)} of {len(SLIDES)} slides are unusable, left out ({path}):", file=sys.stderr)
+        said = f"{len(rows)} of {len(SLIDES)} slides are unusable, left out ({path}):"
+        print(said, file=sys.stderr)
     for row in rows:
         print(f"  {row['slide_id']}: {row['problem']}", file=sys.stderr)
 

@@ -1,4 +1,5 @@
 """Split the sheet by the doctor's findings: slides.csv goes on, unusable.csv says why not."""
+# ruff: noqa: F821 - Snakemake gives `snakemake` to its scripts
 
 import csv
 import json
@@ -23,12 +24,18 @@ def write(path, columns, rows):
         writer.writerows(rows)
 
 
-found = {f["slide_id"]: f for path in snakemake.input.findings for f in json.loads(Path(path).read_text())}
+found = {
+    f["slide_id"]: f
+    for path in snakemake.input.findings
+    for f in json.loads(Path(path).read_text())
+}
 problems = {slide: "; ".join(f["problems"]) for slide, f in found.items() if f["problems"]}
 rows = list(rows_of(snakemake.input.rows))
 usable = [row for row in rows if row["slide_id"] not in problems]
 if not usable:
-    message = f"none of {len(rows)} slides is usable, the first because: {next(iter(problems.values()))}"
+    message = (
+        f"none of {len(rows)} slides is usable, the first because: {next(iter(problems.values()))}"
+    )
     Path(snakemake.log[0]).write_text(message + "\n")
     sys.exit(message)
 write(snakemake.output.slides, [c for c in COLUMNS if any(c in row for row in usable)], usable)

@@ -1,0 +1,160 @@
+"""The Snakemake workflow: what it refuses, what it plans, and (slow) what it makes."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from histocnn.slides.phantom import make_cohort
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "workflows/run"
+HERE = Path(sys.executable).parent
+PATH = f"{HERE}:{os.environ['PATH']}"
+pytestmark = pytest.mark.skipif(
+    shutil.which("snakemake", path=PATH) is None,
+    reason="snakemake (the extra `workflow`) is absent",
+)
+TRAINING = """
+seed_everything: 0
+data: {augment: none, workers: 0, input_px: 28}
+model: {backbone: lenet5, weights: null}
+trainer: {max_epochs: 2, accelerator: cpu, enable_progress_bar: false}
+"""
+
+
+def call(words: Sequence[str | Path], folder: Path, path: str = PATH) -> tuple[int, str]:
+    done = subprocess.run(
+        list(words),
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def jobs(said: str) -> Counter[str]:
+    """Planned jobs by rule, from the table of a dry run."""
+    table = said.rpartition("Job stats:")[2].partition("Reasons:")[0]
+    return Counter({name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)})
+
+
+def write_sheet(folder: Path, *rows: str, columns: str = "slide_id,slide_path,split") -> None:
+    for name in "abc":
+        (folder / f"{name}.tif").touch()
+    (folder / "slides.csv").write_text("\n".join([columns, *rows]) + "\n")
+
+
+def test_lint_finds_nothing(tmp_path: Path) -> None:
+    write_sheet(tmp_path, "a,a.tif,train")
+    code, said = call(["snakemake", "-s", ROOT / "workflows/Snakefile", "--lint"], tmp_path)
+    assert code == 0, said
+    assert "good condition" in said
+
+
+@pytest.mark.parametrize("target", ["cnn", "knn"])
+def test_a_dry_run_plans_a_row_and_a_doctor_per_slide_before_the_checkpoint(
+    tmp_path: Path, target: str
+) -> None:
+    write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
+    code, said = call([RUN, "local", target, "-n"], tmp_path)
+    assert code == 0, said
+    planned = jobs(said)
+    assert planned == {"row": 3, "doctor": 3, "usable": 1, "slide_scores": 1, target: 1, "total": 9}
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("sheet", "config", "words"),
+    [
+        (["a,a.tif,train", "b,b.tif,trian"], [], "line 3, column split"),
+        (["a,a.tif,train", "b,b.tif,val", "c,c.tif,"], [], "slide c, column split is empty"),
+        (["a,a.tif,train"], ["patchpx=64"], "'patchpx' was unexpected"),
+    ],
+)
+def test_errors_are_found_before_the_first_job_and_name_row_and_column(
+    tmp_path: Path, sheet: list[str], config: list[str], words: str
+) -> None:
+    write_sheet(tmp_path, *sheet)
+    code, said = call([RUN, "local", "cnn", *(["--config", *config] if config else [])], tmp_path)
+    assert code == 1
+    assert words in said
+    assert "Traceback (most recent call last)" not in said
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_resolution_that_no_scanner_has_is_found_in_the_sheet(tmp_path: Path) -> None:
+    write_sheet(tmp_path, "a,a.tif,0.5", "b,b.tif,352.8", columns="slide_id,slide_path,mpp")
+    code, said = call([RUN, "local", "knn", "-n"], tmp_path)
+    assert code == 1
+    assert "slide b, column mpp: 352.8 is greater than the maximum of 50" in said
+
+
+def test_a_missing_profile_plugin_or_snakemake_says_what_to_do(tmp_path: Path) -> None:
+    code, said = call([RUN, "sge", "cnn"], tmp_path)
+    assert (code, "there is no profile sge. There are: local slurm" in said) == (2, True)
+    profile = tmp_path / "lsf"
+    profile.mkdir()
+    (profile / "config.yaml").write_text("executor: lsf\n")
+    code, said = call([RUN, profile, "cnn"], tmp_path)
+    assert (code, "pip install snakemake-executor-plugin-lsf" in said) == (2, True)
+    code, said = call([RUN, "local", "cnn"], tmp_path, path="/usr/bin:/bin")
+    assert (code, "pip install '.[workflow]'" in said) == (2, True)
+
+
+def test_a_failed_job_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    write_sheet(tmp_path, "a,a.tif,")
+    (tmp_path / "wf.yaml").write_text("options: {doctor: --nonsense 1}\n")
+    code, said = call([RUN, "local", "knn", "--configfile", "wf.yaml"], tmp_path)
+    assert code == 1
+    shown = said.partition("results/logs/doctor/a.log ends with:")[2]
+    assert "--nonsense" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_slides_to_reports_then_nothing_to_do_then_one_slides_jobs_only(tmp_path: Path) -> None:
+    sheet = make_cohort(tmp_path, slides=6, patients=6, labs=2, size_px=(1024, 1024))
+    rows = list(csv.DictReader(sheet.open(newline="")))
+    (tmp_path / "slides/broken.tif").write_bytes(b"II*\0 and nothing more")
+    broken = rows[-1] | {"slide_id": "broken", "slide_path": "slides/broken.tif"}
+    with sheet.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows([*rows, broken])
+    (tmp_path / "train.yaml").write_text(TRAINING)
+    words = [RUN, "local", "cnn", "--config", "train_config=train.yaml", "patch_px=64"]
+    code, said = call(words, tmp_path)
+    assert code == 0, said[-3000:]
+    assert "1 of 7 slides are unusable" in said
+    assert re.search(r"^  broken: .*broken\.tif", said, re.MULTILINE)
+    out = tmp_path / "results"
+    assert (out / "cnn/report/report.html").is_file()
+    assert len(list(out.glob("cnn/heatmaps/phantom_0?.png"))) == 6
+    assert len((out / "cnn/heatmaps/slides.csv").read_text().splitlines()) == 7
+
+    code, said = call(words, tmp_path)
+    assert "Nothing to be done" in said
+
+    slide = tmp_path / "slides/phantom_05.tif"  # of the test split
+    slide.write_bytes(slide.read_bytes() + b"\0")
+    model = (out / "cnn/train/model.safetensors").stat().st_mtime_ns
+    code, said = call(words, tmp_path)
+    assert code == 0, said[-3000:]
+    ran = re.findall(r"^local(?:rule|checkpoint) (\w+):", said, re.MULTILINE)
+    its_own = ["doctor", "tile", "predict", "heatmap"]
+    assert sorted(ran) == sorted([*its_own, "usable", "slide_scores", "evaluate", "cnn"])
+    assert set(re.findall(r"slide=(\w+)", said)) == {"phantom_05"}
+    assert (out / "cnn/train/model.safetensors").stat().st_mtime_ns == model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -91,11 +92,7 @@ def box_sums(mask: Bools, boxes: Floats) -> Floats:
     Returns:
         float64 [N].
     """
-    rows, cols = mask.shape
-    table = np.zeros((rows + 1, cols + 1), np.int32 if mask.size < 2**31 else np.int64)
-    np.cumsum(mask, axis=0, out=table[1:, 1:])
-    np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
-    flat = table.ravel()
+    flat = cv2.integral(mask.view(np.uint8)).ravel()  # int32: enough for a mask of 46,000² px
     parts = [
         _integrals(flat, mask.shape, boxes[start : start + _BOXES_AT_ONCE])
         for start in range(0, len(boxes), _BOXES_AT_ONCE)

@@ -92,7 +92,8 @@ def box_sums(mask: Bools, boxes: Floats) -> Floats:
     Returns:
         float64 [N].
     """
-    flat = cv2.integral(mask.view(np.uint8)).ravel()  # int32: enough for a mask of 46,000² px
+    # int32 is enough for a mask of 46,000² px.
+    flat: NDArray[np.int32] = cv2.integral(mask.view(np.uint8)).ravel()  # type: ignore[assignment]
     parts = [
         _integrals(flat, mask.shape, boxes[start : start + _BOXES_AT_ONCE])
         for start in range(0, len(boxes), _BOXES_AT_ONCE)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
 from histocnn.errors import TrainingError, UsageError
@@ -103,9 +103,15 @@ class Classifier(LightningModule):
                 ),
             }
         )
+        # Not Lightning's running mean of a logged loss: a checkpoint would carry it into the epoch
+        # after it, and the first epoch of a resumed run would show another curve.
+        self.losses = nn.ModuleDict(
+            {f"{part}_loss": MeanMetric(nan_strategy="disable") for part in ("train", "val")}
+        )
         self._unproven: tuple[Tensor, Tensor] | None = None  # last step's loss and rows
         if finetune == "head":
-            self.network.backbone.requires_grad_(False)
+            # Lightning trains every module in the mode it finds it in: batch norm must not learn.
+            self.network.backbone.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Classifier:
         """Switch dropout and batch norm, but never those of a frozen backbone."""
@@ -132,10 +138,8 @@ class Classifier(LightningModule):
             loss = loss + AUXILIARY_WEIGHT * self.loss(other.float(), labels)
         measures: Any = self.measures[f"{part}_measures"]
         measures.update(logits.detach().softmax(1), labels)
-        self.log(
-            f"{part}_loss", loss, on_epoch=True, on_step=False, prog_bar=True,
-            batch_size=len(labels), sync_dist=True,
-        )  # fmt: skip
+        mean: Any = self.losses[f"{part}_loss"]
+        mean.update(loss.detach(), len(labels))
         return loss
 
     def training_step(self, batch: Batch, index: int) -> Tensor | None:
@@ -176,8 +180,27 @@ class Classifier(LightningModule):
 
     def _log(self, part: str) -> None:
         measures: Any = self.measures[f"{part}_measures"]
-        self.log_dict(measures.compute(), prog_bar=part == "val")
+        mean: Any = self.losses[f"{part}_loss"]
+        self.log_dict({f"{part}_loss": mean.compute()} | measures.compute(), prog_bar=True)
         measures.reset()
+        mean.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the classes: a resumed run must mean the same by its outputs."""
+        checkpoint["class_names"] = list(self.recipe.class_names)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse other classes.
+
+        Raises:
+            TrainingError: The checkpoint's classes are not these.
+        """
+        stored, ours = checkpoint.get("class_names"), list(self.recipe.class_names)
+        if stored != ours:
+            raise TrainingError(
+                f"the checkpoint's classes are {stored}, the patches' are {ours}",
+                "Train into another --out, or give the same --data.class_names",
+            )
 
     def _prove(self) -> None:
         """Stop on a loss that is not finite, one step late: a GPU need not wait for the check.

@@ -98,10 +98,11 @@ class PatchDataModule(LightningDataModule):
                       class_names, slides)  # fmt: skip
         if max_per_class is not None:
             rows = rows.take(_at_most(rows.labels, max_per_class, seed))
-        self.groups = group(rows, split_by)
+        given = all(rows.splits)
+        self.groups = group(rows, "given" if given else split_by)
         if split_file is not None:
             parts = read_split(split_file, self.groups)
-        elif all(rows.splits):
+        elif given:
             parts = np.array(rows.splits)
         else:
             parts = split(rows.labels, self.groups, fractions=fractions, folds=folds, fold=fold,
@@ -178,6 +179,7 @@ class PatchDataModule(LightningDataModule):
             multiprocessing_context=self.start if self.workers else None,
             persistent_workers=train and self.workers > 0,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # else it draws from the one that dropout is seeded on
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -256,8 +258,11 @@ def gather(
     )  # fmt: skip
 
 
-def group(rows: Rows, split_by: Literal["patient", "file"]) -> list[str]:
+def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str]:
     """What must stay in one split: each row's patient, slide or file.
+
+    By patient, a row's slide stands in where its patient is not known; where the split is given,
+    its file stands in for both.
 
     Raises:
         CohortError: By patient, and neither patient nor slide is known of some row.
@@ -267,6 +272,8 @@ def group(rows: Rows, split_by: Literal["patient", "file"]) -> list[str]:
                     "will be optimistic")  # fmt: skip
         return [rows.name(i) for i in range(len(rows))]
     groups = [p or s for p, s in zip(rows.patient_ids, rows.slide_ids, strict=True)]
+    if split_by == "given":
+        return [g or rows.name(i) for i, g in enumerate(groups)]
     unknown = groups.count("")
     if unknown:
         raise CohortError(
@@ -311,7 +318,8 @@ def _path(rows: Rows, index: int) -> Path | None:
     source = rows.sources[rows.source[index]]
     if source.paths is None:
         return None
-    return Path(str(source.attributes["slide_path"])) / source.paths[rows.row[index]]
+    root: str = source.attributes["slide_path"]
+    return Path(root, source.paths[rows.row[index]])
 
 
 def _check_bytes(rows: Rows, parts: NDArray[np.str_], indices: Sequence[int]) -> None:

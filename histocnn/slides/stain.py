@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 # Unit vectors of H, E and DAB in optical density of R, G, B: rows. Ruifrok and Johnston,
 # "Quantification of histochemical staining by color deconvolution", 2001.
 _ABSORBANCE: Floats = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-HED: Floats = _ABSORBANCE / np.sqrt((_ABSORBANCE**2).sum(axis=1, keepdims=True))
+HED = np.asarray(_ABSORBANCE / np.linalg.norm(_ABSORBANCE, axis=1, keepdims=True), np.float64)
 HED_INVERSE: Floats = np.linalg.inv(HED)
 # Deviation of each channel over the stained pixels of H&E patches of colon, breast and lymph node
 # (mean of the three): benchmarks/stain.py prints it.

@@ -42,6 +42,7 @@ NOT_APPLICABLE = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*The number of training batches .* is smaller than the logging interval.*",
     ".*LeafSpec.*is deprecated.*",
+    ".*`srun` command is available.*",
 )
 
 
@@ -78,6 +79,7 @@ class TrainCLI(LightningCLI):
         best = ModelCheckpoint(
             out / "checkpoints", filename="best", monitor=stopping.monitor, mode=stopping.mode,
             save_last=True, enable_version_counter=False,
+            save_on_train_epoch_end=True,  # after validation a resumed run would be in mid-epoch
         )  # fmt: skip
         kwargs |= {
             "default_root_dir": out,
@@ -132,7 +134,8 @@ def train(args: Sequence[str]) -> int:
         fit(cli)
         conclude(cli)
     except MisconfigurationException as error:
-        remedy = "Use --trainer.accelerator cpu" if "accelerator" in str(error).lower() else ""
+        absent = re.search("gpu|cuda|accelerator", str(error), re.IGNORECASE)
+        remedy = "Use --trainer.accelerator cpu, or auto" if absent else ""
         raise TrainingError(" ".join(str(error).split()), remedy) from error
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError) and "t allocate memory" not in str(error):
@@ -157,7 +160,7 @@ def fit(cli: TrainCLI) -> None:
     if cli.config.compile:
         cli.model.network.compile()
     if cli.trainer.is_global_zero:
-        write_text(out / "config.yaml", cli.parser.dump(cli.config, skip_check=True))
+        write_text(out / "config.yaml", cli.parser.dump(cli.config, skip_validation=True))
         write_split(
             out / "split.csv", cli.datamodule.groups, [str(p) for p in cli.datamodule.parts]
         )

@@ -1,0 +1,56 @@
+"""Folders of small patches that a network can tell apart, and colour alone cannot."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def patch(label: int, number: int, side_px: int = 28) -> NDArray[np.uint8]:
+    """One disc or four small ones of the same area together; every number is another patch."""
+    rng = np.random.default_rng((label, number))
+    image = rng.integers(150, 200, (side_px, side_px, 3), dtype=np.uint8)
+    quarter, colour = side_px // 4, tuple(int(c) for c in rng.integers(20, 80, 3))
+    shift = rng.integers(-2, 3, 2)
+    for x in (-1, 1) if label else (0,):
+        for y in (-1, 1) if label else (0,):
+            centre = (
+                int(2 * quarter + x * quarter + shift[0]),
+                int(2 * quarter + y * quarter + shift[1]),
+            )
+            cv2.circle(image, centre, (3 if label else 6) * side_px // 28, colour, -1)
+    return image
+
+
+def write_folder(
+    folder: Path, *, patients: int = 12, per_patient: int = 6, side_px: int = 28
+) -> Path:
+    """`folder/<a|b>/p<patient>_<number>.png`; every patient has as many of each class."""
+    for label, name in enumerate("ab"):
+        (folder / name).mkdir(parents=True)
+        for patient in range(patients):
+            for i in range(per_patient):
+                number = patient * per_patient + i
+                path = folder / name / f"p{patient:02d}_{i}.png"
+                cv2.imwrite(str(path), patch(label, number, side_px))
+    return folder
+
+
+def write_csv(folder: Path, sizes: Mapping[str, int]) -> Path:
+    """`folder/patches.csv` with so many patches in each split, ten patients in each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, number = [], 0
+    for split, size in sizes.items():
+        for i in range(size):
+            label = i % 2
+            cv2.imwrite(str(folder / f"{number:04d}.png"), patch(label, number))
+            rows.append((f"{number:04d}.png", "ab"[label], f"{split}{i // 2 % 10}", split))
+            number += 1
+    with (folder / "patches.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows([("path", "label", "patient_id", "split"), *rows])
+    return folder / "patches.csv"

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from histocnn import store
+from histocnn.errors import CohortError, PatchesError, TrainingError
+from histocnn.models.data import PatchDataModule
+from histocnn.models.samples import EpochSampler, class_weights
+from histocnn.slides.grid import build_grid
+from histocnn.slides.slide import Slide
+from tests.models.patch_files import patch, write_csv, write_folder
+from tests.slide_files import position_image, write_pyramid
+
+PATTERN = "(p[0-9]+)_"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("patches") / "images")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder that a test may spoil."""
+    return write_folder(tmp_path / "images", patients=10, per_patient=2)
+
+
+def module(path, **options):
+    return PatchDataModule(
+        path,
+        **{"patient_pattern": PATTERN, "augment": "light", "workers": 0, "batch_size": 8} | options,
+    )
+
+
+def test_a_patient_is_in_one_split(folder):
+    data = module(folder)
+    patients = [set(data.rows[part].patient_ids) for part in ("train", "val", "test")]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 12
+    assert sum(len(rows) for rows in data.rows.values()) == 144
+    assert data.class_names == ["a", "b"]
+    for part in ("train", "val", "test"):
+        assert data.prior(part) == {"a": 0.5, "b": 0.5}
+
+
+def test_the_split_is_seeded_and_read_again(folder, tmp_path):
+    first = module(folder)
+    assert (module(folder).parts == first.parts).all()
+    assert (module(folder, seed=1).parts != first.parts).any()
+    from histocnn.splits import write_split
+
+    write_split(tmp_path / "split.csv", first.groups, [str(p) for p in first.parts])
+    assert (module(folder, seed=1, split_file=tmp_path / "split.csv").parts == first.parts).all()
+
+
+def test_folds_test_every_patch_once(folder):
+    tested = np.sum([module(folder, folds=4, fold=i).parts == "test" for i in range(4)], axis=0)
+    assert (tested == 1).all()
+
+
+def test_without_patients_only_by_file_when_asked(folder, caplog):
+    with pytest.raises(CohortError, match=r"144 patches neither patient nor slide.*split_by file"):
+        module(folder, patient_pattern=None)
+    module(folder, patient_pattern=None, split_by="file")
+    assert "optimistic" in caplog.text
+
+
+def test_a_patient_in_two_given_splits_is_named(tmp_path):
+    listing = write_csv(tmp_path, {"train": 8, "val": 8, "test": 8})
+    listing.write_text(listing.read_text().replace("val0,val", "train0,val"))
+    with pytest.raises(CohortError, match="train0"):
+        module(listing, patient_pattern=None)
+
+
+def test_identical_patches_in_two_splits_are_named(own):
+    first = module(own)
+    train = first.rows["train"].name(0)
+    test = first.rows["test"].name(0)
+    shutil.copy(own / train, own / test)
+    with pytest.raises(CohortError, match="are the same image") as error:
+        module(own)
+    assert train in str(error.value)
+    assert test in str(error.value)
+
+
+def test_single_class_and_empty_class(own):
+    with pytest.raises(PatchesError, match=r"class c has no patches"):
+        module(own, class_names=["a", "b", "c"])
+    with pytest.raises(PatchesError, match=r"labels that are not in class_names: b"):
+        module(own, class_names=["a"])
+    shutil.rmtree(own / "b")
+    with pytest.raises(PatchesError, match="only the class a"):
+        module(own)
+    (own / "b").mkdir()
+    with pytest.raises(PatchesError, match="no images in it"):
+        module(own)
+
+
+def batches(data, part="train", train=False):
+    return [data.on_before_batch_transfer(b, 0) for b in data.loader(part, train=train)]
+
+
+def test_a_corrupt_image_is_named_skipped_and_counted(own, caplog):
+    data = module(own)
+    bad = own / data.rows["train"].name(3)
+    bad.write_bytes(bad.read_bytes()[:40])
+    found = batches(data)
+    assert sum(len(b["labels"]) for b in found) == len(data.rows["train"]) - 1
+    assert 3 not in np.concatenate([b["rows"] for b in found])
+    batches(data)  # named once, not once per epoch
+    assert caplog.text.count(bad.name) == 1
+    assert len(data.problems) == 1
+
+
+def test_too_many_corrupt_images_stop(own):
+    data = module(own)
+    for i in range(6):
+        (own / data.rows["train"].name(i)).write_bytes(b"no image")
+    with pytest.raises(TrainingError, match="6 of 40 patches could not be read"):
+        batches(data)
+
+
+def test_images_of_several_sizes(own):
+    data = module(own)
+    odd = own / data.rows["train"].name(0)
+    cv2.imwrite(str(odd), patch(0, 999, 40))
+    with pytest.raises(PatchesError, match=r"40 px among patches of 28 px.*input_px"):
+        batches(data)
+    scaled = module(own, input_px=32)
+    assert {b["pixels"].shape[1:] for b in batches(scaled)} == {(28, 28, 3)}
+
+
+def test_a_patch_cut_at_the_slide_s_edge_is_padded_white(own):
+    data = module(own)
+    name = own / data.rows["train"].name(0)
+    cv2.imwrite(str(name), patch(0, 999)[:, :20])
+    pixels = next(b["pixels"][0] for b in batches(data) if 0 in b["rows"])
+    assert (pixels[:, 20:] == 255).all()
+    assert (pixels[:, :20] < 255).any()
+
+
+def test_grey_transparent_and_16_bit_files(own):
+    data = module(own)
+    grey = np.full((28, 28), 100, np.uint8)
+    cv2.imwrite(str(own / data.rows["train"].name(0)), grey)
+    cv2.imwrite(str(own / data.rows["train"].name(1)), np.dstack([grey, grey, grey, grey * 0]))
+    cv2.imwrite(str(own / data.rows["train"].name(2)), (grey.astype(np.uint16) << 8) + 7)
+    pixels = batches(data)[0]["pixels"]
+    assert [int(p.float().mean()) for p in pixels[:3]] == [100, 255, 100]
+
+
+def test_max_per_class_and_balance(tmp_path):
+    folder = write_folder(tmp_path / "images", patients=10, per_patient=4)
+    data = module(folder, max_per_class=20)
+    assert sum(len(r) for r in data.rows.values()) == 40
+    assert data.class_weights is None
+    for name in list((folder / "b").iterdir())[:30]:
+        name.unlink()
+    data = module(folder, balance="loss")
+    a, b = (float((data.rows["train"].labels == c).mean()) for c in (0, 1))
+    assert np.allclose(data.class_weights, [0.5 / a, 0.5 / b])
+    loader = module(folder, balance="sampler").loader("train", train=True)
+    drawn = []
+    for epoch in range(20):
+        loader.sampler.set_epoch(epoch)
+        drawn += [label for batch in loader for label in batch["labels"].tolist()]
+    assert 0.4 < np.mean(drawn) < 0.6  # four deviations; without the sampler it is about 0.2
+
+
+def test_class_weights_by_hand():
+    assert class_weights(np.array([0, 0, 0, 1]), 2).tolist() == pytest.approx([4 / 6, 2])
+
+
+def test_processes_share_the_rows_and_repeat_none():
+    parts = [list(EpochSampler(101, shuffle=False, rank=r, world=2)) for r in range(2)]
+    assert [len(p) for p in parts] == [51, 50]
+    assert sorted(i for p in parts for _, i in p) == list(range(101))
+    shuffled = [EpochSampler(101, shuffle=True, seed=5, rank=r, world=2) for r in range(2)]
+    for sampler in shuffled:
+        sampler.set_epoch(3)
+    keys = [list(s) for s in shuffled]
+    assert [len(k) for k in keys] == [len(s) for s in shuffled] == [50, 50]
+    assert len({i for k in keys for _, i in k}) == 100
+    assert {epoch for k in keys for epoch, _ in k} == {3}
+
+
+def test_order_and_augmentation_follow_seed_and_epoch(folder):
+    def epoch(number, seed=0):
+        loader = module(folder, seed=seed, split_file=None).loader("train", train=True)
+        loader.sampler.set_epoch(number)
+        return [(b["rows"].tolist(), b["pixels"].sum().item()) for b in loader]
+
+    assert epoch(2) == epoch(2)
+    assert epoch(2) != epoch(3)
+    assert epoch(2) != epoch(2, seed=1)
+
+
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory):
+    """Three tiled slides of three patients, labels by turns."""
+    folder = tmp_path_factory.mktemp("grids")
+    for i in range(3):
+        path = folder / f"slide{i}.tiff"
+        write_pyramid(path, np.roll(position_image(256, 192), 31 * i, axis=1), mpp=0.5)
+        slide = Slide(path)
+        grid = build_grid(slide.size_l0, slide.require_mpp(), patch_px=32, mpp=1.0)
+        labels = np.arange(len(grid.coords)) % 2
+        labels[0] = -1
+        store.write(
+            folder / "h5" / f"slide{i}.h5",
+            {"coords": grid.coords, "cell": grid.cell, "labels": labels},
+            {
+                "slide_id": f"slide{i}", "patient_id": f"p{i}", "slide_path": str(path),
+                "fingerprint": slide.fingerprint, "size_l0": slide.size_l0, "slide_mpp": slide.mpp,
+                "patch_px": 32, "mpp": 1.0, "stride_px": 32, "labels.class_names": ["n", "t"],
+            },
+        )  # fmt: skip
+    return folder / "h5"
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_read_slides(grids, start):
+    plain = PatchDataModule(grids, augment="none", workers=0, batch_size=4)
+    data = PatchDataModule(grids, augment="none", workers=2, batch_size=4, start=start)
+    assert data.patch_px == 32
+    assert data.mpp == 1.0
+    assert len(plain.rows["train"]) == 11  # 12 patches, one of them unlabelled
+    for mine, theirs in zip(data.loader("train"), plain.loader("train"), strict=True):
+        assert (mine["pixels"] == theirs["pixels"]).all()
+        assert mine["pixels"].float().std() > 5
+        assert mine["problems"] == []
+
+
+def test_a_split_in_slides_csv_is_kept(grids, tmp_path):
+    order = {"slide0": "val", "slide1": "train", "slide2": "test"}
+    with (tmp_path / "slides.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows(
+            [("slide_id", "slide_path", "split"),
+             *((s, grids.parent / f"{s}.tiff", p) for s, p in order.items())]
+        )  # fmt: skip
+    data = PatchDataModule(grids, slides=tmp_path / "slides.csv", workers=0)
+    for slide, part in order.items():
+        assert set(data.rows[part].slide_ids) == {slide}
+
+
+def test_stain_normalisation_is_per_slide_or_per_patch(grids):
+    for stain, per_patch in (("slide", False), ("patch", True)):
+        data = PatchDataModule(grids, stain=stain, augment="none", workers=0)
+        assert data.stain["per_patch"] is per_patch
+        next(iter(data.loader("train")))
+
+
+@pytest.fixture(autouse=True)
+def _log_everything(caplog):
+    caplog.set_level(logging.WARNING)

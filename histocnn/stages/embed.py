@@ -23,6 +23,7 @@ from histocnn.models.infer import (
 )
 from histocnn.models.recipe import Recipe, load
 from histocnn.patches import Patches, open_patches
+from histocnn.slides.stain import Normaliser
 
 
 def embed(
@@ -33,6 +34,7 @@ def embed(
     model: Path | None = None,
     layers: tuple[str, ...] = (),
     input_px: int | None = None,
+    stain: Literal["macenko"] | None = None,
     dtype: Literal["float16", "float32"] = "float16",
     precision: Precision = "auto",
     slides: Path | None = None,
@@ -55,6 +57,7 @@ def embed(
         model: A model.safetensors that histocnn trained, instead of --backbone.
         layers: Layers by name, each averaged over space, concatenated; default: the last.
         input_px: Resize patches to this side first.
+        stain: Bring each slide's (or image's) stains to a common reference first.
         dtype: Of the stored features.
         precision: Of the computation; auto: bf16 where the hardware has it.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
@@ -67,7 +70,7 @@ def embed(
     Returns:
         0, or 1 if a slide failed.
     """
-    source = Source(backbone, weights, model, tuple(layers), input_px)
+    source = Source(backbone, weights, model, tuple(layers), input_px, stain)
     network, recipe = source.open()
     items = open_patches(patches, slides=slides, patient_pattern=patient_pattern)
     bf16 = choose_bf16(precision, choose_device(device))
@@ -96,6 +99,7 @@ class Source:
     model: Path | None
     layers: tuple[str, ...]
     input_px: int | None
+    stain: Literal["macenko"] | None
 
     def open(self) -> tuple[Embedder, Recipe]:
         """The network and how pixels become its input.
@@ -119,7 +123,10 @@ class Source:
         else:
             raise UsageError("embed needs --backbone NAME or --model FILE", "Give one of the two.")
         return network, replace(
-            recipe, layers=network.layers, input_px=self.input_px or recipe.input_px
+            recipe,
+            layers=network.layers,
+            input_px=self.input_px or recipe.input_px,
+            stain=Normaliser().to_dict() if self.stain else recipe.stain,
         )
 
 

@@ -124,12 +124,12 @@ def compare(mine, asked, rows, groups, fold_of, scores, colours) -> None:
         result[name] = {k: [float(once[k][0]), *intervals.bounds[k]] for k in COMPARED}
     first = tallies["fine-tuned"]
     for name in ("colour only", "frozen 20-NN"):
-        pairs = paired_bootstrap(only(first.figures, COMPARED), only(tallies[name].figures, COMPARED),
-                                 first.patches)  # fmt: skip
+        other = only(tallies[name].figures, COMPARED)
+        pairs = paired_bootstrap(only(first.figures, COMPARED), other, first.patches)
         result[f"fine-tuned minus {name}"] = {k: list(v) for k, v in pairs.items()}
     for name, values in result.items():
         if isinstance(values, dict):
-            print(name, {k: [round(x, 4) for x in v] for k, v in values.items()})
+            print(name, {k: [round(float(x), 4) for x in v] for k, v in values.items()})
     (mine.out / "folds.json").write_text(json.dumps(result, indent=2))
     write_confusion(mine.out / "confusion.png", first.confusion.sum(axis=0).astype(int), names,
                     "out of fold")  # fmt: skip

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 # "Quantification of histochemical staining by color deconvolution", 2001.
 _ABSORBANCE: Floats = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 HED = np.asarray(_ABSORBANCE / np.linalg.norm(_ABSORBANCE, axis=1, keepdims=True), np.float64)
-HED_INVERSE: Floats = np.linalg.inv(HED)
+HED_INVERSE = np.asarray(np.linalg.inv(HED), np.float64)
 # Deviation of each channel over the stained pixels of H&E patches of colon, breast and lymph node
 # (mean of the three): benchmarks/stain.py prints it.
 HED_STD: Floats = np.array([0.41, 0.20, 0.27])

@@ -23,9 +23,10 @@ rule train:
     conda:
         "../envs/histocnn.yaml"
     # A job lost with its node goes on from the last whole epoch; a new training begins anew.
+    # Without SLURM_NTASKS Lightning starts a process per GPU itself instead of expecting srun's.
     shell:
         "test {resources.attempt} -gt 1 || rm -rf {params.out};"
-        " histocnn train --config {input.config} --data.patches {params.grids}"
+        " env -u SLURM_NTASKS histocnn train --config {input.config} --data.patches {params.grids}"
         " --data.slides {input.slides} --out {params.out} --ckpt_path last"
         " {params.options} > {log} 2>&1"
 

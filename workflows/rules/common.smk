@@ -127,7 +127,7 @@ def reference_features(_):
     if not REFERENCE:
         return usable(f"{OUT}/knn/features/{{slide}}.h5")
     images = Path(os.path.abspath(REFERENCE))
-    return f"{OUT}/knn/reference/{images.stem if images.is_file() else images.name}.h5"
+    return [f"{OUT}/knn/reference/{images.stem if images.is_file() else images.name}.h5"]
 
 
 def files_in_settings(*keys):

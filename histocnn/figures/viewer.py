@@ -23,8 +23,8 @@ from histocnn.scored import ScoredSlide
 
 OVERVIEW_PX = 3000  # the longest side of a thumbnail worth asking for
 _LARGEST_JPEG = 6_000_000  # bytes
-_FRAME_PX = (960, 740)
-_PANEL_PX = 340
+_FRAME_PX = (880, 700)
+_PANEL_PX = 320
 _OPACITY = 0.6
 _OUTSIDE = "#eeeeee"
 _NOT_SCORED = 65535
@@ -41,8 +41,8 @@ _PANEL_CSS = """
 :host { font-size: 14px; }
 td { padding: 1px 8px 1px 0; }
 td i { display: inline-block; height: 9px; background: #0072b2; }
-.bar { width: 330px; height: 14px; border: 1px solid #999; }
-.ends { display: flex; justify-content: space-between; width: 330px; }
+.bar { width: 310px; height: 14px; border: 1px solid #999; }
+.ends { display: flex; justify-content: space-between; width: 310px; }
 h2 { margin: 0 0 4px; }
 .class { display: inline-block; width: 12px; height: 12px; margin-right: 6px; }
 """

@@ -93,7 +93,8 @@ def read_scored(path: Path) -> ScoredSlide:
     """Read the scores of one slide.
 
     Raises:
-        StoreError: The file is not whole, holds no scores, or its patches are not a slide's.
+        StoreError: The file is not whole, holds no scores, its patches are not a slide's, or they
+            do not lie where its grid has them.
     """
     stored = store.attributes(path)
     with h5py.File(path, locking=False) as file:
@@ -114,11 +115,25 @@ def read_scored(path: Path) -> ScoredSlide:
             "Tile the slide again with histocnn, so that its scale is known.",
         )
     arrays: dict[str, Any] = store.read(path, *names)
+    grid = PatchGrid.from_attributes(stored, arrays["coords"], arrays.get("cell"))
+    off_px = int(np.abs(grid.coords - arrays["coords"]).max(initial=0))
+    if off_px > 1:
+        raise StoreError(
+            f"{path}: patches lie up to {off_px} level-0 pixels off a grid that starts at (0, 0)",
+            "Tile the slide with histocnn and score these patches, or pictures would not line up.",
+        )
+    scores = np.asarray(arrays["scores"], dtype=np.float32)
+    if scores.shape != (len(grid), len(stored["scores.class_names"])):
+        raise StoreError(
+            f"{path}: scores {scores.shape} do not fit {len(grid)} patches and "
+            f"{len(stored['scores.class_names'])} classes",
+            "Score the slide again.",
+        )
     bounds = stored.get("bounds_l0")
     return ScoredSlide(
         slide_id=str(stored.get("slide_id", path.stem)),
-        grid=PatchGrid.from_attributes(stored, arrays["coords"], arrays.get("cell")),
-        scores=np.asarray(arrays["scores"], dtype=np.float32),
+        grid=grid,
+        scores=scores,
         class_names=tuple(stored["scores.class_names"]),
         novelty=arrays.get("novelty"),
         bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),

@@ -323,6 +323,20 @@ def test_files_without_scores_or_without_a_slide(
     assert "image files without a place" in refused(capsys, 1, *words, str(images))
 
 
+def test_patches_of_another_grid_are_refused_rather_than_misplaced(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other tools start their grids at the tissue: such patches lie between our cells."""
+    datasets = {"coords": case.grid.coords + 9, "scores": case.scores}
+    attributes = {**case.grid.attributes(), "slide_id": "a", "scores.class_names": CLASSES}
+    store.write(tmp_path / "scores" / "a.h5", datasets, attributes)
+    words = ("--scores", str(tmp_path / "scores"), "--out", str(tmp_path / "out"), "--to", "csv")
+    assert "up to 9 level-0 pixels off a grid" in refused(capsys, 1, *words)
+    datasets = {"coords": case.grid.coords, "cell": case.grid.cell, "scores": case.scores[:, :1]}
+    store.write(tmp_path / "scores" / "a.h5", datasets, attributes)
+    assert "do not fit" in refused(capsys, 1, *words)
+
+
 def test_one_broken_file_does_not_stop_the_others(case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "scores"
     folder.mkdir()

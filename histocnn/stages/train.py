@@ -85,7 +85,7 @@ class TrainCLI(LightningCLI):
             "default_root_dir": out,
             "logger": [
                 CSVLogger(out, "logs"),
-                TensorBoardLogger(out, "logs", version="tensorboard"),
+                TensorBoardLogger(out / "logs", "tensorboard", version=0),
             ],
             "callbacks": [
                 *(self.config_init.trainer.callbacks or []),
@@ -132,7 +132,8 @@ def train(args: Sequence[str]) -> int:
             load_from_checkpoint_support=False,
         )
         fit(cli)
-        conclude(cli)
+        if not cli.trainer.fast_dev_run:  # a trial leaves no checkpoint
+            conclude(cli)
     except MisconfigurationException as error:
         absent = re.search("gpu|cuda|accelerator", str(error), re.IGNORECASE)
         remedy = "Use --trainer.accelerator cpu, or auto" if absent else ""

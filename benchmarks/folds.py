@@ -20,10 +20,10 @@ from histocnn.figures.training import write_confusion
 from histocnn.metrics.intervals import bootstrap, paired_bootstrap
 from histocnn.metrics.tally import tally
 from histocnn.models.backbones import Embedder, build
-from histocnn.models.data import gather, group
 from histocnn.models.infer import Runner, choose_bf16, choose_device, infer
 from histocnn.models.outcome import COMPARED, only
 from histocnn.models.recipe import Recipe
+from histocnn.models.rows import gather, group
 from histocnn.patches import open_patches
 from histocnn.splits import divide, write_split
 from histocnn.stages.train import train

@@ -6,9 +6,6 @@ has: `mlp` and `lenet5`, as the lectures teach them.
 
 from __future__ import annotations
 
-import logging
-import pickle
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,17 +14,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from histocnn.errors import ModelError, UsageError
-
-log = logging.getLogger(__name__)
+from histocnn.models.weights import load_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-PREFIXES = ("module.", "model.", "network.", "backbone.", "encoder.", "trunk.")
 AUXILIARY = ("aux1.fc2", "aux2.fc2", "AuxLogits.fc")  # googlenet, inception_v3
 
 
@@ -226,70 +219,6 @@ class Embedder(nn.Module):
 def embedder(name: str, weights: str | Path | None = None, layers: Sequence[str] = ()) -> Embedder:
     """The features of a named backbone, in evaluation mode; arguments as in `build`."""
     return Embedder(build(name, 0, weights).backbone, layers).eval()
-
-
-def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Put a file's tensors into the backbone, by name, and log what did not fit.
-
-    Wrappers' prefixes (`module.`, `backbone.`, `encoder.` …) are stripped from the file's names.
-
-    Raises:
-        ModelError: No such file, not tensors alone, or fewer than half of them fit.
-    """
-    wanted = backbone.state_dict()
-    fitting: dict[str, Tensor] = {}
-    left_out: list[str] = []
-    for key, tensor in _tensors(path).items():
-        name = _strip(key, wanted)
-        if name in wanted and wanted[name].shape == tensor.shape:
-            fitting[name] = tensor
-        else:
-            left_out.append(key)
-    # Older files lack the counters of batch norm, which no prediction depends on.
-    missing = [k for k in wanted if k not in fitting and not k.endswith("num_batches_tracked")]
-    if len(missing) > len(wanted) / 2:
-        raise ModelError(
-            f"{path}: only {len(fitting)} of the backbone's {len(wanted)} tensors are in it",
-            f"Is it of another network? It begins with {', '.join(left_out[:3]) or 'nothing'}",
-        )
-    log.info("%s: %d of %d tensors fit", path.name, len(fitting), len(wanted))
-    if missing:
-        log.warning("%s: not in the file, left random: %s", path.name, ", ".join(missing))
-    if left_out:
-        log.info("%s: not used: %s", path.name, ", ".join(left_out))
-    backbone.load_state_dict(fitting, strict=False)
-
-
-def _strip(key: str, wanted: Mapping[str, Tensor]) -> str:
-    while key not in wanted:
-        prefix = next((p for p in PREFIXES if key.startswith(p)), None)
-        if prefix is None:
-            break
-        key = key.removeprefix(prefix)
-    return key
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` or of a PyTorch file, which may hold nothing else."""
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file of weights", "Give --weights a file, or imagenet")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():  # its unpickler warns of what it is about to refuse
-            warnings.filterwarnings("ignore", "Detected pickle protocol")
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, SafetensorError, EOFError, ValueError) as error:
-        raise ModelError(
-            f"{path}: holds something other than tensors, or is damaged; nothing is unpickled",
-            "Save the network's state_dict() alone, best as .safetensors",
-        ) from error
-    for wrapper in ("state_dict", "model", "teacher"):
-        with suppress(KeyError, TypeError):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, Mapping):
-        raise ModelError(f"{path}: holds no weights by name", "Save the network's state_dict()")
-    return {k: v for k, v in loaded.items() if isinstance(v, Tensor)}
 
 
 def _from_torchvision(name: str, num_classes: int, pretrained: bool) -> tuple[nn.Module, int]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,27 +12,24 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from histocnn.cohort import check_leakage, read_cohort
-from histocnn.errors import CohortError, PatchesError, TrainingError
+from histocnn.errors import PatchesError, TrainingError
 from histocnn.models.augment import Pipeline
 from histocnn.models.recipe import Recipe
+from histocnn.models.rows import SPLITS, Part, Rows, check, gather, group
 from histocnn.models.samples import (
     Collate,
     EpochSampler,
     PatchDataset,
-    Rows,
     class_weights,
     one_thread,
 )
-from histocnn.patches import Patches, open_patches
+from histocnn.patches import open_patches
 from histocnn.slides.stain import Normaliser
 from histocnn.splits import read_split, split
 
 log = logging.getLogger(__name__)
 
-Part = Literal["train", "val", "test"]
 Balance = Literal["none", "loss", "sampler"]
-SPLITS: tuple[Part, ...] = ("train", "val", "test")
 MAX_UNREADABLE = 0.01  # of all patches; one in a hundred may be lost, more is another problem
 FEW_UNREADABLE = 5
 
@@ -208,131 +202,6 @@ class PatchDataModule(LightningDataModule):
                 "Repair the data; losing more than 1 % is refused",
             )
         return batch
-
-
-def gather(
-    sources: Sequence[Patches], class_names: Sequence[str] | None, slides: Path | None
-) -> Rows:
-    """All labelled patches of the sources, classes matched by name.
-
-    Raises:
-        PatchesError: No labels, one class only, a class without patches, a label that is not in
-            `class_names`.
-    """
-    found = sorted({name for s in sources for name in s.class_names})
-    names = list(class_names or found)
-    outside = [name for name in found if name not in names]
-    if outside:
-        raise PatchesError(
-            f"the patches have labels that are not in class_names: {', '.join(outside)}",
-            f"class_names is {', '.join(names)}: add them, or take those patches out",
-        )
-    from_csv = slides is not None and slides.suffix == ".csv"
-    given = {e.slide_id: e.split or "" for e in read_cohort(slides)} if from_csv and slides else {}
-    columns: defaultdict[str, list[Any]] = defaultdict(list)
-    for number, source in enumerate(sources):
-        index = np.array([*(names.index(name) for name in source.class_names), -1])
-        labels = index[source.labels]
-        rows = np.flatnonzero(labels >= 0)
-        columns["source"].append(np.full(len(rows), number))
-        columns["row"].append(rows)
-        columns["labels"].append(labels[rows])
-        lists = {"patient": source.patient_ids, "slide": source.slide_ids, "split": source.splits}
-        for column, values in lists.items():
-            columns[column] += [values[row] for row in rows]
-    columns["split"] = [
-        part or given.get(slide, "")
-        for part, slide in zip(columns["split"], columns["slide"], strict=True)
-    ]
-    arrays = {k: np.concatenate([np.empty(0, np.int64), *columns[k]]).astype(np.int64)
-              for k in ("source", "row", "labels")}  # fmt: skip
-    counts = np.bincount(arrays["labels"], minlength=len(names))
-    empty = [name for name, count in zip(names, counts, strict=True) if not count]
-    if not len(arrays["labels"]) or len(names) < 2 or empty:
-        what = f"class {', '.join(empty)} has no patches" if empty and names else "no labels"
-        what = what if empty or not names else f"only the class {names[0]}"
-        raise PatchesError(f"nothing can be learnt: {what}", "Give patches of two classes or more")
-    return Rows(
-        sources, arrays["source"], arrays["row"], arrays["labels"], tuple(names),
-        columns["patient"], columns["slide"], columns["split"],
-    )  # fmt: skip
-
-
-def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str]:
-    """What must stay in one split: each row's patient, slide or file.
-
-    By patient, a row's slide stands in where its patient is not known; where the split is given,
-    its file stands in for both.
-
-    Raises:
-        CohortError: By patient, and neither patient nor slide is known of some row.
-    """
-    if split_by == "file":
-        log.warning("split by file: patches of one patient are in several splits, so the figures "
-                    "will be optimistic")  # fmt: skip
-        return [rows.name(i) for i in range(len(rows))]
-    groups = [p or s for p, s in zip(rows.patient_ids, rows.slide_ids, strict=True)]
-    if split_by == "given":
-        return [g or rows.name(i) for i, g in enumerate(groups)]
-    unknown = groups.count("")
-    if unknown:
-        raise CohortError(
-            f"of {unknown} patches neither patient nor slide is known, first "
-            f"{rows.name(groups.index(''))}",
-            "Give --data.patient_pattern or a patient_id column; if patients are truly unknown, "
-            "--data.split_by file",
-        )
-    by_slide = sum(not p for p in rows.patient_ids)
-    if by_slide:
-        log.warning("%d patches are split by slide, because their patient is not known", by_slide)
-    return groups
-
-
-def check(rows: Rows, parts: NDArray[np.str_]) -> None:
-    """Refuse splits that share a patient, a slide or the same bytes, or that are empty.
-
-    Raises:
-        CohortError: Names them.
-    """
-    check_leakage(rows.patient_ids, [str(part) for part in parts])
-    for part in SPLITS:
-        if not (parts == part).any():
-            raise CohortError(f"the {part} split is empty", "Change fractions, folds or split_file")
-    same = defaultdict(list)
-    for index, size in enumerate(_sizes(rows)):
-        same[size].append(index)
-    for size, indices in same.items():
-        if size and len(set(parts[indices])) > 1:
-            _check_bytes(rows, parts, indices)
-
-
-def _sizes(rows: Rows) -> list[int]:
-    """Bytes of each image file; 0 for a patch of a slide, which is no file."""
-    return [
-        path.stat().st_size if (path := _path(rows, i)) is not None and path.exists() else 0
-        for i in range(len(rows))
-    ]
-
-
-def _path(rows: Rows, index: int) -> Path | None:
-    source = rows.sources[rows.source[index]]
-    if source.paths is None:
-        return None
-    root: str = source.attributes["slide_path"]
-    return Path(root, source.paths[rows.row[index]])
-
-
-def _check_bytes(rows: Rows, parts: NDArray[np.str_], indices: Sequence[int]) -> None:
-    first: dict[bytes, int] = {}
-    for index in indices:
-        digest = hashlib.sha256(cast(Path, _path(rows, index)).read_bytes()).digest()
-        other = first.setdefault(digest, index)
-        if parts[other] != parts[index]:
-            raise CohortError(
-                f"{rows.name(other)} ({parts[other]}) and {rows.name(index)} ({parts[index]}) are "
-                "the same image",
-                "Remove one, or put both into one split",
-            )
 
 
 def _at_most(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:

@@ -22,8 +22,9 @@ from histocnn.metrics.intervals import Figures, bootstrap, paired_bootstrap
 from histocnn.metrics.patch import figures, number
 from histocnn.metrics.tally import tally
 from histocnn.models.classifier import Classifier
-from histocnn.models.data import Part, PatchDataModule
+from histocnn.models.data import PatchDataModule
 from histocnn.models.recipe import Recipe, hashed
+from histocnn.models.rows import Part
 from histocnn.neighbours import colour_baseline
 
 log = logging.getLogger(__name__)

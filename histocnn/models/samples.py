@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -18,56 +17,10 @@ from histocnn.images import resize
 from histocnn.models.augment import Pipeline
 from histocnn.models.infer import normaliser
 from histocnn.models.recipe import Recipe
+from histocnn.models.rows import Rows
 from histocnn.neighbours import colour
-from histocnn.patches import Patches
 
 Key = tuple[int, int]  # epoch, index into the rows
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The labelled patches of all sources, as one table.
-
-    Attributes:
-        sources: What they come from.
-        source: int64 [N], index into `sources`.
-        row: int64 [N], row of that source.
-        labels: int64 [N], index into `class_names`.
-        class_names: Of all sources together.
-        patient_ids: "" unknown.
-        slide_ids: "" unknown.
-        splits: As the source gives them, "" where it does not.
-    """
-
-    sources: Sequence[Patches]
-    source: NDArray[np.int64]
-    row: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
-    patient_ids: list[str]
-    slide_ids: list[str]
-    splits: list[str]
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def take(self, index: NDArray[np.int64]) -> Rows:
-        """These rows alone, in this order."""
-        return Rows(
-            self.sources,
-            self.source[index],
-            self.row[index],
-            self.labels[index],
-            self.class_names,
-            [self.patient_ids[i] for i in index],
-            [self.slide_ids[i] for i in index],
-            [self.splits[i] for i in index],
-        )
-
-    def name(self, index: int) -> str:
-        """What a message calls this patch."""
-        source, row = self.sources[self.source[index]], int(self.row[index])
-        return source.paths[row] if source.paths is not None else f"{source.name} row {row}"
 
 
 class Sample(NamedTuple):

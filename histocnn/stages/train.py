@@ -132,7 +132,7 @@ def train(args: Sequence[str]) -> int:
             load_from_checkpoint_support=False,
         )
         fit(cli)
-        if not cli.trainer.fast_dev_run:  # a trial leaves no checkpoint
+        if not cli.config.trainer.fast_dev_run:  # a trial leaves no checkpoint
             conclude(cli)
     except MisconfigurationException as error:
         absent = re.search("gpu|cuda|accelerator", str(error), re.IGNORECASE)

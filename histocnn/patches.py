@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from histocnn import store
 from histocnn.cohort import SlideEntry, read_cohort
 from histocnn.errors import PatchesError
-from histocnn.images import ImageFiles, resize
+from histocnn.gridpixels import GridPixels
+from histocnn.images import ImageFiles
 from histocnn.listing import Listing, list_csv, list_folder
 from histocnn.slides.slide import Slide
-from histocnn.slides.stain import Stains, estimate_slide
-from histocnn.slides.stream import Batch, stream
+from histocnn.slides.stain import Stains
+from histocnn.slides.stream import Batch
 
 Datasets = dict[str, Any]
 CARRIED = (
@@ -58,11 +59,15 @@ class Patches(ABC):
     def attributes(self) -> dict[str, Any]:
         """The file attributes that stages copy on."""
 
+    @cached_property
     @abstractmethod
+    def pixels(self) -> GridPixels | ImageFiles:
+        """Where the pixels come from; opened when first asked."""
+
     def patch(self, row: int) -> NDArray[np.uint8]:
         """Pixels [H, W, 3] of one patch; PatchesError or SlideError when they cannot be had."""
+        return self.pixels.read(row)
 
-    @abstractmethod
     def batches(
         self,
         batch_size: int = 64,
@@ -77,15 +82,17 @@ class Patches(ABC):
         Raises:
             PatchesError: The slide or all files are gone; sizes differ and no `size_px` is given.
         """
+        chosen = range(len(self)) if rows is None else rows
+        return self.pixels.batches(batch_size, threads, chosen, size_px)
 
     @property
     def problems(self) -> list[str]:
         """One line per image file that could not be read so far."""
-        return []
+        return list(self.pixels.problems)
 
     def stains(self) -> Stains | None:
         """The stains of the slide; None for image files, or where too little is stained."""
-        return None
+        return self.pixels.stains() if isinstance(self.pixels, GridPixels) else None
 
     @property
     def slide_id(self) -> str:
@@ -196,100 +203,23 @@ class FilePatches(Patches):
         return {k: v for k, v in found.items() if "." not in k or k in carried}
 
     @cached_property
+    def pixels(self) -> GridPixels | ImageFiles:
+        """The slide, or the image files."""
+        if self.coords is not None:
+            path = self._entry.slide_path if self._entry else None
+            return GridPixels(self.file, self.attributes, self.coords, path)
+        return ImageFiles(Path(self.attributes.get("slide_path", ".")), self.datasets["paths"])
+
+    @property
     def slide(self) -> Slide:
         """The slide, checked to be the one that was tiled.
 
         Raises:
-            PatchesError: The slide is gone, or another file lies in its place.
+            PatchesError: It is gone, another file lies in its place, or there never was one.
         """
-        path = self._entry.slide_path if self._entry else self.attributes.get("slide_path")
-        if path is None or not Path(path).is_file():
-            raise PatchesError(
-                f"{self.file}: its slide {path or self.name} is not there",
-                "Say where it is now with --slides.",
-            )
-        slide = Slide(path, mpp=self._slide_mpp())
-        tiled = self.attributes.get("fingerprint")
-        if tiled is not None and slide.fingerprint != tiled:
-            raise PatchesError(
-                f"{path}: not the file that {self.file} was made from (its fingerprint differs)",
-                "Tile it again, or give the original with --slides.",
-            )
-        return slide
-
-    def stains(self) -> Stains | None:
-        """The stains of the slide, as tile stored them or from its thumbnail."""
-        if self.coords is None:
-            return None
-        stored = self.attributes.get("stains")
-        return Stains.from_dict(stored) if stored else estimate_slide(self.slide)
-
-    @property
-    def _is_foreign(self) -> bool:
-        return "footprint_l0" in self.attributes  # its µm/px are nominal, its footprint is not
-
-    def _slide_mpp(self) -> tuple[float, float] | None:
-        mpp = self.attributes.get("slide_mpp")
-        return None if mpp is None or self._is_foreign else (float(mpp[0]), float(mpp[1]))
-
-    def _scale(self) -> tuple[int, float]:
-        if self.patch_px is None or self.mpp is None:
-            raise PatchesError(
-                f"{self.file}: no patch_px or mpp, so its pixels cannot be found",
-                "Tile the slide with histocnn.",
-            )
-        if not self._is_foreign:
-            return self.patch_px, self.mpp
-        footprint_l0 = self.attributes["footprint_l0"][0]
-        return self.patch_px, footprint_l0 / self.patch_px * self.slide.require_mpp()[0]
-
-    @property
-    def footprint_l0(self) -> tuple[float, float]:
-        """Width and height of a patch of the slide, level-0 px."""
-        if self._is_foreign:
-            width, height = self.attributes["footprint_l0"]
-            return float(width), float(height)
-        patch_px, mpp = self._scale()
-        x, y = self._slide_mpp() or self.slide.require_mpp()
-        return patch_px * mpp / x, patch_px * mpp / y
-
-    @cached_property
-    def _images(self) -> ImageFiles:
-        return ImageFiles(Path(self.attributes.get("slide_path", ".")), self.datasets["paths"])
-
-    @property
-    def problems(self) -> list[str]:
-        """One line per image file that could not be read so far."""
-        return [] if self.paths is None else self._images.problems
-
-    def patch(self, row: int) -> NDArray[np.uint8]:
-        """Pixels [H, W, 3] of one patch; PatchesError or SlideError when they cannot be had."""
-        if self.coords is None:
-            return self._images.read(row)
-        x, y = self.coords[row]
-        return self.slide.read((float(x), float(y)), *self._scale())
-
-    def batches(
-        self,
-        batch_size: int = 64,
-        threads: int = 2,
-        rows: Sequence[int] | None = None,
-        size_px: int | None = None,
-    ) -> Iterator[Batch]:
-        """Batches of pixels uint8 [B, H, W, 3] in the order of `rows`; see `Patches.batches`."""
-        if self.coords is None:
-            chosen = range(len(self)) if rows is None else rows
-            yield from self._images.batches(batch_size, threads, chosen, size_px)
-            return
-        patch_px, mpp = self._scale()
-        for batch in stream(
-            self.slide, self.coords, patch_px, mpp,
-            batch_size=batch_size, threads=threads, rows=rows,
-        ):  # fmt: skip
-            if size_px in (None, patch_px):
-                yield batch
-            else:
-                yield batch._replace(pixels=np.stack([resize(p, size_px) for p in batch.pixels]))
+        if isinstance(self.pixels, GridPixels):
+            return self.pixels.slide
+        raise PatchesError(f"{self.file}: its patches are image files", "Use patches of a slide.")
 
 
 class ImagePatches(Patches):
@@ -298,7 +228,11 @@ class ImagePatches(Patches):
     def __init__(self, name: str, listing: Listing) -> None:
         self.name = name
         self._listing = listing
-        self._images = ImageFiles(listing.root, listing.paths)
+
+    @cached_property
+    def pixels(self) -> ImageFiles:
+        """The image files."""
+        return ImageFiles(self._listing.root, self._listing.paths)
 
     @cached_property
     def datasets(self) -> Datasets:
@@ -314,11 +248,11 @@ class ImagePatches(Patches):
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """The file attributes that stages copy on."""
-        size = self._images.size()
+        size = self.pixels.size()
         return {
             "slide_id": self.name,
             "slide_path": str(self._listing.root.resolve()),
-            "fingerprint": self._images.fingerprint(),
+            "fingerprint": self.pixels.fingerprint(),
             "labels.class_names": list(self._listing.class_names),
             "patch_px": size[0] if size and size[0] == size[1] else None,
         }
@@ -332,26 +266,6 @@ class ImagePatches(Patches):
     def splits(self) -> list[str]:
         """The CSV's split of each patch, "" where none is given."""
         return self._listing.splits
-
-    @property
-    def problems(self) -> list[str]:
-        """One line per image file that could not be read so far."""
-        return self._images.problems
-
-    def patch(self, row: int) -> NDArray[np.uint8]:
-        """Pixels [H, W, 3] of one patch; PatchesError when the file is no whole image."""
-        return self._images.read(row)
-
-    def batches(
-        self,
-        batch_size: int = 64,
-        threads: int = 2,
-        rows: Sequence[int] | None = None,
-        size_px: int | None = None,
-    ) -> Iterator[Batch]:
-        """Batches of pixels uint8 [B, H, W, 3] in the order of `rows`; see `Patches.batches`."""
-        chosen = range(len(self)) if rows is None else rows
-        yield from self._images.batches(batch_size, threads, chosen, size_px)
 
 
 def open_patches(

@@ -64,14 +64,17 @@ def choose(
 
 
 def at_points(
-    coords: NDArray[np.int64], footprint_l0: tuple[float, float], points: Sequence[Sequence[int]]
-) -> list[Line]:
-    """The patches whose footprint holds the points (x, y), level-0 px; none where none does."""
-    lines = []
+    coords: NDArray[np.int64], footprint_l0: tuple[float, float], points: Sequence[tuple[int, int]]
+) -> tuple[list[Line], list[tuple[int, int]]]:
+    """The first patch that holds each point (x, y), level-0 px, and the points that none holds."""
+    lines, missed = [], []
     for x, y in points:
         inside = ((coords <= (x, y)) & ((x, y) < coords + footprint_l0)).all(1)
-        lines += [Line(int(row), f"at ({x}, {y})") for row in np.flatnonzero(inside)[:1]]
-    return lines
+        if inside.any():
+            lines.append(Line(int(inside.argmax()), f"at ({x}, {y})"))
+        else:
+            missed.append((x, y))
+    return lines, missed
 
 
 def draw_sheet(

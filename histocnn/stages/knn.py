@@ -22,6 +22,7 @@ from histocnn.features import (
     own_rows,
     sha256,
 )
+from histocnn.gridpixels import GridPixels
 from histocnn.neighbours import UNI, Knn, Metric, Reference, Weights, vote
 from histocnn.patches import FilePatches
 from histocnn.scorefile import Query, open_query, write_scores
@@ -136,20 +137,25 @@ def score(
         "distances": found.distances,
         "novelty": index.novelty(found),
     }
+    notes = []
     if shown.count or shown.at:
-        _explain(target.with_name(f"{target.stem}_neighbours.png"), rows, examples, arrays, shown)
+        sheet = target.with_name(f"{target.stem}_neighbours.png")
+        notes = _explain(sheet, rows, examples, arrays, shown)
     facts = write_scores(target, rows, examples, arrays, recipe, exclude)
-    facts["notes"].append(
-        f"novelty: reference rows compared without their own {index.calibration[0]}"
-    )
+    notes.append(f"novelty: reference rows compared without their own {index.calibration[0]}")
+    facts["notes"] += notes
     tick(facts["patches"], facts["patches"])
     return facts
 
 
 def _explain(
     path: Path, rows: Features, examples: Features, arrays: dict[str, Any], shown: Shown
-) -> None:
-    """Draw the sheet of the wanted patches beside their neighbours."""
+) -> list[str]:
+    """Draw the sheet of the wanted patches beside their neighbours.
+
+    Returns:
+        A note for each point without a patch.
+    """
     from histocnn.figures.neighbour_sheets import at_points, choose, draw_sheet
 
     moved = {entry.slide_id: entry for entry in read_cohort(shown.slides)} if shown.slides else {}
@@ -157,7 +163,11 @@ def _explain(
         FilePatches(file, moved.get(file.stem)) for file in (*rows.files, *examples.files)
     )
     lines = choose(arrays["scores"], arrays["novelty"], examples.class_names, shown.count)
-    if shown.at and patches.coords is not None:
-        lines += at_points(patches.coords[rows.row], patches.footprint_l0, shown.at)
+    missed = list(shown.at)
+    if isinstance(patches.pixels, GridPixels):
+        coords = patches.pixels.coords[rows.row]
+        found, missed = at_points(coords, patches.pixels.footprint_l0, shown.at)
+        lines += found
     if lines:
         draw_sheet(path, lines, (rows, patches), (examples, sources), arrays)
+    return [f"no scored patch at ({x}, {y})" for x, y in missed]

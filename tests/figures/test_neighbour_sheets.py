@@ -34,7 +34,8 @@ def test_chooses_confident_unsure_and_novel_of_each_class() -> None:
 
 def test_a_point_finds_the_patch_it_lies_in() -> None:
     coords = np.array([[0, 0], [56, 0], [0, 56], [56, 56]])
-    lines = at_points(coords, (56.0, 56.0), [(55, 56), (56, 55), (500, 500)])
+    lines, missed = at_points(coords, (56.0, 56.0), [(55, 56), (56, 55), (500, 500)])
+    assert missed == [(500, 500)]
     assert lines == [Line(2, "at (55, 56)"), Line(1, "at (56, 55)")]
 
 

@@ -174,8 +174,10 @@ def test_sheet_and_map(tmp_path: Path) -> None:
     write_features(tmp_path / "ref" / "images.h5", like=folder)
     out = tmp_path / "out"
     assert knn(tmp_path / "ref", tmp_path / "q", out, k=3, explain=1,
-               explain_at=((100, 100),), map=True) == 0  # fmt: skip
+               explain_at=((100, 100), (9999, 0)), map=True) == 0  # fmt: skip
     assert (out / "s1_neighbours.png").stat().st_size > 10_000
+    notes = json.loads((out / "run.json").read_text())["slides"]["s1"]["notes"]
+    assert "no scored patch at (9999, 0)" in notes
     assert (out / "map.png").stat().st_size > 5_000
 
 

@@ -10,6 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn import store
+from histocnn.slides.grid import build_grid
+from histocnn.slides.slide import Slide
+from tests.slide_files import position_image, write_pyramid
+
 
 def patch(label: int, number: int, side_px: int = 28) -> NDArray[np.uint8]:
     """One disc or four small ones of the same area together; every number is another patch."""
@@ -54,3 +59,24 @@ def write_csv(folder: Path, sizes: Mapping[str, int]) -> Path:
     with (folder / "patches.csv").open("w", newline="") as lines:
         csv.writer(lines).writerows([("path", "label", "patient_id", "split"), *rows])
     return folder / "patches.csv"
+
+
+def write_grids(folder: Path, slides: int = 3) -> Path:
+    """`folder/h5`: tiled slides, each of another patient, 12 patches each, one without a label."""
+    for i in range(slides):
+        path = folder / f"slide{i}.tiff"
+        write_pyramid(path, np.roll(position_image(256, 192), 31 * i, axis=1), mpp=0.5)
+        slide = Slide(path)
+        grid = build_grid(slide.size_l0, slide.require_mpp(), patch_px=32, mpp=1.0)
+        labels = np.arange(len(grid.coords)) % 2
+        labels[0] = -1
+        store.write(
+            folder / "h5" / f"slide{i}.h5",
+            {"coords": grid.coords, "cell": grid.cell, "labels": labels},
+            {
+                "slide_id": f"slide{i}", "patient_id": f"p{i}", "slide_path": str(path),
+                "fingerprint": slide.fingerprint, "size_l0": slide.size_l0, "slide_mpp": slide.mpp,
+                "patch_px": 32, "mpp": 1.0, "stride_px": 32, "labels.class_names": ["n", "t"],
+            },
+        )  # fmt: skip
+    return folder / "h5"

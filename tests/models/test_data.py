@@ -8,14 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from histocnn import store
 from histocnn.errors import CohortError, PatchesError, TrainingError
 from histocnn.models.data import PatchDataModule
 from histocnn.models.samples import EpochSampler, class_weights
-from histocnn.slides.grid import build_grid
-from histocnn.slides.slide import Slide
-from tests.models.patch_files import patch, write_csv, write_folder
-from tests.slide_files import position_image, write_pyramid
+from tests.models.patch_files import patch, write_csv, write_folder, write_grids
 
 PATTERN = "(p[0-9]+)_"
 
@@ -202,25 +198,7 @@ def test_order_and_augmentation_follow_seed_and_epoch(folder):
 
 @pytest.fixture(scope="module")
 def grids(tmp_path_factory):
-    """Three tiled slides of three patients, labels by turns."""
-    folder = tmp_path_factory.mktemp("grids")
-    for i in range(3):
-        path = folder / f"slide{i}.tiff"
-        write_pyramid(path, np.roll(position_image(256, 192), 31 * i, axis=1), mpp=0.5)
-        slide = Slide(path)
-        grid = build_grid(slide.size_l0, slide.require_mpp(), patch_px=32, mpp=1.0)
-        labels = np.arange(len(grid.coords)) % 2
-        labels[0] = -1
-        store.write(
-            folder / "h5" / f"slide{i}.h5",
-            {"coords": grid.coords, "cell": grid.cell, "labels": labels},
-            {
-                "slide_id": f"slide{i}", "patient_id": f"p{i}", "slide_path": str(path),
-                "fingerprint": slide.fingerprint, "size_l0": slide.size_l0, "slide_mpp": slide.mpp,
-                "patch_px": 32, "mpp": 1.0, "stride_px": 32, "labels.class_names": ["n", "t"],
-            },
-        )  # fmt: skip
-    return folder / "h5"
+    return write_grids(tmp_path_factory.mktemp("grids"))
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])

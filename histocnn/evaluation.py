@@ -79,7 +79,7 @@ def _groups(
 def _intervals(
     counted: Tally, known: bool, unit: str, *, replicates: int, seed: int
 ) -> dict[str, Any]:
-    note = "" if known else "no interval: patients and slides of some patches are unknown"
+    note = "" if known else "no interval: some patches are of no known patient or slide"
     found = Intervals(note=note)
     if known and replicates:
         found = bootstrap(counted.figures, counted.patches, replicates=replicates, seed=seed)

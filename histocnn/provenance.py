@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from histocnn import __version__
+from histocnn import __version__, store
 from histocnn.cohort import SlideEntry
 from histocnn.judged import SEEN, Judged, ScoreFile
 
@@ -28,6 +28,11 @@ def model_of(file: ScoreFile, *, show_ids: bool) -> dict[str, Any]:
     """What the score files say of their making: scale, recipe, training cohort."""
     keys = ("patch_px", "mpp", "stride_px", "recipe", "training", "temperature", "thresholds")
     found = {key: file.attributes[key] for key in keys if file.attributes.get(key) is not None}
+    listed = {"reference_files", "reference_slide_ids", "reference_patient_ids"} & file.names
+    if listed:
+        ids = store.read(file.path, *listed)
+        plural = {name: name.removeprefix("reference_").replace("_ids", "s") for name in listed}
+        found["reference"] = {plural[name]: len(ids[name]) for name in sorted(listed)}
     return found if show_ids else private(found)
 
 
@@ -35,7 +40,9 @@ def private(value: Any) -> Any:
     """The same without patient ids and without the folders of absolute paths."""
     if isinstance(value, Mapping):
         return {
-            key: private(item) for key, item in value.items() if "patient" not in str(key).lower()
+            key: private(item)
+            for key, item in value.items()
+            if "patient" not in str(key).lower() or isinstance(item, int)
         }
     if isinstance(value, list | tuple):
         return [private(item) for item in value]

@@ -278,7 +278,9 @@ def summary(out: Path, metrics: Section) -> str:
     from histocnn.figures.html import interval_text
 
     patch = metrics["patch"]
-    lines = [f"{out / 'report.html'}: {patch['n']:,} patches of {len(metrics['slides'])} slides"]
+    interval = patch["interval"]
+    of = f" of {interval['groups']:,} {interval['unit']}" if interval["groups"] else ""
+    lines = [f"{out / 'report.html'}: {patch['n']:,} patches{of}"]
     sections = {
         "patches": (patch, ("accuracy", "balanced_accuracy", "macro_auroc")),
         "slides": (metrics.get("slide"), ("auroc",)),
@@ -289,4 +291,5 @@ def summary(out: Path, metrics: Section) -> str:
         texts = [f"{key} {interval_text(figures[key])}" for key in keys if key in figures]
         if texts:
             lines.append(f"  {what:<8} {', '.join(texts)}")
-    return "\n".join([*lines, *(f"  {line}" for line in metrics["warnings"] + metrics["notes"])])
+    said = [*metrics["warnings"], *metrics["notes"], *filter(None, [interval["note"]])]
+    return "\n".join([*lines, *(f"  {line}" for line in said)])

@@ -380,6 +380,49 @@ def test_camelyon17_classes_are_staged(tmp_path):
     ]  # fmt: skip
 
 
+def test_the_staging_rule_is_fitted_on_other_nodes(tmp_path):
+    nodes = write_cohort(tmp_path / "c", shift=6.0)
+    rename_as_nodes(nodes)
+    training = tmp_path / "training"
+    training.mkdir()
+    for path in nodes.scores.glob("patient_000*"):
+        path.rename(training / path.name)
+    options = {"slides": nodes.slides, "allow_missing": True, "replicates": 50}
+    evaluate(nodes.scores, tmp_path / "out", fit_stages=training, **options)
+    found = metrics(tmp_path / "out")["camelyon17"]
+    assert found["fitted_kappa"] == 1
+    assert 0.3 <= found["threshold"] <= 0.95
+    with pytest.raises(MetricError, match=r"evaluated, too: patient_001_node_0"):
+        evaluate(nodes.scores, tmp_path / "out", fit_stages=nodes.scores, **options)
+
+
+def test_fitting_stages_needs_the_challenges_classes(cohort, tmp_path):
+    with pytest.raises(UsageError, match="negative, itc, micro or macro"):
+        evaluate(cohort.scores, tmp_path, slides=cohort.slides, fit_stages=cohort.scores)
+
+
+def test_images_without_any_ids_have_no_interval_and_optimistic_colours(tmp_path):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 200)
+    p = rng.random(200)
+    (tmp_path / "scores").mkdir()
+    store.write(
+        tmp_path / "scores" / "images.h5",
+        {
+            "paths": [f"{i}.png" for i in range(200)],
+            "labels": labels,
+            "scores": np.stack([1 - p, p], 1).astype(np.float32),
+            "colour": rng.normal(size=(200, 6)).astype(np.float32),
+        },
+        {"slide_id": "images", "labels.class_names": ["0", "1"], "scores.class_names": ["0", "1"]},
+    )
+    evaluate(tmp_path / "scores", tmp_path / "out", replicates=50)
+    found = metrics(tmp_path / "out")
+    assert found["patch"]["interval"]["note"].startswith("no interval: some patches")
+    assert found["colour_only"]["folds"] == "patches: optimistic"
+    assert "unknown whether they were seen" in found["notes"][0]
+
+
 def rename_as_nodes(cohort: Cohort) -> None:
     """Nodes of two patients, labelled as CAMELYON17 does; the second patient has no tumour."""
     with cohort.slides.open() as file:

@@ -208,14 +208,17 @@ def _read_geojson(path: Path, content: bytes) -> Drawing:
         ) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise drawing.error("is not valid JSON") from error
-    for number, feature in enumerate(_features(drawing, root), start=1):
-        properties = feature.get("properties") or {}
-        kind = properties.get("objectType", properties.get("object_type", "annotation"))
-        if kind != "annotation":
-            drawing.skipped[str(kind)] += 1
+    features = list(_features(drawing, root))
+    kinds = [_object_type(feature) for feature in features]
+    # Beside annotations detections are what QuPath computed (cells, nuclei) and no ground truth;
+    # alone they are patches that somebody scored.
+    wanted = "annotation" if "annotation" in kinds else "detection"
+    for number, (feature, kind) in enumerate(zip(features, kinds, strict=True), start=1):
+        if kind != wanted:
+            drawing.skipped[kind] += 1
             continue
         label = f"feature {number}"
-        group = _class_name(properties.get("classification"))
+        group = _class_name((feature.get("properties") or {}).get("classification"))
         for geometry in _flat(drawing, feature.get("geometry"), label):
             _add_geometry(drawing, geometry, group, label)
     return drawing
@@ -230,6 +233,11 @@ def _features(drawing: Drawing, root: Any) -> Iterator[dict[str, Any]]:
                 "is JSON, but not a FeatureCollection", "Export as GeoJSON from QuPath."
             )
         yield feature
+
+
+def _object_type(feature: dict[str, Any]) -> str:
+    properties = feature.get("properties") or {}
+    return str(properties.get("objectType", properties.get("object_type", "annotation")))
 
 
 def _class_name(classification: Any) -> str:

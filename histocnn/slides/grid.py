@@ -97,7 +97,8 @@ class PatchGrid:
         if len(values) != len(self):
             raise ValueError(f"{len(values)} values for {len(self)} patches")
         rows, columns = self.shape
-        table = np.asarray(values, np.float64).reshape(len(self), -1)
+        shape = np.shape(values)[1:]
+        table = np.asarray(values, np.float64).reshape(len(self), math.prod(shape))
         scored = ~np.isnan(table).any(axis=1)
         row, column = self.cell[scored].T
         total = np.zeros((rows, columns, table.shape[1]))
@@ -110,7 +111,7 @@ class PatchGrid:
                 total[target] += table[scored][inside]
                 count[target] += 1
         mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-        return mean.astype(np.float32).reshape(rows, columns, *np.shape(values)[1:])
+        return mean.astype(np.float32).reshape(rows, columns, *shape)
 
     def select(self, keep: NDArray[Any]) -> PatchGrid:
         """The same grid with only the patches of a mask or index array [N]."""

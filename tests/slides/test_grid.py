@@ -73,6 +73,12 @@ def test_raster_leaves_unscored_and_absent_patches_nan() -> None:
     assert np.isnan(raster).sum() == 4
 
 
+def test_raster_of_no_patches_is_nan_throughout() -> None:
+    g = grid().select(np.zeros(15, bool))
+    assert np.isnan(g.raster(np.zeros(0))).all()
+    assert g.raster(np.zeros((0, 3))).shape == (3, 5, 3)
+
+
 def test_raster_with_half_overlap_averages_what_covers_the_centre() -> None:
     # One row: patches of 200 px every 100 px on 400 px. Cell 1 is covered by patches 0 and 1.
     g = grid(size_l0=(400, 200), overlap_px=50)

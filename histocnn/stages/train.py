@@ -43,6 +43,7 @@ NOT_APPLICABLE = (
     ".*The number of training batches .* is smaller than the logging interval.*",
     ".*LeafSpec.*is deprecated.*",
     ".*`srun` command is available.*",
+    ".*recommended to use .*sync_dist=True.*",  # torchmetrics has already gathered the values
 )
 
 

@@ -113,3 +113,40 @@ def test_a_training_lost_with_its_node_goes_on_elsewhere(tmp_path: Path) -> None
     assert "training begins at the start" not in (tmp_path / "out/logs/train.log").read_text()
     controller = (Path(os.environ["HISTOCNN_CLUSTER"]) / "slurmctld.log").read_text()
     assert set(re.findall(r"Allocate JobId=\d+ NodeList=(n\d)", controller)) == {"n0", "n1"}
+
+
+def test_one_training_over_two_nodes(tmp_path: Path) -> None:
+    slides = make_cohort(tmp_path / "data", slides=3, patients=3, labs=2, size_px=(1024, 1024))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(
+        ["histocnn", "tile", "--slides", slides, "--patch_px", "64", "--out", tmp_path / "grids"],
+        env=os.environ | {"PATH": path}, check=True,
+    )  # fmt: skip
+    small = tmp_path / "train.yaml"
+    small.write_text(TRAINING.replace("max_epochs: 40", "max_epochs: 1"))
+    bring_back("n0", "n1")
+    out, log = tmp_path / "out", tmp_path / "sbatch.log"
+    done = subprocess.run(
+        [
+            *("sbatch", "--wait", "--partition=main", "--gpus-per-node=0", "--cpus-per-task=1"),
+            *("--mem=2500M", "--chdir", ROOT, "--output", log, ROOT / "workflows/train.sbatch"),
+            *("--config", small, "--data.patches", tmp_path / "grids", "--data.slides", slides),
+            *("--out", out),
+        ],
+        env=os.environ | {"PATH": path}, check=False, timeout=400,
+    )  # fmt: skip
+    said = log.read_text()
+    assert done.returncode == 0, said[-3000:]
+    assert "MEMBER: 2/2" in said
+    assert (out / "model.safetensors").exists()
+
+
+def bring_back(*nodes: str) -> None:
+    """Start the daemons of nodes that an earlier test lost, and wait until all are idle."""
+    for node in nodes:
+        pid = (Path(os.environ["HISTOCNN_CLUSTER"]) / "pids" / node).read_text().strip()
+        if not Path("/proc", pid).exists():
+            subprocess.run(["slurmd", "-N", node], check=True)
+    ask = ["sinfo", "-h", "-t", "idle", "-o", "%D"]
+    wanted = f"{len(nodes)}\n"
+    wait_for(lambda: subprocess.run(ask, capture_output=True, text=True).stdout == wanted, 90)

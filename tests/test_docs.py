@@ -15,6 +15,8 @@ import pytest
 
 from histocnn import cli
 from histocnn.slides.phantom import make_cohort
+from histocnn.slides.slide import Slide
+from tests.score_files import grid_of, random_scores, write_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -124,8 +126,20 @@ def test_doctor_and_tile_of_the_docs_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert ran == {"doctor", "tile"}
 
 
+def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_cohort(tmp_path / "demo/cohort", slides=1, patients=1, labs=1, size_px=(2048, 2048))
+    slide = Slide(tmp_path / "demo/cohort/slides/phantom_01.tif")
+    grid = grid_of(slide, 224, 0.5)
+    write_scores(tmp_path / "scores/a.h5", slide, grid, random_scores(len(grid)))
+    monkeypatch.chdir(tmp_path)
+    blocks = [(page.name, *block) for page in PAGES for block in fences(page, "python")]
+    assert {"formats.md", "tutorial.md"} <= {page for page, *_ in blocks}
+    for page, line, code in blocks:
+        exec(compile(code, f"{page}:{line}", "exec"), {})  # noqa: S102 - our own pages
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_tutorial_runs_from_top_to_bottom(tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     make_cohort(tmp_path / "demo/cohort", slides=6, patients=6, size_px=(2048, 2048))

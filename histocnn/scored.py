@@ -62,16 +62,11 @@ class ScoredSlide:
 
     def raster(self) -> NDArray[np.float32]:
         """The scores on the grid of cells, [rows, cols, C]; NaN where nothing was scored."""
-        return self._lay(self.scores)
+        return self.grid.raster(self.scores)
 
     def novelty_raster(self) -> NDArray[np.float32] | None:
         """The novelty on the grid of cells, 0 to 1, [rows, cols]; None where there is none."""
-        return None if self.novelty is None else self._lay(self.novelty / 100)
-
-    def _lay(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
-        if len(self.grid):
-            return self.grid.raster(values)
-        return np.full((*self.grid.shape, *values.shape[1:]), np.nan, np.float32)
+        return None if self.novelty is None else self.grid.raster(self.novelty / 100)
 
     def cell_areas_mm2(self) -> NDArray[np.float64]:
         """Area of every cell of the grid that lies on the slide, mm², [rows, cols]."""

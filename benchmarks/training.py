@@ -125,7 +125,8 @@ def main() -> None:
             rates[name].append(clock.rate)
     d, n, r = (statistics.median(rates[name]) for name in "DNR")
     gpu = torch.cuda.is_available()
-    machine = torch.cuda.get_device_name() if gpu else f"{os.cpu_count()} × {platform.processor() or platform.machine()}"
+    processor = platform.processor() or platform.machine()
+    machine = torch.cuda.get_device_name() if gpu else f"{os.cpu_count()} × {processor}"
     print(f"{asked.backbone}, batch {asked.batch_size}, {default_precision()}, "
           f"{asked.workers} workers, augment {asked.augment}, {machine}")  # fmt: skip
     for name, meaning in (("D", "data alone"), ("N", "network alone"), ("R", "training")):

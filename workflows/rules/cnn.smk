@@ -25,10 +25,10 @@ rule train:
     # A job lost with its node goes on from the last whole epoch; a new training begins anew.
     # Without SLURM_NTASKS Lightning starts a process per GPU itself instead of expecting srun's.
     shell:
-        "test {resources.attempt} -gt 1 || rm -rf {params.out};"
-        " env -u SLURM_NTASKS histocnn train --config {input.config} --data.patches {params.grids}"
-        " --data.slides {input.slides} --out {params.out} --ckpt_path last"
-        " {params.options} > {log} 2>&1"
+        "test {resources.attempt} -gt 1 || rm -rf {params.out:q};"
+        " env -u SLURM_NTASKS histocnn train --config {input.config:q} --data.patches {params.grids:q}"
+        " --data.slides {input.slides:q} --out {params.out:q} --ckpt_path last"
+        " {params.options} > {log:q} 2>&1"
 
 
 rule predict:
@@ -51,5 +51,5 @@ rule predict:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn predict --patches {input.patches} --slides {input.row} --model {input.model}"
-        " --threads {threads} {params.options} --out {params.out} > {log} 2>&1"
+        "histocnn predict --patches {input.patches:q} --slides {input.row:q} --model {input.model:q}"
+        " --threads {threads} {params.options} --out {params.out:q} > {log:q} 2>&1"

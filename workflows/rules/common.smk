@@ -152,7 +152,7 @@ def say_unusable():
 def say_failures(logs, lines=15):
     """Show the end of each failed job's log, so that nobody has to look for it."""
     text = "".join(Path(log).read_text() for log in logs)
-    failed = re.findall(r"^\s*log: (\S+) \(check log file", text, re.MULTILINE)
+    failed = re.findall(r"^\s*log: (.+) \(check log file", text, re.MULTILINE)
     for path in dict.fromkeys(failed):
         if os.path.exists(path):
             last = Path(path).read_text(errors="replace").splitlines()[-lines:]

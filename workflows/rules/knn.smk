@@ -9,7 +9,8 @@ rule embed:
     log:
         f"{OUT}/logs/embed/{{slide}}.log",
     params:
-        network=f"--backbone {config['backbone']} --weights {config['weights']}",
+        backbone=config["backbone"],
+        weights=config["weights"],
         options=config["options"]["embed"],
         out=subpath(output[0], parent=True),
     threads: 2
@@ -20,8 +21,9 @@ rule embed:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn embed --patches {input.patches} --slides {input.row} {params.network}"
-        " --threads {threads} {params.options} --out {params.out} > {log} 2>&1"
+        "histocnn embed --patches {input.patches:q} --slides {input.row:q} --backbone {params.backbone:q}"
+        " --weights {params.weights:q}"
+        " --threads {threads} {params.options} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule reference:
@@ -33,7 +35,8 @@ rule reference:
     log:
         f"{OUT}/logs/reference/{{name}}.log",
     params:
-        network=f"--backbone {config['backbone']} --weights {config['weights']}",
+        backbone=config["backbone"],
+        weights=config["weights"],
         options=f"{config['options']['embed']} {config['options']['reference']}",
         out=subpath(output[0], parent=True),
     threads: 2
@@ -44,8 +47,9 @@ rule reference:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn embed --patches {input.patches} {params.network}"
-        " --threads {threads} {params.options} --out {params.out} > {log} 2>&1"
+        "histocnn embed --patches {input.patches:q} --backbone {params.backbone:q}"
+        " --weights {params.weights:q}"
+        " --threads {threads} {params.options} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule neighbours:
@@ -58,7 +62,7 @@ rule neighbours:
     log:
         f"{OUT}/logs/neighbours/{{slide}}.log",
     params:
-        k=config["k"],
+        k=config["neighbours"],
         options=config["options"]["knn"],
         reference=lambda wildcards, input: os.path.dirname(input.reference[0]),
         out=subpath(output[0], parent=True),
@@ -70,5 +74,5 @@ rule neighbours:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn knn --reference {params.reference} --query {input.query} --slides {input.row}"
-        " --k {params.k} {params.options} --out {params.out} > {log} 2>&1"
+        "histocnn knn --reference {params.reference:q} --query {input.query:q} --slides {input.row:q}"
+        " --k {params.k} {params.options} --out {params.out:q} > {log:q} 2>&1"

@@ -18,8 +18,8 @@ rule heatmap:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn heatmap --scores {input.scores} --slides {input.row}"
-        " {params.options} --out {params.out} > {log} 2>&1"
+        "histocnn heatmap --scores {input.scores:q} --slides {input.row:q}"
+        " {params.options} --out {params.out:q} > {log:q} 2>&1"
 
 
 # Jobs that end together may each sum up without the other; once all are done, one sums up alone.
@@ -44,8 +44,8 @@ rule slide_scores:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn heatmap --scores {params.scores} --slides {input.slides}"
-        " {params.options} --out {params.out} > {log} 2>&1"
+        "histocnn heatmap --scores {params.scores:q} --slides {input.slides:q}"
+        " {params.options} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -72,5 +72,5 @@ rule evaluate:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn evaluate --scores {params.scores} --slides {input.slides} {params.split}"
-        " --heatmaps {params.heatmaps} {params.options} --out {params.out} > {log} 2>&1"
+        "histocnn evaluate --scores {params.scores:q} --slides {input.slides:q} {params.split}"
+        " --heatmaps {params.heatmaps:q} {params.options} --out {params.out:q} > {log:q} 2>&1"

@@ -15,7 +15,7 @@ rule row:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "printf '%s\\n' {params.lines:q} > {output} 2> {log}"
+        "printf '%s\\n' {params.lines:q} > {output:q} 2> {log:q}"
 
 
 rule doctor:
@@ -38,8 +38,8 @@ rule doctor:
         "../envs/histocnn.yaml"
     # An unusable slide is a finding, not a failure: only a doctor without findings has failed.
     shell:
-        "histocnn doctor --slides {input.row} {params.patch} {params.options} --json"
-        " > {output} 2> {log} || test -s {output}"
+        "histocnn doctor --slides {input.row:q} {params.patch} {params.options} --json"
+        " > {output:q} 2> {log:q} || test -s {output:q}"
 
 
 checkpoint usable:
@@ -77,5 +77,5 @@ rule tile:
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn tile --slides {input.row} {params.patch} {params.options}"
-        " --out {params.out} > {log} 2>&1"
+        "histocnn tile --slides {input.row:q} {params.patch} {params.options}"
+        " --out {params.out:q} > {log:q} 2>&1"

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from histocnn.errors import PatchesError, TrainingError
 from histocnn.models.augment import Pipeline
+from histocnn.models.hard import with_hard
 from histocnn.models.recipe import Recipe
 from histocnn.models.rows import SPLITS, Part, Rows, check, gather, group
 from histocnn.models.samples import (
@@ -47,6 +48,7 @@ class PatchDataModule(LightningDataModule):
         folds: Instead of fractions k folds by turns: `fold` is test, the next val.
         fold: Which, from 0.
         split_file: A split.csv of an earlier run, to be used again.
+        hard: A list that `histocnn mine` wrote: its patches come twice into every epoch.
         max_per_class: A quick run on so many patches per class, drawn by seed.
         balance: Against unequal classes: weights in the loss, or a sampler that evens them out.
         augment: `none`, `light`, `histology`, or steps as {class_path: …, init_args: {…}}.
@@ -73,6 +75,7 @@ class PatchDataModule(LightningDataModule):
         folds: int | None = None,
         fold: int = 0,
         split_file: Path | None = None,
+        hard: Path | None = None,
         max_per_class: int | None = None,
         balance: Balance = "none",
         augment: str | list[dict[str, Any]] = "histology",
@@ -101,9 +104,11 @@ class PatchDataModule(LightningDataModule):
         else:
             parts = split(rows.labels, self.groups, fractions=fractions, folds=folds, fold=fold,
                           seed=seed)  # fmt: skip
-        check(rows, parts)
+        check(rows, parts, by_file=split_by == "file" and not given)
         self.parts = parts
         self.rows: dict[Part, Rows] = {p: rows.take(np.flatnonzero(parts == p)) for p in SPLITS}
+        if hard is not None:
+            self.rows["train"] = with_hard(self.rows["train"], hard)
         self.class_names = list(rows.class_names)
         self.patch_px, self.mpp = _same(rows, "patch_px"), _same(rows, "mpp")
         self.input_px = input_px

@@ -236,3 +236,32 @@ def test_stain_normalisation_is_per_slide_or_per_patch(grids):
 @pytest.fixture(autouse=True)
 def _log_everything(caplog):
     caplog.set_level(logging.WARNING)
+
+
+def hard_list(path, names):
+    header = "name,row,x,y,path,slide_id,label,called,confidence"
+    path.write_text("\n".join([header, *(f"x,0,,,{name},,a,b,0.9" for name in names)]))
+    return path
+
+
+def test_hard_examples_come_once_more(folder, tmp_path):
+    plain = module(folder)
+    train = plain.rows["train"]
+    names = [train.name(3), train.name(0)]
+    data = module(folder, hard=hard_list(tmp_path / "hard.csv", names))
+    assert len(data.rows["train"]) == len(train) + 2
+    assert [data.rows["train"].name(i) for i in (-2, -1)] == names
+    assert len(data.rows["val"]) == len(plain.rows["val"])
+
+
+def test_hard_examples_of_another_split_are_refused(folder, tmp_path):
+    stranger = module(folder).rows["test"].name(0)
+    with pytest.raises(PatchesError, match=f"1 of 1 patches are not in the training.*{stranger}"):
+        module(folder, hard=hard_list(tmp_path / "hard.csv", [stranger]))
+
+
+def test_a_known_patient_may_be_split_by_file_when_asked(folder, caplog):
+    data = module(folder, split_by="file")
+    shared = set(data.rows["train"].patient_ids) & set(data.rows["test"].patient_ids)
+    assert shared
+    assert "optimistic" in caplog.text

@@ -10,10 +10,10 @@ from histocnn.errors import MetricError, UsageError
 
 if TYPE_CHECKING:
     from histocnn.cohort import SlideEntry
-    from histocnn.judged import Judged
+    from histocnn.judging.judged import Judged
+    from histocnn.judging.slides import Case, SlideOptions
     from histocnn.metrics.camelyon17 import Rule
     from histocnn.metrics.froc import Froc
-    from histocnn.slide_evaluation import Case, SlideOptions
 
     Entries = Mapping[str, SlideEntry]
 
@@ -75,9 +75,9 @@ def evaluate(
     Returns:
         0.
     """
-    from histocnn.admission import check_missing, check_seen, chosen_files, left_out
-    from histocnn.judged import judge, open_scores, parse_match
-    from histocnn.slide_evaluation import SlideOptions, choose_target
+    from histocnn.judging.admission import check_missing, check_seen, chosen_files, left_out
+    from histocnn.judging.judged import judge, open_scores, parse_match
+    from histocnn.judging.slides import SlideOptions, choose_target
 
     if replicates < 1:
         raise UsageError(f"--replicates {replicates} is no number of replicates", "Give 1000.")
@@ -96,7 +96,7 @@ def evaluate(
     )  # fmt: skip
     metrics = patch_sections(judged, entries, options)
     if compare is not None:
-        from histocnn.evaluation import compare as compared
+        from histocnn.judging.figures import compare as compared
 
         other = read(compare, entries, split)
         warnings += check_seen(other, allow_seen=allow_seen)
@@ -143,19 +143,19 @@ def read_entries(slides: Path | None, split: str | None) -> dict[str, SlideEntry
 
 def patch_sections(judged: Judged, entries: Entries, options: SlideOptions) -> Section:
     """The sections of metrics.json on patches."""
-    from histocnn import evaluation
+    from histocnn.judging import figures
 
     often: Section = {"replicates": options.replicates, "seed": options.seed}
-    points = evaluation.stored_points(judged.files[0].attributes, judged.class_names)
+    points = figures.stored_points(judged.files[0].attributes, judged.class_names)
     centres = {slide: entry.center for slide, entry in entries.items() if entry.center}
     metrics: Section = {
-        "patch": evaluation.patch_figures(judged, points=points, **often),
-        "centres": evaluation.per_centre(judged, centres, **often),
-        "colour_only": evaluation.colour_only(judged, **often),
-        "k_curve": evaluation.k_curve(judged),
+        "patch": figures.patch_figures(judged, points=points, **often),
+        "centres": figures.per_centre(judged, centres, **often),
+        "colour_only": figures.colour_only(judged, **often),
+        "k_curve": figures.k_curve(judged),
     }
     if (judged.border != judged.labels).any():
-        border = evaluation.patch_figures(judged, labels=judged.border, **often)
+        border = figures.patch_figures(judged, labels=judged.border, **often)
         metrics["with_border"] = {key: border[key] for key in ("n", "figures", "interval")}
     return metrics
 
@@ -164,7 +164,7 @@ def slide_sections(
     judged: Judged, entries: Entries, options: SlideOptions, metrics: Section
 ) -> tuple[list[Case], Froc | None]:
     """Add the sections on slides and lesions to the metrics; give the slides, and the FROC."""
-    from histocnn.slide_evaluation import froc_figures, read_cases, slide_figures
+    from histocnn.judging.slides import froc_figures, read_cases, slide_figures
 
     if options.target is None:
         return [], None
@@ -190,9 +190,9 @@ def fit(training: Judged, entries: Entries, options: SlideOptions, cases: Sequen
     Raises:
         MetricError: None of them has one of the challenge's classes, or one is evaluated, too.
     """
-    from histocnn.admission import some
+    from histocnn.judging.admission import some
+    from histocnn.judging.slides import read_cases
     from histocnn.metrics.camelyon17 import SLIDE_CLASSES, fit_rule
-    from histocnn.slide_evaluation import read_cases
 
     own = read_cases(training, entries, str(options.target), options)
     nodes = [case for case in own if case.label in SLIDE_CLASSES]
@@ -207,8 +207,8 @@ def stage_section(
     cases: Sequence[Case], options: SlideOptions, rule: Rule | None, out: Path
 ) -> Section:
     """CAMELYON17's section; writes stage_labels.csv where the slides bear the challenge's names."""
+    from histocnn.judging.slides import camelyon17_figures
     from histocnn.metrics.camelyon17 import write_stage_labels
-    from histocnn.slide_evaluation import camelyon17_figures
 
     section, classes = camelyon17_figures(cases, options, rule)
     if section["patients"] is not None:
@@ -221,8 +221,8 @@ def about(judged: Judged, entries: Entries, scores: Path, *, show_ids: bool) -> 
     """The parts of metrics.json that say what was evaluated."""
     import numpy as np
 
-    from histocnn.judged import SEEN
-    from histocnn.provenance import areas_lost, model_of, slide_rows, versions
+    from histocnn.judging.judged import SEEN
+    from histocnn.judging.provenance import areas_lost, model_of, slide_rows, versions
 
     counts = np.bincount(judged.seen, minlength=len(SEEN)).tolist()
     return {
@@ -249,10 +249,10 @@ def write(
 ) -> None:
     """Write metrics.csv, the figures, the report, and metrics.json last."""
     from histocnn.atomic import write_text
-    from histocnn.evaluation_figures import draw
     from histocnn.figures.report import write_report
-    from histocnn.galleries import heatmap_pictures, worst_pictures
-    from histocnn.metric_table import to_csv
+    from histocnn.judging.drawings import draw
+    from histocnn.judging.galleries import heatmap_pictures, worst_pictures
+    from histocnn.judging.table import to_csv
     from histocnn.plainjson import to_json
 
     out.mkdir(parents=True, exist_ok=True)

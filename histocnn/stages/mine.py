@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from histocnn.cohort import SlideEntry
-    from histocnn.judged import Judged
+    from histocnn.judging.judged import Judged
 
 HEADER = ("name", "row", "x", "y", "path", "slide_id", "label", "called", "confidence")
 
@@ -53,7 +53,7 @@ def mine(
     """
     from histocnn.atomic import write_text
     from histocnn.cohort import read_cohort
-    from histocnn.judged import judge, open_scores, parse_match
+    from histocnn.judging.judged import judge, open_scores, parse_match
 
     if per_slide < 1 or most < 1:
         raise UsageError("--per_slide and --most must be at least 1", "Leave them out.")
@@ -84,7 +84,7 @@ def trained_on(judged: Judged, entries: Mapping[str, SlideEntry]) -> NDArray[np.
     """
     import numpy as np
 
-    from histocnn.judged import SEEN
+    from histocnn.judging.judged import SEEN
 
     split = np.array(
         [*(entries[s].split if s in entries else None for s in judged.slide_ids), None]
@@ -159,7 +159,7 @@ def draw_sheet(
 ) -> int:
     """Write the contact sheet; give the number of patches that could not be read."""
     from histocnn.figures.contact import contact_sheet
-    from histocnn.galleries import caption, pixels_of
+    from histocnn.judging.galleries import caption, pixels_of
 
     names, called = judged.class_names, judged.called
     shown, lost = [], 0

@@ -41,7 +41,7 @@ def drawn() -> None:
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the figures, most of the time, where a test does not look at them."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr("histocnn.evaluation_figures.draw", lambda *args, **kwargs: None)
+        monkeypatch.setattr("histocnn.judging.drawings.draw", lambda *args, **kwargs: None)
 
 
 def metrics(out: Path) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def _labels(
         labels = np.asarray(arrays["labels"], np.int64)
         coverage = arrays.get("coverage")
     elif entry is not None and (entry.annotation_path or entry.background) and file.is_slide:
-        from histocnn.slide_truth import label_grid
+        from histocnn.judging.truth import label_grid
 
         names, labels, coverage = label_grid(file, entry)
     else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from histocnn.cohort import SlideEntry
 from histocnn.errors import HistocnnError
 from histocnn.figures.html import Picture, picture_file, thumbnail
-from histocnn.judged import Judged
+from histocnn.judging.judged import Judged
 from histocnn.patches import FilePatches
 
 HEATMAPS = 30  # in one report

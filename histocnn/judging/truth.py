@@ -15,7 +15,7 @@ from histocnn.slides.annotations import Annotations, read_annotations
 from histocnn.slides.grid import PatchGrid
 
 if TYPE_CHECKING:
-    from histocnn.judged import ScoreFile
+    from histocnn.judging.judged import ScoreFile
 
 NEEDED = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")
 

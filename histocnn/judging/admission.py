@@ -8,7 +8,7 @@ import numpy as np
 
 from histocnn.cohort import SlideEntry
 from histocnn.errors import MetricError
-from histocnn.judged import SEEN, Judged, ScoreFile
+from histocnn.judging.judged import SEEN, Judged, ScoreFile
 
 
 def chosen_files(

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from histocnn.cohort import SlideEntry
 from histocnn.errors import MetricError, UsageError
-from histocnn.evaluation import described, nest
-from histocnn.judged import Judged
+from histocnn.judging.figures import described, nest
+from histocnn.judging.judged import Judged
+from histocnn.judging.truth import annotations_of, cells_of, detections_of, grid_of, lesions_of
 from histocnn.metrics import camelyon17, confusion, froc
 from histocnn.metrics.intervals import Intervals, bootstrap, delong
 from histocnn.metrics.patch import number
 from histocnn.metrics.tally import tally
-from histocnn.slide_truth import annotations_of, cells_of, detections_of, grid_of, lesions_of
 
 Section = dict[str, Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import MetricError
-from histocnn.judged import Judged
+from histocnn.judging.judged import Judged
 from histocnn.metrics.intervals import (
     Intervals,
     bootstrap,

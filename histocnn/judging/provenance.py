@@ -12,7 +12,7 @@ import numpy as np
 
 from histocnn import __version__, store
 from histocnn.cohort import SlideEntry
-from histocnn.judged import SEEN, Judged, ScoreFile
+from histocnn.judging.judged import SEEN, Judged, ScoreFile
 
 LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
 LIBRARIES = ("numpy", "scipy", "scikit-learn")

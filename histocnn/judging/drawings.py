@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from histocnn.figures import curves
 from histocnn.figures.html import interval_text
-from histocnn.judged import Judged
+from histocnn.judging.judged import Judged
 from histocnn.metrics.counts import cumulative
 from histocnn.metrics.froc import RATES, Froc
 
@@ -33,7 +33,7 @@ def draw(
     Args:
         folder: Where PNG and SVG go.
         judged: The patches.
-        patch: Their figures, as `evaluation.patch_figures` gives.
+        patch: Their figures, as `figures.patch_figures` gives.
         shown: Classes that curves are drawn for.
         froc: The curve, if lesions are known.
         k_curve: [{"k", "accuracy", …}] of a k-NN.

@@ -1,0 +1,1 @@
+"""Scores beside their truth: what may be judged, the figures, and what a report shows of them."""

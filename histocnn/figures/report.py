@@ -161,7 +161,11 @@ def _recipe(metrics: Mapping[str, Any]) -> str:
         counts = ", ".join(f"{n:,} {what}" for what, n in model["reference"].items())
         rows.append(("reference", counts))
     if model.get("temperature"):
-        rows.append(("temperature", f"{model['temperature']:.3f}, fitted on validation"))
+        after, before = metrics["patch"]["figures"]["ece"]["value"], metrics["patch"]["ece_before"]
+        text = f"{model['temperature']:.3f}, fitted on validation"
+        rows.append(
+            ("temperature", f"{text}; calibration error {before:.3f} before, {after:.3f} after")
+        )
     text = json.dumps(model, indent=1, ensure_ascii=False)
     whole = f"<details><summary>Recipe in full</summary><pre>{escape(text)}</pre></details>"
     return table(["", ""], rows) + whole

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from histocnn.errors import MetricError
 from histocnn.judging.judged import Judged
+from histocnn.metrics.calibration import apply_temperature
 from histocnn.metrics.intervals import (
     Intervals,
     bootstrap,
     paired_bootstrap,
 )
-from histocnn.metrics.patch import details, excluded, number
+from histocnn.metrics.patch import details, excluded, figures, number
 from histocnn.metrics.tally import Points, Tally, tally
 
 HEADLINE = (
@@ -66,6 +67,12 @@ def patch_figures(
         **_intervals(counted, known, judged.unit, replicates=replicates, seed=seed),
         **details(counted),
     }
+
+
+def ece_before(judged: Judged, temperature: float) -> float:
+    """The calibration error that the scores had before the temperature was applied to them."""
+    before = apply_temperature(judged.scores, 1 / temperature)
+    return float(figures(before, judged.labels, judged.class_names)["ece"])
 
 
 def _groups(

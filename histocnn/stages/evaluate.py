@@ -146,7 +146,8 @@ def patch_sections(judged: Judged, entries: Entries, options: SlideOptions) -> S
     from histocnn.judging import figures
 
     often: Section = {"replicates": options.replicates, "seed": options.seed}
-    points = figures.stored_points(judged.files[0].attributes, judged.class_names)
+    stored = judged.files[0].attributes
+    points = figures.stored_points(stored, judged.class_names)
     centres = {slide: entry.center for slide, entry in entries.items() if entry.center}
     metrics: Section = {
         "patch": figures.patch_figures(judged, points=points, **often),
@@ -157,6 +158,8 @@ def patch_sections(judged: Judged, entries: Entries, options: SlideOptions) -> S
     if (judged.border != judged.labels).any():
         border = figures.patch_figures(judged, labels=judged.border, **often)
         metrics["with_border"] = {key: border[key] for key in ("n", "figures", "interval")}
+    if temperature := stored.get("temperature"):
+        metrics["patch"]["ece_before"] = figures.ece_before(judged, temperature)
     return metrics
 
 

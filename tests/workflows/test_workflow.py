@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,3 +161,33 @@ def test_slides_to_reports_then_nothing_to_do_then_one_slides_jobs_only(tmp_path
     assert sorted(ran) == sorted([*its_own, "usable", "slide_scores", "evaluate", "cnn"])
     assert set(re.findall(r"slide=(\w+)", said)) == {"phantom_03"}
     assert (out / "cnn/train/model.safetensors").stat().st_mtime_ns == model
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_colorectal_slides_compared_with_labelled_images(shared: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(shared / "data/patches/colorectal-5class-224px.zip") as images:
+        for kind in ("AC", "H"):
+            names = sorted(n for n in images.namelist() if f"/{kind}/" in n and n.endswith(".jpg"))
+            for name in names[:100]:
+                images.extract(name, tmp_path)
+    (reference,) = (folder.parent for folder in tmp_path.rglob("AC"))
+    rows = [
+        f"{name},{shared}/data/slides/{name}.tiff,CRC01,{shared}/data/annotations/{name}.geojson"
+        for name in ("CRC01-west", "CRC01-middle")
+    ]
+    header = "slide_id,slide_path,patient_id,annotation_path"
+    (tmp_path / "slides.csv").write_text("\n".join([header, *rows]) + "\n")
+    (tmp_path / "wf.yaml").write_text(
+        f"mpp: 1.3\nreference: {reference}\nbackbone: squeezenet1_1\n"
+        f"weights: {shared}/weights/squeezenet1_1-imagenet.safetensors\n"
+        "options: {evaluate: '--match AC=Tumor,H=Normal --target Tumor'}\n"
+    )
+    code, said = call([RUN, "local", "knn", "--configfile", "wf.yaml"], tmp_path)
+    assert code == 0, said[-3000:]
+    out = tmp_path / "results/knn"
+    assert (out / "report/report.html").is_file()
+    for name in ("CRC01-west", "CRC01-middle"):
+        assert (out / f"heatmaps/{name}_AC.png").is_file()
+    figures = json.loads((out / "report/metrics.json").read_text())["patch"]["figures"]
+    assert figures["accuracy"] > 0.5  # annotated is tumour; a coin would call half of it so

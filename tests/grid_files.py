@@ -9,7 +9,7 @@ import numpy as np
 from histocnn import store
 from histocnn.slides.grid import build_grid
 from histocnn.slides.slide import Slide
-from tests.slide_files import position_image, write_pyramid
+from tests.slide_files import damage_tile, position_image, write_pyramid
 
 
 def write_grid(
@@ -21,11 +21,18 @@ def write_grid(
     mpp: float = 1.0,
     patient_id: str | None = None,
     class_names: tuple[str, ...] = ("a", "b"),
+    damaged: bool = False,
 ) -> Path:
-    """`folder/slides/<slide_id>.tiff` and `folder/grids/<slide_id>.h5`; labels go -1, 0, 1, -1 …"""
+    """`folder/slides/<slide_id>.tiff` and `folder/grids/<slide_id>.h5`; labels go -1, 0, 1, -1 …
+
+    The first tile of a damaged slide's level 1 (512 px of level 0 each way) cannot be decoded.
+    """
     (folder / "slides").mkdir(parents=True, exist_ok=True)
     path = folder / "slides" / f"{slide_id}.tiff"
-    slide = Slide(write_pyramid(path, position_image(*size)))
+    write_pyramid(path, position_image(*size))
+    if damaged:
+        damage_tile(path, level=1, col=0, row=0)
+    slide = Slide(path)
     grid = build_grid(slide.size_l0, slide.require_mpp(), patch_px=patch_px, mpp=mpp, min_tissue=0)
     attributes = {
         **grid.attributes(),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +99,35 @@ def test_a_changed_slide_fails_alone(tmp_path: Path) -> None:
     how = {"slides": tmp_path / "new" / "slides"}
     assert predict(tmp_path / "grids", model, tmp_path / "out", **how) == 1
     assert "fingerprint differs" in (tmp_path / "out" / "s1.failed.json").read_text()
+
+
+def test_undecodable_tiles_cost_their_patches_not_the_slide(place: Path, tmp_path: Path) -> None:
+    grid = write_grid(tmp_path, damaged=True)
+    assert predict(tmp_path / "grids", place / "model.safetensors", tmp_path / "scores") == 0
+    lost = np.isnan(store.read(tmp_path / "scores" / "s1.h5")["scores"]).all(1)
+    x, y = store.read(grid, "coords")["coords"].T
+    np.testing.assert_array_equal(lost, (x < 512) & (y < 512))
+    facts = json.loads((tmp_path / "scores" / "run.json").read_text())["slides"]["s1"]
+    assert facts["notes"] == [f"{lost.sum()} of {len(lost)} patches unreadable, NaN"]
+
+
+def test_killed_doubled_and_done_again_is_as_if_undisturbed(place: Path, tmp_path: Path) -> None:
+    out, model = tmp_path / "scores", str(place / "model.safetensors")
+    command = [sys.executable, "-m", "histocnn.cli", "predict", "--patches", str(place / "grids")]
+    command += ["--model", model, "--batch_size", "1", "--out", str(out)]
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not list(out.glob("*.h5")):
+        assert first.poll() in (None, 0)
+        time.sleep(0.001)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    both = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert not list(out.glob("**/*.tmp"))
+    predict(place / "grids", Path(model), tmp_path / "calm", batch_size=1)
+    for name in ("s1.h5", "s2.h5"):
+        scores = store.read(out / name, "scores")["scores"]
+        np.testing.assert_array_equal(scores, store.read(tmp_path / "calm" / name)["scores"])
 
 
 def test_files_that_are_no_model_are_refused(place: Path, tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""`histocnn run` and `demo`: every stage in order, on slides small enough for a test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from histocnn import store
+from histocnn.cli import main
+from histocnn.slides.phantom import make_cohort
+from histocnn.stages.embed import embed
+from histocnn.stages.tile import tile
+from tests.models.small_networks import write_model, write_weights
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    return make_cohort(folder, slides=2, patients=2, size_px=(1024, 1024))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Never trained: what it says is noise, but it says it at its own scale."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    return write_model(path, mpp=2.0, patch_px=28, class_names=("normal", "tumour"))
+
+
+def run(*words: object) -> int:
+    return main(["run", *map(str, words)])
+
+
+def test_a_model_takes_slides_to_a_report(
+    cohort: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("--slides", cohort, "--model", model, "--out", out) == 0
+    about = store.attributes(out / "scores" / "phantom_01.h5")
+    assert (about["patch_px"], about["mpp"]) == (28, 2.0)
+    assert (out / "heatmaps" / "phantom_01_tumour.png").exists()
+    metrics = json.loads((out / "report" / "metrics.json").read_text())
+    assert metrics["patch"]["n"] > 0
+    assert str(out / "report" / "report.html") in capsys.readouterr().out
+
+
+def test_labelled_features_take_slides_to_a_report(cohort: Path, tmp_path: Path) -> None:
+    weights = str(write_weights(tmp_path / "lenet5.safetensors"))
+    tile(cohort, tmp_path / "grids", patch_px=28, mpp=2.0)
+    embed(tmp_path / "grids", tmp_path / "reference", backbone="lenet5", weights=weights)
+    out = tmp_path / "out"
+    words = ("--slides", cohort, "--reference", tmp_path / "reference", "--weights", weights)
+    assert run(*words, "--k", 5, "--out", out) == 0
+    assert "neighbours" in store.read(out / "scores" / "phantom_02.h5")
+    assert (out / "report" / "report.html").exists()
+
+
+def test_without_truth_there_is_no_report(cohort: Path, model: Path, tmp_path: Path) -> None:
+    slide = cohort.parent / "slides" / "phantom_01.tif"
+    assert run("--slides", slide, "--model", model, "--out", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "heatmaps" / "phantom_01.png").exists()
+    assert not (tmp_path / "out" / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "run needs --model FILE or --reference FOLDER"),
+        (["--model", "no.safetensors"], "no.safetensors"),
+        (["--reference", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(
+    cohort: Path,
+    tmp_path: Path,
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("--slides", cohort, "--out", tmp_path / "out", *words) in (1, 2)
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_model_that_does_not_know_its_scale_asks_for_it(cohort: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model.safetensors", mpp=None, class_names=("normal", "tumour"))
+    words = ("--slides", cohort, "--model", model, "--out", tmp_path / "out")
+    assert run(*words) == 2
+    assert run(*words, "--mpp", 2.0) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    cnn = report["patch"]["figures"]["macro_auroc"]["value"]
+    assert cnn >= 0.9
+    assert cnn > report["colour_only"]["figures"]["macro_auroc"]["value"] + 0.1

@@ -262,9 +262,11 @@ def test_verdict(shares: dict[str, float], said: str) -> None:
 # A run in a process of its own, to be killed.
 
 SCRIPT = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from tests.test_runs import go
+# Whoever starts the tests in the background has told all below to ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     summary = go(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     print(json.dumps([summary.done, summary.skipped, summary.failed]))

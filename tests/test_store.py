@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from histocnn import store
 from histocnn.errors import StoreError
+from tests.memory import PEAK_KIB
 
 GRID: dict[str, Any] = {
     "slide_id": "s1",
@@ -254,15 +255,15 @@ def test_a_full_disk_is_one_line_and_no_crash(tmp_path: Path, limit: int, how: s
     assert done.stdout.splitlines() == [said, "[]"]
 
 
-MEMORY = """
-import resource, sys
+MEMORY = f"""
+import sys
 import numpy as np
 from histocnn import store
 rows = int(sys.argv[1])
-with store.Writer("a.h5", rows, {"x": ((1024,), "f2", np.nan)}, {}) as w:
+with store.Writer("a.h5", rows, {{"x": ((1024,), "f2", np.nan)}}, {{}}) as w:
     for i in range(0, rows, 64):
-        w.put(np.arange(i, i + 64), {"x": np.ones((64, 1024), "f2")})
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        w.put(np.arange(i, i + 64), {{"x": np.ones((64, 1024), "f2")}})
+print({PEAK_KIB} / 1024)
 """
 
 

@@ -16,6 +16,7 @@ from histocnn.slides import stream as stream_module
 from histocnn.slides.geometry import Pixels
 from histocnn.slides.slide import Slide
 from histocnn.slides.stream import stream
+from tests.memory import PEAK_KIB
 from tests.slide_files import damage_tile, position_image, write_pyramid, write_sparse_pyramid
 
 W, H = 2000, 1500
@@ -166,8 +167,8 @@ def test_leaving_early_leaves_no_thread(path: Path) -> None:
     assert threading.active_count() == before
 
 
-MEASURE = """
-import resource, sys
+MEASURE = f"""
+import sys
 import numpy as np
 from histocnn.slides.slide import Slide
 from histocnn.slides.stream import stream
@@ -178,7 +179,7 @@ xs, ys = np.arange(0, 100_000, step), np.arange(0, 100_000, step)[:rows]
 coords = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
 patches = sum(len(batch.rows) for batch in stream(slide, coords, 224, 0.5))
 assert patches == len(coords)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print({PEAK_KIB})
 """
 
 

@@ -21,6 +21,7 @@ import pytest
 from histocnn import store
 from histocnn.cli import main
 from histocnn.slides.slide import Slide
+from tests.memory import PEAK_KIB
 from tests.slide_files import write_pyramid, write_sparse_pyramid
 
 TISSUE = (256, 256, 1792, 1280)  # of the slide below: columns 1 to 6, rows 1 to 4 of 256 px
@@ -275,7 +276,7 @@ def test_a_huge_sparse_slide_is_tiled_in_little_memory(tmp_path: Path) -> None:
         "import sys\nfrom histocnn.cli import main\n"
         f"code = main(['tile', '--slides', {str(tmp_path / 'huge.tiff')!r}, '--out',"
         f" {str(tmp_path / 'out')!r}])\n"
-        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\nsys.exit(code)"
+        f"print({PEAK_KIB})\nsys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout.split()[-1]) < 1_000_000, "kB resident"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -262,6 +263,11 @@ def choose_bf16(precision: Precision, device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capable = torch.cpu.get_capabilities()
     return bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
+
+
+def say_how(device: torch.device, bf16: bool) -> None:
+    """Tell what the network will run on and in which numbers."""
+    print(f"{device}, {'bf16' if bf16 else 'float32'}, channels_last", file=sys.stderr)
 
 
 def share_cores(workers: int) -> None:

@@ -90,13 +90,15 @@ def mosaic(
 
 
 def paste(tile: Pixels, tile_xy: Size, level_size: Size, out: Pixels, xy: Size) -> None:
-    """Copy to `out`, which begins at the level's pixel `xy`, what it shares with a tile."""
+    """Copy to `out`, contiguous, beginning at the level's pixel `xy`, what it shares with a tile."""
     (tile_x, tile_y), (x, y) = tile_xy, xy
     left, top = max(tile_x, x), max(tile_y, y)
     right = min(tile_x + tile.shape[1], x + out.shape[1], level_size[0])
     bottom = min(tile_y + tile.shape[0], y + out.shape[0], level_size[1])
-    out[top - y : bottom - y, left - x : right - x] = tile[
-        top - tile_y : bottom - tile_y, left - tile_x : right - tile_x
+    # As rows of bytes: numpy copies [h, w, 3] up to nine times slower, three bytes at a time.
+    to, given = out.reshape(len(out), -1), tile.reshape(len(tile), -1)
+    to[top - y : bottom - y, 3 * (left - x) : 3 * (right - x)] = given[
+        top - tile_y : bottom - tile_y, 3 * (left - tile_x) : 3 * (right - tile_x)
     ]
 
 

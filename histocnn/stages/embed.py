@@ -18,6 +18,7 @@ from histocnn.models.infer import (
     choose_bf16,
     choose_device,
     normaliser,
+    say_how,
     share_cores,
     write_results,
 )
@@ -74,6 +75,7 @@ def embed(
     network, recipe = source.open()
     items = open_patches(patches, slides=slides, patient_pattern=patient_pattern)
     bf16 = choose_bf16(precision, choose_device(device))
+    say_how(choose_device(device), bf16)
     summary = runs.run(
         items,
         out=out,

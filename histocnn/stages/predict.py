@@ -18,6 +18,7 @@ from histocnn.models.infer import (
     choose_device,
     flips_and_turns,
     normaliser,
+    say_how,
     share_cores,
     write_results,
 )
@@ -61,6 +62,7 @@ def predict(
     """
     _check(read_recipe(model), model)
     bf16 = choose_bf16(precision, choose_device(device))
+    say_how(choose_device(device), bf16)
     scorer = Scorer(model, tta, bf16, device, workers)
     items = open_patches(patches, slides=slides, patient_pattern=patient_pattern)
     summary = runs.run(

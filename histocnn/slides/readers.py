@@ -90,7 +90,7 @@ def mosaic(
 
 
 def paste(tile: Pixels, tile_xy: Size, level_size: Size, out: Pixels, xy: Size) -> None:
-    """Copy to `out`, contiguous, beginning at the level's pixel `xy`, what it shares with a tile."""
+    """Copy to `out` (contiguous, at the pixel `xy` of the level) what it shares with a tile."""
     (tile_x, tile_y), (x, y) = tile_xy, xy
     left, top = max(tile_x, x), max(tile_y, y)
     right = min(tile_x + tile.shape[1], x + out.shape[1], level_size[0])

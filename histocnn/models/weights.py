@@ -48,7 +48,7 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     if missing:
         log.warning("%s: not in the file, left random: %s", path.name, ", ".join(missing))
     if left_out:
-        log.info("%s: not used: %s", path.name, ", ".join(left_out))
+        log.warning("%s: not used: %s", path.name, ", ".join(left_out))
     backbone.load_state_dict(fitting, strict=False)
 
 

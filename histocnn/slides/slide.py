@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 
 from histocnn.errors import ResolutionError, SlideError, UsageError
 from histocnn.slides.geometry import Crops, Pixels, Resolution, Size, choose_level, crops, resample
+from histocnn.slides.image_reader import ImageReader
 from histocnn.slides.readers import (
-    ImageReader,
     OpenSlideReader,
     Reader,
     jpeg_tiff_reader,

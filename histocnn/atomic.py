@@ -10,9 +10,9 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from histocnn.errors import StoreError
 
@@ -23,6 +23,7 @@ _DAY = 86_400.0  # seconds; nobody leaves a temporary file untouched for longer 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]*)\.(?P<pid>\d+)-\d+\.tmp$")
 _counter = itertools.count()
+T = TypeVar("T")
 
 
 def _host() -> str:
@@ -93,6 +94,25 @@ def write_text(path: str | Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sum_up(look: Callable[[], T], write: Callable[[T], None]) -> None:
+    """Write a summary of a folder that others may be adding to, until nothing came in between.
+
+    Every process adds first and sums up then. Whoever writes last has therefore looked again after
+    everybody's addition and found nothing new: without a lock, which not every shared disk has, no
+    addition is missing from the summary that stays.
+
+    Args:
+        look: Reads what there is to sum up.
+        write: Replaces the summary by that of what was read.
+    """
+    found = look()
+    while True:
+        write(found)
+        before, found = found, look()
+        if found == before:
+            return
 
 
 def check_writable(folder: str | Path) -> None:

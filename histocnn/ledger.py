@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import histocnn
-from histocnn.atomic import write_text
+from histocnn.atomic import sum_up, write_text
 from histocnn.plainjson import to_json
 
 RECORDS = ".runs"
@@ -153,7 +153,13 @@ class Ledger:
 
     def close(self) -> None:
         """Sum up what lies in the folder: failures.csv and run.json."""
-        write_text(self._out / "failures.csv", _failures(self._out))
+        sum_up(
+            lambda: (_failures(self._out), _records(self._out, self._suffix)),
+            lambda found: self._write_sums(*found),
+        )
+
+    def _write_sums(self, failures: str, slides: dict[str, Any]) -> None:
+        write_text(self._out / "failures.csv", failures)
         total = self.summary
         facts = {
             "command": self._command,
@@ -167,7 +173,7 @@ class Ledger:
             "patches_per_s": round(total.patches / total.seconds, 1),
             "shares_s": {name: round(seconds, 3) for name, seconds in total.shares.items()},
             "verdict": verdict(total.shares),
-            "slides": _records(self._out, self._suffix),
+            "slides": slides,
         }
         write_text(self._out / "run.json", to_json(facts, indent=1))
 

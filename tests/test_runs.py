@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histocnn import runs, store
+from histocnn import ledger, runs, store
 from histocnn.errors import ResolutionError, SlideError, StoreError, UsageError
 from histocnn.ledger import Summary
 
@@ -382,3 +382,19 @@ def test_two_processes_on_one_folder_do_no_harm(tmp_path: Path) -> None:
     for name in TEN.split():
         assert not np.isnan(store.read(tmp_path / "out" / f"{name}.h5")["features"]).any()
     assert set(run_json(tmp_path / "out")["slides"]) == set(TEN.split())
+
+
+def test_who_ends_between_anothers_look_and_its_writing_is_in_the_summaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text, others = ledger.write_text, ["b", "broken"]
+
+    def write_late(path: Path, text: str) -> None:
+        if path.name == "failures.csv" and others:
+            go(tmp_path, others.pop())  # begins and ends while we hold what we saw before
+        write_text(path, text)
+
+    monkeypatch.setattr(ledger, "write_text", write_late)
+    go(tmp_path, "a")
+    assert set(run_json(tmp_path)["slides"]) == {"a", "b"}
+    assert "broken.svs: is cut short" in (tmp_path / "failures.csv").read_text()

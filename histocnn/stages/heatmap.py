@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from histocnn import runs
-from histocnn.atomic import write_text
+from histocnn.atomic import sum_up, write_text
 from histocnn.cohort import read_cohort
 from histocnn.errors import UsageError
 from histocnn.patches import FilePatches
@@ -68,7 +68,7 @@ def heatmap(
         workers=workers,
         suffix=".png",
     )
-    _write_slide_scores(out)
+    sum_up(partial(_slide_scores, out), partial(write_text, out / "slides.csv"))
     return summary.exit_code
 
 
@@ -113,8 +113,8 @@ def draw_slide(
     }
 
 
-def _write_slide_scores(out: Path) -> None:
-    """Sum up slides.csv from what every slide left in the folder, one-slide jobs' slides too."""
+def _slide_scores(out: Path) -> str:
+    """The table of what every slide left in the folder, one-slide jobs' slides too."""
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     rows = [
         {"slide_id": slide_id, **facts["slide_scores"]} for slide_id, facts in run["slides"].items()
@@ -126,7 +126,7 @@ def _write_slide_scores(out: Path) -> None:
     table.writeheader()
     for row in rows:
         table.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-    write_text(out / "slides.csv", text.getvalue())
+    return text.getvalue()
 
 
 def _file_name(class_name: str) -> str:

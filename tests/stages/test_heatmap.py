@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+import histocnn.stages.heatmap as stages_heatmap
 from histocnn.cli import main
 from histocnn.scored import ScoredSlide, most_likely, read_scored, summarise
 from histocnn.slides.grid import build_grid
@@ -178,6 +179,26 @@ def test_one_slide_jobs_share_slides_csv_and_done_slides_are_skipped(
     assert (out / "a.png").stat().st_mtime_ns == before
     assert heatmap(scores / "a.h5", out, *one, "--threshold", "0.6") == 0
     assert (out / "a.png").stat().st_mtime_ns != before
+
+
+def test_a_job_that_ends_between_anothers_look_and_its_writing_is_in_slides_csv(
+    scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, out = tmp_path / "scores", tmp_path / "out"
+    scores.mkdir()
+    for name in "ab":
+        shutil.copy(scored / "a.h5", scores / f"{name}.h5")
+    write_text, others = stages_heatmap.write_text, ["b"]
+
+    def write_late(path: Path, text: str) -> None:
+        if others:  # begins and ends while we hold what we saw before
+            assert heatmap(scores / f"{others.pop()}.h5", out, "--class_name", "tumour") == 0
+        write_text(path, text)
+
+    monkeypatch.setattr(stages_heatmap, "write_text", write_late)
+    assert heatmap(scores / "a.h5", out, "--class_name", "tumour") == 0
+    with (out / "slides.csv").open(newline="") as file:
+        assert [row["slide_id"] for row in csv.DictReader(file)] == ["a", "b"]
 
 
 def test_a_slide_with_bounds_and_one_without_patches(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ rule heatmap:
         " {params.options} --out {params.out:q} > {log:q} 2>&1"
 
 
-# Jobs that end together may each sum up without the other; once all are done, one sums up alone.
+# Each job sums up, but may see what ended on another node late; once all are done, one sees all.
 rule slide_scores:
     input:
         scores=lambda wildcards: usable(f"{OUT}/{wildcards.path}/scores/{{slide}}.h5"),

@@ -214,7 +214,7 @@ def _train_small(clock: Clock, grids: Path, slides: Path, out: Path, seed: int) 
         "model.backbone": "resnet18",
         "model.weights": "null",  # a demo downloads nothing
         "model.learning_rate": 1e-3,
-        "trainer.max_epochs": 5,
+        "trainer.max_epochs": 10,
         "trainer.accelerator": "cpu",
     }
     with clock.stage("train", "a small network on the first lab's patients"):

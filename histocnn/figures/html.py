@@ -28,13 +28,15 @@ h3 { font-size: .95rem; margin: 1rem 0 .3rem; }
 .notes { background: #fff6e0; border-left: 4px solid #e69f00; padding: .6rem 1rem; margin: 1rem 0; }
 .notes.bad { background: #fdecea; border-color: #d55e00; }
 .notes p { margin: .15rem 0; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin-bottom: .8rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #e8ecef;
   vertical-align: top; }
 th { font-weight: 600; color: #44505b; }
 td.number { text-align: right; }
 .figures { display: flex; flex-wrap: wrap; gap: 1.2rem; }
+.beside { display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: flex-start; }
+.beside p { max-width: 34rem; }
 figure { margin: 0; }
 figure img { max-width: 100%; height: auto; display: block; }
 figcaption { font-size: .8rem; color: #5b6670; max-width: 26rem; }
@@ -88,6 +90,11 @@ def section(title: str, *parts: str) -> str:
     """A heading and what follows; nothing if nothing follows."""
     inner = "".join(parts)
     return f"<h2>{escape(title)}</h2>{inner}" if inner else ""
+
+
+def beside(*parts: str) -> str:
+    """Parts side by side where the window is wide enough for them."""
+    return f'<div class="beside">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>'
 
 
 def gallery(pictures: Sequence[Picture], kind: str = "figures") -> str:

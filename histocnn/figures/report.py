@@ -10,6 +10,7 @@ from typing import Any
 
 from histocnn.figures.html import (
     Picture,
+    beside,
     gallery,
     notes,
     section,
@@ -62,11 +63,12 @@ def write_report(
         heatmaps: Small heatmaps.
     """
     unit = metrics["patch"]["interval"]["unit"]
-    drawn = [
-        svg(figures / f"{name}.svg", caption)
+    drawn = {
+        name: svg(figures / f"{name}.svg", caption)
         for name, caption in CAPTIONS.items()
         if (figures / f"{name}.svg").is_file()
-    ]
+    }
+    first = [drawn.pop("roc")] if "roc" in drawn else []
     write_page(
         path,
         f"Evaluation: {metrics['title']}",
@@ -76,12 +78,12 @@ def write_report(
             notes(metrics["notes"]),
             section(
                 "Patches",
-                patch_table(metrics["patch"]),
+                beside(patch_table(metrics["patch"]), gallery(first)),
                 class_table(metrics["patch"]),
                 point_table(metrics["patch"], metrics["model"].get("thresholds", {})),
             ),
             section("Slides and lesions", *slide_tables(metrics)),
-            section("Figures", gallery(drawn)),
+            section("Figures", gallery(list(drawn.values()))),
             section("Colour alone", colour_table(metrics["colour_only"])),
             section("Patches at outlines", border_table(metrics)),
             section("By centre", centre_table(metrics["centres"])),

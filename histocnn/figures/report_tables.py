@@ -17,6 +17,7 @@ NAMES = {
     "mcc": "Matthews correlation",
     "brier": "Brier score",
     "ece": "calibration error (ECE)",
+    "f1": "F1",
     "kappa": "Cohen's kappa",
     "quadratic_kappa": "quadratic kappa (ordered classes only)",
     "auroc": "AUROC",

@@ -24,7 +24,7 @@ Weights = Literal["uniform", "distance"]
 UNKNOWN = -1
 LEVELS = ("patient", "slide", "patch")
 _SPARE = 4  # candidates beyond k, so that a tie at the k-th place is seen
-_BLOCK_VALUES = 1 << 23  # of candidates that are compared exactly at a time: 32 MB
+_BLOCK_VALUES = 1 << 18  # of candidates that are compared exactly at a time: 1 MB, for the cache
 _CALIBRATION_ROWS = 5_000  # a percentile to within 1.4 points (95 %)
 _CALIBRATION_GROUPS = 50  # each is a reference of its own
 
@@ -80,7 +80,7 @@ class Reference:
 
     @cached_property
     def _whole(self) -> _Space:
-        return _Space(self.features, self.knn)
+        return _Space(self.features.copy(), self.knn)
 
     def search(self, queries: Float, groups: Int, own: Int | None = None) -> Neighbours:
         """The k nearest reference rows of each query that share no known group with it.
@@ -120,6 +120,7 @@ class Reference:
             yield np.sort(np.concatenate(whole)), None
 
     def _search_part(self, queries: Float, kept: Int | None, own: Int | None) -> Neighbours:
+        """Neighbours among the kept rows; the queries, a copy, are changed."""
         k = self.knn.k
         own = None if kept is not None or own is None or (own == UNKNOWN).all() else own
         remaining = len(self.features) if kept is None else len(kept)
@@ -130,8 +131,8 @@ class Reference:
                 "Lower --k or add reference patches.",
             )
         space = self._whole if kept is None else _Space(self.features[kept], self.knn)
-        points = space.place(queries)
-        found = space.nearest(points, k) if own is None else space.nearest(points, k + 1)
+        space.place(queries)
+        found = space.nearest(queries, k if own is None else k + 1)
         if own is not None:
             found = _without(found, own)
         rows = found.rows if kept is None else kept[found.rows]
@@ -179,23 +180,24 @@ class Reference:
 
 
 class _Space:
-    """Reference rows as the metric sees them: centred, scaled, indexed."""
+    """Reference rows as the metric sees them: centred, scaled (in place), indexed."""
 
     def __init__(self, reference: Float, knn: Knn) -> None:
         from sklearn.neighbors import NearestNeighbors
 
         self.scaled = knn.normalise or knn.metric == "cosine"
         self.mean = reference.mean(0, dtype=np.float64).astype(np.float32) if knn.center else None
-        self.points = self.place(reference)
+        self.place(reference)
+        self.points = reference
         self.index = NearestNeighbors(algorithm="brute").fit(self.points)
 
-    def place(self, features: Float) -> Float:
-        """Features [N, D] as points [N, D] whose Euclidean distance orders the neighbours."""
-        points = features - self.mean if self.mean is not None else features.copy()
+    def place(self, points: Float) -> None:
+        """Make features [N, D] points whose Euclidean distance orders the neighbours, in place."""
+        if self.mean is not None:
+            points -= self.mean
         if self.scaled:
             length = np.sqrt(np.einsum("nd,nd->n", points, points))[:, None]
             np.divide(points, length, out=points, where=length > 0)
-        return points
 
     def nearest(self, queries: Float, k: int, width: int | None = None) -> Neighbours:
         """The k nearest of points [M, D]; of equal distances the smaller row comes first."""
@@ -214,7 +216,8 @@ class _Space:
         distances = np.empty(rows.shape, np.float32)
         step = max(1, _BLOCK_VALUES // (width * queries.shape[1]))
         for i in range(0, len(queries), step):
-            apart = self.points[rows[i : i + step]] - queries[i : i + step, None]
+            apart = self.points[rows[i : i + step]]
+            apart -= queries[i : i + step, None]
             distances[i : i + step] = np.sqrt(np.einsum("mkd,mkd->mk", apart, apart))
         order = np.argsort(distances, axis=1, kind="stable")
         return Neighbours(

@@ -19,10 +19,6 @@ from histocnn.metrics.intervals import (
 from histocnn.metrics.patch import details, excluded, figures, number
 from histocnn.metrics.tally import Points, Tally, tally
 
-HEADLINE = (
-    "accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "macro_average_precision",
-    "kappa", "mcc", "brier", "ece",
-)  # fmt: skip
 COLOUR_ROWS = 20_000  # patches that the colour baseline looks at
 COLOUR_FOLDS = 5
 CURVE_ROWS = 100_000  # patches that the k curve looks at

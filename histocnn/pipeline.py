@@ -130,6 +130,7 @@ def run(
             )
         failed |= _knn(clock, reference, out / "features", out / "scores", k)
     failed |= _heatmap(clock, out / "scores", out / "heatmaps", html, workers)
+    print(f"\nThe heatmaps: {out / 'heatmaps'}")  # they are there even if the report is refused
     if _has_truth(out / "scores"):
         truth = slides if slides.suffix.lower() == ".csv" else None
         failed |= _evaluate(
@@ -143,7 +144,7 @@ def run(
             allow_missing=bool(failed),
         )
         print(f"\nThe report: {out / 'report' / 'report.html'}")
-    print(f"The heatmaps: {out / 'heatmaps'}\nWhere the time went, {clock}")
+    print(f"Where the time went, {clock}")
     return failed
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,8 +96,9 @@ def test_a_model_that_does_not_know_its_scale_asks_for_it(cohort: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
-    assert main(["demo", "--out", str(tmp_path)]) == 0
+    words = [sys.executable, "-m", "histocnn.cli", "demo", "--out", str(tmp_path)]
+    subprocess.run(words, check=True)  # a process of its own, as people start it
     report = json.loads((tmp_path / "report" / "metrics.json").read_text())
     cnn = report["patch"]["figures"]["macro_auroc"]["value"]
-    assert cnn >= 0.9
+    assert cnn >= 0.95
     assert cnn > report["colour_only"]["figures"]["macro_auroc"]["value"] + 0.1

@@ -1,6 +1,6 @@
 """Out-of-fold figures of fine-tuning, minus colour alone and minus a frozen network's 20-NN.
 
-    python benchmarks/folds.py --folds 5 --out /tmp/idc --config configs/train.yaml --data.patches …
+    python benchmarks/folds.py --folds 5 --out OUT --config configs/train.yaml --data.patches …
 
 Words that are not its own go to `histocnn train`, once per fold. Of the patches outside a fold
 15 % are for validation; every choice is made there.

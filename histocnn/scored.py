@@ -143,7 +143,8 @@ def _origin(stored: Mapping[str, Any]) -> str:
     if trained_on is not None:
         said.append(f"model trained on {trained_on:,} patches")
     elif "reference" in recipe:
-        said.append(f"{recipe.get('stage')} on {len(recipe['reference'])} reference files")
+        files = len(recipe["reference"])
+        said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")
     if stored.get("seen") in ("train", "val"):
         part = {"train": "training", "val": "validation"}[stored["seen"]]
         said.append(f"this slide's patient was seen in {part}")

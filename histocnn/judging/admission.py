@@ -64,12 +64,18 @@ def check_missing(
 
 
 def left_out(judged: Judged) -> list[str]:
-    """Say which files have no truth at all, how much could not be scored, and what is unknown."""
+    """Say which files have no truth, whether one class is all, what is unscored or unknown."""
     lines = []
     labelled = np.bincount(judged.file, judged.labels >= 0, minlength=len(judged.files))
     bare = [f.slide_id for f, n in zip(judged.files, labelled, strict=True) if not n]
     if bare:
         lines.append(f"Without truth for their patches: {some(bare)}.")
+    classes = np.unique(judged.labels[judged.judged])
+    if len(classes) == 1:
+        lines.append(
+            f"All that is judged is {judged.class_names[classes[0]]}: "
+            "accuracy does not say whether other classes are told from it."
+        )
     unscored = int(np.isnan(judged.scores).any(axis=1).sum())
     if unscored:
         lines.append(f"{_count(unscored, 'patch', 'patches')} without score (unreadable).")

@@ -204,6 +204,10 @@ def test_one_class_only_has_no_auroc_and_null_in_json(tmp_path, capsys, drawn):
     evaluate(few.scores, tmp_path / "out")
     patch = metrics(tmp_path / "out")["patch"]
     assert patch["figures"]["macro_auroc"] == {"value": None, "low": None, "high": None}
+    assert metrics(tmp_path / "out")["notes"] == [
+        "All that is judged is normal: "
+        "accuracy does not say whether other classes are told from it."
+    ]
     assert patch["figures"]["accuracy"]["value"] is not None
     assert "undefined" in (tmp_path / "out" / "report.html").read_text()
     assert "macro_auroc undefined" in capsys.readouterr().out

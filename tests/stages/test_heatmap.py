@@ -135,6 +135,7 @@ def test_nothing_scored_is_said_and_not_zero() -> None:
             {"training": {"patches": {"train": 12000, "val": 3}}, "seen": "no"},
             "model trained on 12,000 patches",
         ),
+        ({"recipe": {"stage": "knn", "reference": ["a"]}}, "knn on 1 reference file"),
         (
             {"recipe": {"stage": "knn", "reference": ["a", "b"]}, "seen": "train"},
             "knn on 2 reference files · this slide's patient was seen in training",

@@ -104,6 +104,17 @@ def test_a_resolution_that_no_scanner_has_is_found_in_the_sheet(tmp_path: Path) 
     assert "slide b, column mpp: 352.8 is greater than the maximum of 50" in said
 
 
+@pytest.mark.parametrize("key", ["train_config", "model", "reference", "weights"])
+def test_a_file_in_the_settings_that_is_not_there_is_found_before_the_first_job(
+    tmp_path: Path, key: str
+) -> None:
+    write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
+    code, said = call([RUN, "local", "cnn", "--config", f"{key}=nowhere"], tmp_path)
+    assert code == 1
+    assert f"workflow config, key {key}: there is no nowhere in {tmp_path}" in said
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_missing_profile_plugin_or_snakemake_says_what_to_do(tmp_path: Path) -> None:
     code, said = call([RUN, "sge", "cnn"], tmp_path)
     assert (code, "there is no profile sge. There are: local slurm" in said) == (2, True)

@@ -4,7 +4,7 @@ rule train:
         learn=grids_to_learn_from,
         test=grids_to_test_on,
         slides=ancient(f"{OUT}/slides.csv"),
-        config=config["train_config"],
+        config=TRAINING,
     output:
         f"{OUT}/cnn/train/model.safetensors",
     log:

@@ -52,11 +52,22 @@ def values_of(entry):
     }
 
 
+def file_of(key):
+    """A setting that names a file or folder, or none; a wrong name is found before any job runs."""
+    path = config[key]
+    if path and not os.path.exists(path):
+        raise WorkflowError(f"workflow config, key {key}: there is no {path} in {os.getcwd()}")
+    return path
+
+
 SLIDES = read_sheet(config["slides"])
 OUT = config["out"]
 PATCH = f"--patch_px {config['patch_px']} --mpp {config['mpp']}"
-MODEL = config["model"] or f"{OUT}/cnn/train/model.safetensors"
-REFERENCE = config["reference"]
+TRAINING = file_of("train_config") or workflow.source_path("../../configs/train.yaml")
+MODEL = file_of("model") or f"{OUT}/cnn/train/model.safetensors"
+REFERENCE = file_of("reference")
+# Files whose change counts; published weights are none.
+WEIGHTS = [] if config["weights"] == "imagenet" else [file_of("weights")]
 HAS_TRUTH = any(entry.annotation_path or entry.background for entry in SLIDES.values())
 
 
@@ -128,11 +139,6 @@ def reference_features(_):
         return usable(f"{OUT}/knn/features/{{slide}}.h5")
     images = Path(os.path.abspath(REFERENCE))
     return [f"{OUT}/knn/reference/{images.stem if images.is_file() else images.name}.h5"]
-
-
-def files_in_settings(*keys):
-    """Those settings that name a file, so that its change counts."""
-    return [config[key] for key in keys if os.path.exists(config[key])]
 
 
 def say_unusable():

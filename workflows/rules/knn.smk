@@ -3,7 +3,7 @@ rule embed:
     input:
         patches=f"{OUT}/grids/{{slide}}.h5",
         row=f"{OUT}/rows/{{slide}}.csv",
-        weights=files_in_settings("weights"),
+        weights=WEIGHTS,
     output:
         f"{OUT}/knn/features/{{slide}}.h5",
     log:
@@ -28,8 +28,8 @@ rule embed:
 
 rule reference:
     input:
-        patches=files_in_settings("reference"),
-        weights=files_in_settings("weights"),
+        patches=REFERENCE or [],
+        weights=WEIGHTS,
     output:
         f"{OUT}/knn/reference/{{name}}.h5",
     log:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from histocnn import neighbours, store
+from histocnn.colour import colour_baseline
 from histocnn.figures.training import write_confusion
 from histocnn.metrics.intervals import bootstrap, paired_bootstrap
 from histocnn.metrics.tally import tally
@@ -99,9 +100,7 @@ def compare(mine, asked, rows, groups, fold_of, scores, colours) -> None:
     frozen, colour = np.full_like(scores, np.nan), np.full_like(scores, np.nan)
     for fold in range(mine.folds):
         test, other = fold_of == fold, fold_of != fold
-        colour[test] = neighbours.colour_baseline(
-            colours[other], labels[other], colours[test], len(names)
-        )
+        colour[test] = colour_baseline(colours[other], labels[other], colours[test], len(names))
         known = other & np.isfinite(features).all(1)
         unknown = np.full((int(known.sum()), 1), -1)
         reference = neighbours.Reference(features[known], unknown, neighbours.Knn(20))

@@ -139,7 +139,7 @@ def colour_only(judged: Judged, *, replicates: int, seed: int) -> Section | str:
         As `patch_figures`, with the same patches' figures of the scores under "scores"; or why
         there is none.
     """
-    from histocnn.neighbours import colour_baseline
+    from histocnn.colour import colour_baseline
 
     rows = np.flatnonzero(judged.judged & np.isfinite(judged.colour).all(axis=1))
     if len(rows) < 2:

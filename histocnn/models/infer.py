@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histocnn import runs, store
+from histocnn.colour import colour
 from histocnn.errors import ModelError, UsageError
 from histocnn.models.recipe import Recipe, to_input
-from histocnn.neighbours import colour
 from histocnn.patches import Patches
 from histocnn.slides.stain import Normaliser
 from histocnn.slides.stream import Batch

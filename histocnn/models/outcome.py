@@ -17,6 +17,7 @@ from pytorch_lightning import Trainer
 from scipy.special import softmax
 
 from histocnn import store
+from histocnn.colour import colour_baseline
 from histocnn.metrics.calibration import fit_temperature, operating_points
 from histocnn.metrics.intervals import Figures, bootstrap, paired_bootstrap
 from histocnn.metrics.patch import figures, number
@@ -25,7 +26,6 @@ from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.recipe import Recipe, hashed
 from histocnn.models.rows import Part
-from histocnn.neighbours import colour_baseline
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
@@ -151,7 +151,7 @@ def metrics(
     Args:
         data: For labels and names.
         scores: float32 [N, C] of the network.
-        colour_only: float32 [N, C] of `neighbours.colour_baseline`.
+        colour_only: float32 [N, C] of `colour.colour_baseline`.
         thresholds: Operating points fitted on validation.
         groups: Of the N rows: patients, slides or files, which are resampled.
     """

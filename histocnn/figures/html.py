@@ -78,6 +78,12 @@ def interval_text(entry: Mapping[str, Any]) -> str:
     return f"{entry['value']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})"
 
 
+def groups_text(interval: Mapping[str, Any]) -> str:
+    """What figures rest on: " of 12 patients", " of 1 slide"; nothing where it is unknown."""
+    groups, unit = interval["groups"], interval["unit"]
+    return f" of {groups:,} {unit.removesuffix('s') if groups == 1 else unit}" if groups else ""
+
+
 def notes(lines: Sequence[str], *, bad: bool = False) -> str:
     """Lines that must be read, in a box; nothing without lines."""
     if not lines:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from histocnn.figures.html import interval_text, notes, table
+from histocnn.figures.html import groups_text, interval_text, notes, table
 
 NAMES = {
     "macro_auroc": "AUROC (mean over classes)",
@@ -39,9 +39,7 @@ def patch_table(patch: Mapping[str, Any]) -> str:
     """Figures of all patches, and what they rest on."""
     rows = [(_name(key), interval_text(value)) for key, value in patch["figures"].items()]
     interval = patch["interval"]
-    said = f"{patch['n']:,} patches"
-    if interval["groups"]:
-        said += f" of {interval['groups']:,} {interval['unit']}"
+    said = f"{patch['n']:,} patches{groups_text(interval)}"
     left = [
         f"{patch[key]:,} {what}"
         for key, what in (("n_unlabelled", "without truth"), ("n_unscored", "without score"))

@@ -103,7 +103,8 @@ def bootstrap(
     counted: NDArray[np.bool_] = np.any(presence, axis=1)
     groups = int(counted.sum())
     if groups < FEWEST:
-        return Intervals(groups=groups, note=f"no interval: {groups} patients, fewer than {FEWEST}")
+        counts = f"{groups} patient{'s' * (groups != 1)}"
+        return Intervals(groups=groups, note=f"no interval: {counts}, fewer than {FEWEST}")
     drawn, redrawn = draw(presence[counted], replicates=replicates, seed=seed)
     if len(drawn) < replicates:
         return Intervals(groups=groups, redrawn=redrawn, note="no interval: a class is too rare")

@@ -278,12 +278,11 @@ def write(
 
 def summary(out: Path, metrics: Section) -> str:
     """The figures that people look at first, and what they must know, as a few lines."""
-    from histocnn.figures.html import interval_text
+    from histocnn.figures.html import groups_text, interval_text
 
     patch = metrics["patch"]
     interval = patch["interval"]
-    of = f" of {interval['groups']:,} {interval['unit']}" if interval["groups"] else ""
-    lines = [f"{out / 'report.html'}: {patch['n']:,} patches{of}"]
+    lines = [f"{out / 'report.html'}: {patch['n']:,} patches{groups_text(interval)}"]
     sections = {
         "patches": (patch, ("accuracy", "balanced_accuracy", "macro_auroc")),
         "slides": (metrics.get("slide"), ("auroc",)),

@@ -210,7 +210,9 @@ def test_one_class_only_has_no_auroc_and_null_in_json(tmp_path, capsys, drawn):
     ]
     assert patch["figures"]["accuracy"]["value"] is not None
     assert "undefined" in (tmp_path / "out" / "report.html").read_text()
-    assert "macro_auroc undefined" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "macro_auroc undefined" in said
+    assert "300 patches of 1 patient\n" in said
     assert not (tmp_path / "out" / "figures" / "roc.png").exists()
 
 

@@ -96,7 +96,7 @@ def main() -> None:
 
 def compare(mine, asked, rows, groups, fold_of, scores, colours) -> None:
     names, labels = list(rows.class_names), rows.labels
-    features = frozen_features(rows.sources[0], asked)[rows.row]
+    features = np.float32(frozen_features(rows.sources[0], asked)[rows.row])
     frozen, colour = np.full_like(scores, np.nan), np.full_like(scores, np.nan)
     for fold in range(mine.folds):
         test, other = fold_of == fold, fold_of != fold

@@ -159,3 +159,13 @@ def test_too_large_k_is_refused() -> None:
 
 def test_codes_leave_strangers_out() -> None:
     assert codes(["b", "", "x", "a"], ["a", "b", ""]).tolist() == [1, -1, -1, 0]
+
+
+@pytest.mark.parametrize("own", [None, np.arange(50)])
+def test_the_callers_arrays_stay_as_they_are(own: np.ndarray | None) -> None:
+    features, queries = REFERENCE.copy(), REFERENCE[:50].copy()
+    groups = np.stack([np.arange(400) % 8, np.arange(400) % 8], axis=1)
+    for asked in (FREE, groups[:50]):  # compared with all, and with what remains
+        Reference(features, groups, UNI).search(queries, asked, own=own)
+    assert (features == REFERENCE).all()
+    assert (queries == REFERENCE[:50]).all()

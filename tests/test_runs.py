@@ -398,3 +398,13 @@ def test_who_ends_between_anothers_look_and_its_writing_is_in_the_summaries(
     go(tmp_path, "a")
     assert set(run_json(tmp_path)["slides"]) == {"a", "b"}
     assert "broken.svs: is cut short" in (tmp_path / "failures.csv").read_text()
+
+
+def unmeasured(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> dict[str, Any]:
+    return work(item, target, recipe, tick) | {"share_in_tissue": float("nan")}
+
+
+@pytest.mark.timeout(20)
+def test_a_fact_that_is_not_a_number_does_not_keep_the_sums_from_ending(tmp_path: Path) -> None:
+    runs.run(items("a"), out=tmp_path, command="tile", recipe=recipe, work=unmeasured)
+    assert np.isnan(run_json(tmp_path)["slides"]["a"]["share_in_tissue"])

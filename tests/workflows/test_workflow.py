@@ -111,7 +111,7 @@ def test_a_file_in_the_settings_that_is_not_there_is_found_before_the_first_job(
     write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
     code, said = call([RUN, "local", "cnn", "--config", f"{key}=nowhere"], tmp_path)
     assert code == 1
-    assert f"workflow config, key {key}: there is no nowhere in {tmp_path}" in said
+    assert f"workflow config, key {key}: there is no {tmp_path}/nowhere" in said
     assert not (tmp_path / "results").exists()
 
 

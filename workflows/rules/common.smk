@@ -56,7 +56,7 @@ def file_of(key):
     """A setting that names a file or folder, or none; a wrong name is found before any job runs."""
     path = config[key]
     if path and not os.path.exists(path):
-        raise WorkflowError(f"workflow config, key {key}: there is no {path} in {os.getcwd()}")
+        raise WorkflowError(f"workflow config, key {key}: there is no {os.path.abspath(path)}")
     return path
 
 

@@ -24,15 +24,15 @@ from typing import Any
 
 import torch
 
-from histocnn import store
-from histocnn.ledger import verdict
+from histocnn.jobs.ledger import verdict
 from histocnn.models.backbones import build
 from histocnn.models.infer import Runner, write_results
 from histocnn.models.recipe import Recipe
-from histocnn.patches import Patches, open_patches
-from histocnn.slides.grid import build_grid
-from histocnn.slides.phantom import PhantomSpec, make_phantom
+from histocnn.patches.grid import build_grid
+from histocnn.patches.patches import Patches, open_patches
+from histocnn.phantom.cohort import PhantomSpec, make_phantom
 from histocnn.slides.slide import Slide
+from histocnn.storage import store
 
 PATCH_PX, MPP, BATCH, REPEATS = 224, 0.5, 64, 3
 SIDE_PX = 224 * 30  # at 0.5 µm/px: 900 patches

@@ -15,9 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from histocnn import neighbours, store
-from histocnn.colour import colour_baseline
-from histocnn.figures.training import write_confusion
+from histocnn.cohort.splits import divide, write_split
 from histocnn.metrics.intervals import bootstrap, paired_bootstrap
 from histocnn.metrics.tally import tally
 from histocnn.models.backbones import Embedder, build
@@ -25,9 +23,12 @@ from histocnn.models.infer import Runner, choose_bf16, choose_device, infer
 from histocnn.models.outcome import COMPARED, only
 from histocnn.models.recipe import Recipe
 from histocnn.models.rows import gather, group
-from histocnn.patches import open_patches
-from histocnn.splits import divide, write_split
+from histocnn.patches.patches import open_patches
+from histocnn.pictures.training import write_confusion
+from histocnn.reference import neighbours
+from histocnn.reference.colour import colour_baseline
 from histocnn.stages.train import train
+from histocnn.storage import store
 
 SEED = 0
 

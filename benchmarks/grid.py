@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
-from histocnn.slides.grid import build_grid
-from histocnn.slides.tissue import TissueMask
+from histocnn.patches.grid import build_grid
+from histocnn.regions.tissue import TissueMask
 
 SIZE_L0, SLIDE_MPP = (224_000, 224_000), (0.5, 0.5)
 

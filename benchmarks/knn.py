@@ -1,6 +1,6 @@
 """k-nearest neighbours at size: 100,000 × 1,024 reference, 10,000 queries, beside scikit-learn.
 
-Time and peak memory of `histocnn.neighbours` (neighbours, scores; then the novelty's
+Time and peak memory of `histocnn.reference.neighbours` (neighbours, scores; then the novelty's
 calibration) and of scikit-learn's KNeighborsClassifier on the same points, each in a process of
 its own, so that neither pays for the other's memory. Run it on an idle machine:
 
@@ -30,7 +30,7 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def ours() -> None:
-    from histocnn.neighbours import UNI, Reference, vote
+    from histocnn.reference.neighbours import UNI, Reference, vote
 
     reference, labels, queries = data()
     groups = np.stack([np.arange(ROWS) % PATIENTS, np.arange(ROWS) % PATIENTS], axis=1)

@@ -19,15 +19,15 @@ import torch
 from embed import DEVICE, NAME, REPEATS, cpu_name, grid, loop_rate, network_rate, read_rate
 from torch import Tensor, nn
 
-from histocnn import store
-from histocnn.ledger import verdict
+from histocnn.jobs.ledger import verdict
 from histocnn.models.backbones import build
 from histocnn.models.infer import Runner, choose_bf16
 from histocnn.models.recipe import Recipe
-from histocnn.patches import open_patches
-from histocnn.slides.grid import build_grid
-from histocnn.slides.phantom import PhantomSpec, make_phantom
+from histocnn.patches.grid import build_grid
+from histocnn.patches.patches import open_patches
+from histocnn.phantom.cohort import PhantomSpec, make_phantom
 from histocnn.slides.slide import Slide
+from histocnn.storage import store
 
 SIDE_PX, TINY_PX = 4096, 4
 

@@ -21,7 +21,7 @@ import numpy as np
 import openslide
 import tifffile
 
-from histocnn.slides.phantom import PhantomSpec, make_phantom
+from histocnn.phantom.cohort import PhantomSpec, make_phantom
 from histocnn.slides.slide import Slide
 from histocnn.slides.stream import stream
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from histocnn.images import read_image
-from histocnn.listing import SUFFIXES
+from histocnn.patches.images import read_image
+from histocnn.patches.listing import SUFFIXES
 from histocnn.slides import stain
 
 ROUNDS, CALLS = 7, 200

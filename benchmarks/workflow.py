@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from histocnn.models import recipe
 from histocnn.models.backbones import build
-from histocnn.slides.phantom import make_cohort
+from histocnn.phantom.cohort import make_cohort
 
 RUN = Path(__file__).resolve().parents[1] / "workflows/run"
 BY_HAND = 10  # slides; jobs are alike

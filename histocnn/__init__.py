@@ -10,15 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from histocnn.cohort import SlideEntry, read_cohort
+    from histocnn.cohort.sheet import SlideEntry, read_cohort
     from histocnn.errors import HistocnnError
-    from histocnn.patches import Patches, open_patches
+    from histocnn.patches.grid import PatchGrid, build_grid
+    from histocnn.patches.patches import Patches, open_patches
     from histocnn.pipeline import demo, run
-    from histocnn.slides.annotations import Annotations, read_annotations
-    from histocnn.slides.grid import PatchGrid, build_grid
+    from histocnn.regions.annotations import Annotations, read_annotations
+    from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
     from histocnn.slides.slide import Slide
     from histocnn.slides.stream import stream
-    from histocnn.slides.tissue import TissueMask, TissueSettings, detect_tissue
     from histocnn.stages.doctor import doctor
     from histocnn.stages.embed import embed
     from histocnn.stages.evaluate import evaluate
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "histocnn.cohort": ["SlideEntry", "read_cohort"],
+    "histocnn.cohort.sheet": ["SlideEntry", "read_cohort"],
     "histocnn.errors": ["HistocnnError"],
-    "histocnn.patches": ["Patches", "open_patches"],
+    "histocnn.patches.patches": ["Patches", "open_patches"],
     "histocnn.pipeline": ["demo", "run"],
-    "histocnn.slides.annotations": ["Annotations", "read_annotations"],
-    "histocnn.slides.grid": ["PatchGrid", "build_grid"],
+    "histocnn.regions.annotations": ["Annotations", "read_annotations"],
+    "histocnn.patches.grid": ["PatchGrid", "build_grid"],
     "histocnn.slides.slide": ["Slide"],
     "histocnn.slides.stream": ["stream"],
-    "histocnn.slides.tissue": ["TissueMask", "TissueSettings", "detect_tissue"],
+    "histocnn.regions.tissue": ["TissueMask", "TissueSettings", "detect_tissue"],
     "histocnn.stages.doctor": ["doctor"],
     "histocnn.stages.embed": ["embed"],
     "histocnn.stages.evaluate": ["evaluate"],

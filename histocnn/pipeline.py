@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from histocnn import store
-from histocnn.cohort import SlideEntry, read_cohort
+from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.errors import FeaturesError, UsageError
+from histocnn.storage import store
 
 # Stages are imported where they run: half of them bring torch, and none is needed for --help.
 
@@ -163,7 +163,7 @@ def demo(out: Path = Path("demo"), seed: int = 0, workers: int = 2) -> int:
     Returns:
         0, or 1 if a stage failed.
     """
-    from histocnn.slides.phantom import make_cohort
+    from histocnn.phantom.cohort import make_cohort
     from histocnn.stages.doctor import doctor
     from histocnn.stages.tile import tile
 
@@ -286,7 +286,7 @@ def _network_of(reference: Path) -> dict[str, Any]:
 
 
 def _first(reference: Path | None) -> Path:
-    from histocnn.features import feature_files
+    from histocnn.reference.features import feature_files
 
     return feature_files(reference or Path())[0]
 

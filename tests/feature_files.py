@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from histocnn import store
-from histocnn.patches import open_patches
+from histocnn.patches.patches import open_patches
+from histocnn.storage import store
 
 TINY = {"backbone": "tiny", "weights": "0" * 64}
 

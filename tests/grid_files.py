@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from histocnn import store
-from histocnn.slides.grid import build_grid
+from histocnn.patches.grid import build_grid
 from histocnn.slides.slide import Slide
+from histocnn.storage import store
 from tests.slide_files import damage_tile, position_image, write_pyramid
 
 

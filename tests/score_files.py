@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn import store
-from histocnn.slides.grid import PatchGrid, build_grid
+from histocnn.patches.grid import PatchGrid, build_grid
 from histocnn.slides.slide import Slide
+from histocnn.storage import store
 
 CLASSES = ("normal", "tumour")
 

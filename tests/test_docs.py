@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from histocnn import cli
-from histocnn.slides.phantom import make_cohort
+from histocnn.phantom.cohort import make_cohort
 from histocnn.slides.slide import Slide
 from tests.score_files import grid_of, random_scores, write_scores
 

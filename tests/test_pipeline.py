@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from histocnn import store
 from histocnn.cli import main
-from histocnn.slides.phantom import make_cohort
+from histocnn.phantom.cohort import make_cohort
 from histocnn.stages.embed import embed
 from histocnn.stages.tile import tile
+from histocnn.storage import store
 from tests.models.small_networks import write_model, write_weights
 
 

@@ -9,10 +9,10 @@ from xml.etree import ElementTree as ET
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.atomic import replacing
 from histocnn.exports.foci import boxes_on_slide, foci
-from histocnn.figures.colour import class_colours
-from histocnn.scored import ScoredSlide, most_likely
+from histocnn.pictures.palette import class_colours
+from histocnn.scores.scored import ScoredSlide, most_likely
+from histocnn.storage.atomic import replacing
 
 
 def write_asap(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.scored import ScoredSlide
-from histocnn.slides.raster import outline
+from histocnn.regions.raster import outline
+from histocnn.scores.scored import ScoredSlide
 
 
 def boxes_on_slide(slide: ScoredSlide) -> NDArray[np.float64]:

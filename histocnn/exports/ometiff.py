@@ -9,8 +9,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from histocnn.atomic import replacing
-from histocnn.scored import ScoredSlide
+from histocnn.scores.scored import ScoredSlide
+from histocnn.storage.atomic import replacing
 
 _SMALLEST_LEVEL_PX = 256
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from histocnn.atomic import replacing
 from histocnn.exports.foci import boxes_on_slide, foci
-from histocnn.figures.colour import class_colours
-from histocnn.scored import ScoredSlide, most_likely
-from histocnn.slides.geojson import Feature, Frame, origin_l0, write_geojson
+from histocnn.pictures.palette import class_colours
+from histocnn.regions.geojson import Feature, Frame, origin_l0, write_geojson
+from histocnn.scores.scored import ScoredSlide, most_likely
+from histocnn.storage.atomic import replacing
 
 
 def write_detections(

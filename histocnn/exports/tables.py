@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from histocnn.atomic import replacing, write_text
 from histocnn.metrics.froc import detections
-from histocnn.scored import ScoredSlide
+from histocnn.scores.scored import ScoredSlide
+from histocnn.storage.atomic import replacing, write_text
 
 
 def write_wsinfer(slide: ScoredSlide, path: Path, *, classes: list[int]) -> None:

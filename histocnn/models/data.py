@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from histocnn.cohort.splits import read_split, split
 from histocnn.errors import PatchesError, TrainingError
 from histocnn.models.augment import Pipeline
 from histocnn.models.hard import with_hard
@@ -24,9 +25,8 @@ from histocnn.models.samples import (
     class_weights,
     one_thread,
 )
-from histocnn.patches import open_patches
+from histocnn.patches.patches import open_patches
 from histocnn.slides.stain import Normaliser
-from histocnn.splits import read_split, split
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from histocnn import runs, store
-from histocnn.colour import colour
 from histocnn.errors import ModelError, UsageError
+from histocnn.jobs import run as runs
 from histocnn.models.recipe import Recipe, to_input
-from histocnn.patches import Patches
+from histocnn.patches.patches import Patches
+from histocnn.reference.colour import colour
 from histocnn.slides.stain import Normaliser
 from histocnn.slides.stream import Batch
+from histocnn.storage import store
 
 Precision = Literal["auto", "fp32", "bf16"]
 Arrays = dict[str, NDArray[Any]]
@@ -190,7 +191,7 @@ def write_results(
         threads: As for `infer`.
 
     Returns:
-        The facts that `runs.run` keeps: patches, outcome, notes, shares.
+        The facts that `jobs.run.run` keeps: patches, outcome, notes, shares.
     """
     carried, carried_attributes = patches.carried()
     side = patches.patch_px or 224

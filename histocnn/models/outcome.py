@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from scipy.special import softmax
 
-from histocnn import store
-from histocnn.colour import colour_baseline
 from histocnn.metrics.calibration import fit_temperature, operating_points
 from histocnn.metrics.intervals import Figures, bootstrap, paired_bootstrap
 from histocnn.metrics.patch import figures, number
@@ -26,6 +24,8 @@ from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.recipe import Recipe, hashed
 from histocnn.models.rows import Part
+from histocnn.reference.colour import colour_baseline
+from histocnn.storage import store
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from histocnn import __version__
-from histocnn.atomic import replacing
 from histocnn.errors import ModelError
 from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, Network, build
+from histocnn.storage.atomic import replacing
 
 FORMAT = 1  # of the recipe; raised when an older version could no longer understand it
 

@@ -13,9 +13,9 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.cohort import check_leakage, read_cohort
+from histocnn.cohort.sheet import check_leakage, read_cohort
 from histocnn.errors import CohortError, PatchesError
-from histocnn.patches import Patches
+from histocnn.patches.patches import Patches
 
 log = logging.getLogger(__name__)
 

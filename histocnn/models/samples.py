@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from histocnn.colour import colour
 from histocnn.errors import PatchesError, SlideError
-from histocnn.images import resize
 from histocnn.models.augment import Pipeline
 from histocnn.models.infer import normaliser
 from histocnn.models.recipe import Recipe
 from histocnn.models.rows import Rows
+from histocnn.patches.images import resize
+from histocnn.reference.colour import colour
 
 Key = tuple[int, int]  # epoch, index into the rows
 

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from histocnn.cohort import SlideEntry, read_cohort
+from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.errors import HistocnnError
-from histocnn.slides.grid import PatchGrid, build_grid, check_patch_options
+from histocnn.patches.grid import PatchGrid, build_grid, check_patch_options
+from histocnn.patches.tiling import MPP_TOLERANCE, disagreement
+from histocnn.regions.tissue import detect_tissue
 from histocnn.slides.slide import Slide
-from histocnn.slides.tissue import detect_tissue
-from histocnn.tiling import MPP_TOLERANCE, disagreement
 
 POWER_TIMES_MPP = 10.0  # a ×40 objective gives about 0.25 µm/px, a ×20 about 0.5
 POWER_TOLERANCE = 0.30  # scanners of one nominal power differ by a quarter

@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from histocnn import runs
 from histocnn.errors import UsageError
+from histocnn.jobs import run as runs
 from histocnn.models.backbones import Embedder, embedder, normalisation
 from histocnn.models.infer import (
     Precision,
@@ -23,7 +23,7 @@ from histocnn.models.infer import (
     write_results,
 )
 from histocnn.models.recipe import Recipe, load
-from histocnn.patches import Patches, open_patches
+from histocnn.patches.patches import Patches, open_patches
 from histocnn.slides.stain import Normaliser
 
 

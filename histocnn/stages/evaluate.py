@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from histocnn.errors import MetricError, UsageError
 
 if TYPE_CHECKING:
-    from histocnn.cohort import SlideEntry
-    from histocnn.judging.judged import Judged
-    from histocnn.judging.slides import Case, SlideOptions
+    from histocnn.cohort.sheet import SlideEntry
+    from histocnn.evaluation.judged import Judged
+    from histocnn.evaluation.slide_report import Case, SlideOptions
     from histocnn.metrics.camelyon17 import Rule
     from histocnn.metrics.froc import Froc
 
@@ -75,9 +75,9 @@ def evaluate(
     Returns:
         0.
     """
-    from histocnn.judging.admission import check_missing, check_seen, chosen_files, left_out
-    from histocnn.judging.judged import judge, open_scores, parse_match
-    from histocnn.judging.slides import SlideOptions, choose_target
+    from histocnn.evaluation.admission import check_missing, check_seen, chosen_files, left_out
+    from histocnn.evaluation.judged import judge, open_scores, parse_match
+    from histocnn.evaluation.slide_report import SlideOptions, choose_target
 
     if replicates < 1:
         raise UsageError(f"--replicates {replicates} is no number of replicates", "Give 1000.")
@@ -96,7 +96,7 @@ def evaluate(
     )  # fmt: skip
     metrics = patch_sections(judged, entries, options)
     if compare is not None:
-        from histocnn.judging.figures import compare as compared
+        from histocnn.evaluation.patch_report import compare as compared
 
         other = read(compare, entries, split)
         warnings += check_seen(other, allow_seen=allow_seen)
@@ -128,7 +128,7 @@ def read_entries(slides: Path | None, split: str | None) -> dict[str, SlideEntry
     Raises:
         UsageError: A split is asked for without slides.csv, or it holds no slide.
     """
-    from histocnn.cohort import read_cohort
+    from histocnn.cohort.sheet import read_cohort
 
     if slides is None:
         if split is not None:
@@ -143,7 +143,7 @@ def read_entries(slides: Path | None, split: str | None) -> dict[str, SlideEntry
 
 def patch_sections(judged: Judged, entries: Entries, options: SlideOptions) -> Section:
     """The sections of metrics.json on patches."""
-    from histocnn.judging import figures
+    from histocnn.evaluation import patch_report as figures
 
     often: Section = {"replicates": options.replicates, "seed": options.seed}
     stored = judged.files[0].attributes
@@ -167,7 +167,7 @@ def slide_sections(
     judged: Judged, entries: Entries, options: SlideOptions, metrics: Section
 ) -> tuple[list[Case], Froc | None]:
     """Add the sections on slides and lesions to the metrics; give the slides, and the FROC."""
-    from histocnn.judging.slides import froc_figures, read_cases, slide_figures
+    from histocnn.evaluation.slide_report import froc_figures, read_cases, slide_figures
 
     if options.target is None:
         return [], None
@@ -193,8 +193,8 @@ def fit(training: Judged, entries: Entries, options: SlideOptions, cases: Sequen
     Raises:
         MetricError: None of them has one of the challenge's classes, or one is evaluated, too.
     """
-    from histocnn.judging.admission import some
-    from histocnn.judging.slides import read_cases
+    from histocnn.evaluation.admission import some
+    from histocnn.evaluation.slide_report import read_cases
     from histocnn.metrics.camelyon17 import SLIDE_CLASSES, fit_rule
 
     own = read_cases(training, entries, str(options.target), options)
@@ -210,7 +210,7 @@ def stage_section(
     cases: Sequence[Case], options: SlideOptions, rule: Rule | None, out: Path
 ) -> Section:
     """CAMELYON17's section; writes stage_labels.csv where the slides bear the challenge's names."""
-    from histocnn.judging.slides import camelyon17_figures
+    from histocnn.evaluation.slide_report import camelyon17_figures
     from histocnn.metrics.camelyon17 import write_stage_labels
 
     section, classes = camelyon17_figures(cases, options, rule)
@@ -224,8 +224,8 @@ def about(judged: Judged, entries: Entries, scores: Path, *, show_ids: bool) -> 
     """The parts of metrics.json that say what was evaluated."""
     import numpy as np
 
-    from histocnn.judging.judged import SEEN
-    from histocnn.judging.provenance import areas_lost, model_of, slide_rows, versions
+    from histocnn.evaluation.judged import SEEN
+    from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows, versions
 
     counts = np.bincount(judged.seen, minlength=len(SEEN)).tolist()
     return {
@@ -251,12 +251,12 @@ def write(
     heatmaps: Path | None,
 ) -> None:
     """Write metrics.csv, the figures, the report, and metrics.json last."""
-    from histocnn.atomic import write_text
-    from histocnn.figures.report import write_report
-    from histocnn.judging.drawings import draw
-    from histocnn.judging.galleries import heatmap_pictures, worst_pictures
-    from histocnn.judging.table import to_csv
-    from histocnn.plainjson import to_json
+    from histocnn.evaluation.drawings import draw
+    from histocnn.evaluation.galleries import heatmap_pictures, worst_pictures
+    from histocnn.evaluation.table import to_csv
+    from histocnn.pages.report import write_report
+    from histocnn.storage.atomic import write_text
+    from histocnn.storage.json import to_json
 
     out.mkdir(parents=True, exist_ok=True)
     names = judged.class_names
@@ -278,7 +278,7 @@ def write(
 
 def summary(out: Path, metrics: Section) -> str:
     """The figures that people look at first, and what they must know, as a few lines."""
-    from histocnn.figures.html import groups_text, interval_text
+    from histocnn.pages.html import groups_text, interval_text
 
     patch = metrics["patch"]
     interval = patch["interval"]

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from histocnn import runs
 from histocnn.errors import UsageError
-from histocnn.patches import FilePatches
-from histocnn.scored import check_share, digest, read_scored, score_files
+from histocnn.jobs import run as runs
+from histocnn.patches.patches import FilePatches
+from histocnn.scores.scored import check_share, digest, read_scored, score_files
 
 SUFFIXES = {
     "geojson": ".geojson",

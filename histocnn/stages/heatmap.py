@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from histocnn import runs
-from histocnn.atomic import sum_up, write_text
-from histocnn.cohort import read_cohort
+from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
-from histocnn.patches import FilePatches
-from histocnn.scored import check_share, digest, read_scored, score_files, summarise
+from histocnn.jobs import run as runs
+from histocnn.patches.patches import FilePatches
+from histocnn.scores.scored import check_share, digest, read_scored, score_files, summarise
+from histocnn.storage.atomic import sum_up, write_text
 
 
 def heatmap(
@@ -81,8 +81,8 @@ def draw_slide(
     patches: FilePatches, target: Path, recipe: Mapping[str, Any], tick: runs.Tick
 ) -> dict[str, Any]:
     """Write all that belongs to one slide, `target`, the most likely class, last."""
-    from histocnn.figures.heat import class_picture, novelty_picture, score_picture
-    from histocnn.figures.overlay import PICTURE_PX
+    from histocnn.pictures.heat import class_picture, novelty_picture, score_picture
+    from histocnn.pictures.overlay import PICTURE_PX
 
     slide = read_scored(patches.file)
     drawn = slide.only(recipe["class_name"])
@@ -96,7 +96,7 @@ def draw_slide(
         path = target.with_name(f"{target.stem}_novelty.png")
         novelty_picture(slide, thumbnail, path, title)
     if recipe["html"]:
-        from histocnn.figures.viewer import OVERVIEW_PX, write_viewer
+        from histocnn.pages.viewer import OVERVIEW_PX, write_viewer
 
         overview = patches.slide.thumbnail(max_px=OVERVIEW_PX)
         write_viewer(slide, overview, target.with_suffix(".html"))

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from histocnn import runs
-from histocnn.cohort import read_cohort
+from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
-from histocnn.features import (
+from histocnn.jobs import run as runs
+from histocnn.patches.gridpixels import GridPixels
+from histocnn.patches.patches import FilePatches
+from histocnn.reference.features import (
     Exclude,
     Features,
     feature_files,
@@ -22,10 +24,8 @@ from histocnn.features import (
     own_rows,
     sha256,
 )
-from histocnn.gridpixels import GridPixels
-from histocnn.neighbours import UNI, Knn, Metric, Reference, Weights, vote
-from histocnn.patches import FilePatches
-from histocnn.scorefile import Query, open_query, write_scores
+from histocnn.reference.neighbours import UNI, Knn, Metric, Reference, Weights, vote
+from histocnn.scores.scorefile import Query, open_query, write_scores
 
 Coordinates = tuple[tuple[int, int], ...]
 
@@ -84,7 +84,7 @@ def knn(
         work=partial(score, examples=examples, index=index, exclude=exclude, shown=shown),
     )
     if map:
-        from histocnn.figures.feature_map import draw_map
+        from histocnn.pictures.feature_map import draw_map
 
         draw_map(examples, load([query.file for query in queries]), out / "map.png")
     return summary.exit_code
@@ -156,7 +156,7 @@ def _explain(
     Returns:
         A note for each point without a patch.
     """
-    from histocnn.figures.neighbour_sheets import at_points, choose, draw_sheet
+    from histocnn.pictures.neighbour_sheets import at_points, choose, draw_sheet
 
     moved = {entry.slide_id: entry for entry in read_cohort(shown.slides)} if shown.slides else {}
     patches, *sources = (

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from histocnn.cohort import SlideEntry
-    from histocnn.judging.judged import Judged
+    from histocnn.cohort.sheet import SlideEntry
+    from histocnn.evaluation.judged import Judged
 
 HEADER = ("name", "row", "x", "y", "path", "slide_id", "label", "called", "confidence")
 
@@ -51,9 +51,9 @@ def mine(
     Returns:
         0.
     """
-    from histocnn.atomic import write_text
-    from histocnn.cohort import read_cohort
-    from histocnn.judging.judged import judge, open_scores, parse_match
+    from histocnn.cohort.sheet import read_cohort
+    from histocnn.evaluation.judged import judge, open_scores, parse_match
+    from histocnn.storage.atomic import write_text
 
     if per_slide < 1 or most < 1:
         raise UsageError("--per_slide and --most must be at least 1", "Leave them out.")
@@ -84,7 +84,7 @@ def trained_on(judged: Judged, entries: Mapping[str, SlideEntry]) -> NDArray[np.
     """
     import numpy as np
 
-    from histocnn.judging.judged import SEEN
+    from histocnn.evaluation.judged import SEEN
 
     split = np.array(
         [*(entries[s].split if s in entries else None for s in judged.slide_ids), None]
@@ -128,7 +128,7 @@ def hardest(
 
 def to_csv(judged: Judged, rows: NDArray[np.int64]) -> str:
     """The list as text."""
-    from histocnn import store
+    from histocnn.storage import store
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -158,8 +158,8 @@ def draw_sheet(
     path: Path, judged: Judged, entries: Mapping[str, SlideEntry], rows: Sequence[int]
 ) -> int:
     """Write the contact sheet; give the number of patches that could not be read."""
-    from histocnn.figures.contact import contact_sheet
-    from histocnn.judging.galleries import caption, pixels_of
+    from histocnn.evaluation.galleries import caption, pixels_of
+    from histocnn.pictures.contact import contact_sheet
 
     names, called = judged.class_names, judged.called
     shown, lost = [], 0

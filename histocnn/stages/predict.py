@@ -7,9 +7,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from histocnn import runs
 from histocnn.errors import ModelError
-from histocnn.features import sha256
+from histocnn.jobs import run as runs
 from histocnn.models.infer import (
     Precision,
     Runner,
@@ -23,7 +22,8 @@ from histocnn.models.infer import (
     write_results,
 )
 from histocnn.models.recipe import Recipe, load, read_recipe
-from histocnn.patches import Patches, open_patches
+from histocnn.patches.patches import Patches, open_patches
+from histocnn.reference.features import sha256
 
 
 def predict(

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from histocnn import runs
 from histocnn.errors import UsageError
-from histocnn.features import Exclude, Features, feature_files, load, sha256, units
-from histocnn.linear import Probe
-from histocnn.scorefile import Query, open_query, write_scores
+from histocnn.jobs import run as runs
+from histocnn.reference.features import Exclude, Features, feature_files, load, sha256, units
+from histocnn.reference.linear import Probe
+from histocnn.scores.scorefile import Query, open_query, write_scores
 
 
 def probe(

@@ -8,15 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from histocnn import runs, store
-from histocnn.cohort import SlideEntry, read_cohort
+from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.errors import UsageError
-from histocnn.slides.annotations import read_annotations
-from histocnn.slides.grid import PatchGrid, check_patch_options
-from histocnn.slides.labels import area_report
-from histocnn.slides.slide import Slide
-from histocnn.slides.tissue import TissueMask, TissueSettings, detect_tissue, load_tissue
-from histocnn.tiling import (
+from histocnn.jobs import run as runs
+from histocnn.patches.grid import PatchGrid, check_patch_options
+from histocnn.patches.labels import area_report
+from histocnn.patches.tiling import (
     Labels,
     Options,
     disagreement,
@@ -25,6 +22,10 @@ from histocnn.tiling import (
     lost_area,
     stains_of,
 )
+from histocnn.regions.annotations import read_annotations
+from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue, load_tissue
+from histocnn.slides.slide import Slide
+from histocnn.storage import store
 
 
 def tile(
@@ -192,7 +193,7 @@ def export_patches(
     Returns:
         A note on the patches that could not be read, if any.
     """
-    from histocnn.slides.patch_files import write_patch_folder
+    from histocnn.patches.patch_files import write_patch_folder
     from histocnn.slides.stream import stream
 
     # A class may be named with a slash; -1, the unknown, comes last.
@@ -218,7 +219,7 @@ def _open(entry: SlideEntry, options: Options) -> Slide:
 
 
 def _picture(slide: Slide, mask: TissueMask, grid: PatchGrid, labels: Labels, target: Path) -> None:
-    from histocnn.figures.overlay import tile_overview
+    from histocnn.pictures.overlay import tile_overview
 
     tile_overview(
         slide.thumbnail(max_px=2048),

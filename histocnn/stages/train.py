@@ -23,16 +23,16 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from histocnn.atomic import write_text
+from histocnn.cohort.splits import write_split
 from histocnn.errors import TrainingError
-from histocnn.figures.training import write_confusion, write_history
 from histocnn.models import outcome
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.infer import choose_bf16
 from histocnn.models.recipe import save
-from histocnn.plainjson import to_json
-from histocnn.splits import write_split
+from histocnn.pictures.training import write_confusion, write_history
+from histocnn.storage.atomic import write_text
+from histocnn.storage.json import to_json
 
 log = logging.getLogger(__name__)
 

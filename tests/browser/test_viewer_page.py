@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histocnn.figures.viewer import write_viewer
-from histocnn.scored import ScoredSlide
-from histocnn.slides.grid import PatchGrid, build_grid
+from histocnn.pages.viewer import write_viewer
+from histocnn.patches.grid import PatchGrid, build_grid
+from histocnn.scores.scored import ScoredSlide
 from tests.browser.conftest import Viewer
 from tests.score_files import random_scores
 

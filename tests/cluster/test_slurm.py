@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from histocnn.slides.phantom import make_cohort
+from histocnn.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn import store
-from histocnn.slides.grid import build_grid
+from histocnn.patches.grid import build_grid
 from histocnn.slides.slide import Slide
+from histocnn.storage import store
 from tests.slide_files import position_image, write_pyramid
 
 

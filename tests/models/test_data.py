@@ -48,7 +48,7 @@ def test_the_split_is_seeded_and_read_again(folder, tmp_path):
     first = module(folder)
     assert (module(folder).parts == first.parts).all()
     assert (module(folder, seed=1).parts != first.parts).any()
-    from histocnn.splits import write_split
+    from histocnn.cohort.splits import write_split
 
     write_split(tmp_path / "split.csv", first.groups, [str(p) for p in first.parts])
     assert (module(folder, seed=1, split_file=tmp_path / "split.csv").parts == first.parts).all()

@@ -22,7 +22,7 @@ from histocnn.models.infer import (
     normaliser,
 )
 from histocnn.models.recipe import Recipe
-from histocnn.patches import Patches, open_patches
+from histocnn.patches.patches import Patches, open_patches
 from histocnn.slides.stain import Normaliser
 from tests.grid_files import write_grid
 from tests.models.patch_files import patch, write_folder

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histocnn import store
 from histocnn.models import outcome
 from histocnn.models.data import PatchDataModule
 from histocnn.models.outcome import Predictions
 from histocnn.models.recipe import Recipe
+from histocnn.storage import store
 from tests.models.patch_files import write_folder, write_grids
 
 RECIPE = Recipe("lenet5", class_names=("n", "t"), temperature=2.0)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histocnn.errors import UsageError
+from histocnn.patches.grid import build_grid
 from histocnn.slides.geometry import choose_level, crops, level_mpp, resample
-from histocnn.slides.grid import build_grid
 from histocnn.slides.slide import Slide
 from histocnn.slides.stream import stream
 from tests.slide_files import position_image, write_pyramid

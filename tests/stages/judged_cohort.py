@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from histocnn import store
-from histocnn.slides.grid import build_grid
+from histocnn.patches.grid import build_grid
+from histocnn.storage import store
 
 SIZE_L0, MPP = (4000, 3000), (0.5, 0.5)  # 2 × 1.5 mm
 CLASSES = ("normal", "tumour")

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from histocnn import store
 from histocnn.cli import main
 from histocnn.errors import ModelError, UsageError
 from histocnn.stages.embed import embed
+from histocnn.storage import store
 from tests.grid_files import write_grid
 from tests.models.patch_files import write_folder
 from tests.models.small_networks import write_model, write_weights

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from histocnn import store
 from histocnn.cli import main
 from histocnn.errors import MetricError, UsageError
 from histocnn.stages.evaluate import evaluate
+from histocnn.storage import store
 from tests.slide_files import position_image, write_pyramid
 from tests.stages.judged_cohort import Cohort, write_cohort
 
@@ -41,7 +41,7 @@ def drawn() -> None:
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the figures, most of the time, where a test does not look at them."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr("histocnn.judging.drawings.draw", lambda *args, **kwargs: None)
+        monkeypatch.setattr("histocnn.evaluation.drawings.draw", lambda *args, **kwargs: None)
 
 
 def metrics(out: Path) -> dict[str, Any]:

@@ -13,14 +13,14 @@ import shapely
 import tifffile
 from shapely.geometry import shape
 
-from histocnn import store
 from histocnn.cli import main
 from histocnn.metrics.froc import read_detections
-from histocnn.scored import most_likely, read_scored
-from histocnn.slides.annotations import read_annotations
-from histocnn.slides.grid import PatchGrid
-from histocnn.slides.labels import coverage, labels_of
+from histocnn.patches.grid import PatchGrid
+from histocnn.patches.labels import coverage, labels_of
+from histocnn.regions.annotations import read_annotations
+from histocnn.scores.scored import most_likely, read_scored
 from histocnn.slides.slide import Slide
+from histocnn.storage import store
 from tests.score_files import CLASSES, grid_of, random_scores, write_scores
 from tests.slide_files import position_image, write_bounds_slide, write_pyramid
 

@@ -15,8 +15,8 @@ import pytest
 
 import histocnn.stages.heatmap as stages_heatmap
 from histocnn.cli import main
-from histocnn.scored import ScoredSlide, most_likely, read_scored, summarise
-from histocnn.slides.grid import build_grid
+from histocnn.patches.grid import build_grid
+from histocnn.scores.scored import ScoredSlide, most_likely, read_scored, summarise
 from histocnn.slides.slide import Slide
 from tests.score_files import CLASSES, grid_of, random_scores, write_scores
 from tests.slide_files import position_image, write_bounds_slide, write_pyramid

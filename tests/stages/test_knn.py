@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from histocnn import store
 from histocnn.cli import main
 from histocnn.errors import FeaturesError
 from histocnn.stages.knn import knn
+from histocnn.storage import store
 from tests.feature_files import write_features
 from tests.grid_files import write_grid
 from tests.models.patch_files import write_folder

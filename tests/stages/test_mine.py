@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from histocnn import store
 from histocnn.cli import main
 from histocnn.errors import MetricError, UsageError
 from histocnn.stages.mine import mine
+from histocnn.storage import store
 from tests.slide_files import position_image, write_pyramid
 from tests.stages.judged_cohort import Cohort, write_cohort
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from histocnn import store
 from histocnn.errors import ModelError
 from histocnn.models.recipe import load, to_input
-from histocnn.patches import open_patches
+from histocnn.patches.patches import open_patches
 from histocnn.stages.predict import predict
+from histocnn.storage import store
 from tests.grid_files import write_grid
 from tests.models.patch_files import write_folder
 from tests.models.small_networks import write_model

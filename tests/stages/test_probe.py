@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from histocnn import store
 from histocnn.cli import main
 from histocnn.errors import FeaturesError
-from histocnn.linear import FOLDS, Probe
+from histocnn.reference.linear import FOLDS, Probe
 from histocnn.stages.probe import probe
+from histocnn.storage import store
 from tests.feature_files import write_features
 
 

@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 import pytest
 
-from histocnn import store
 from histocnn.cli import main
 from histocnn.slides.slide import Slide
+from histocnn.storage import store
 from tests.memory import PEAK_KIB
 from tests.slide_files import write_pyramid, write_sparse_pyramid
 

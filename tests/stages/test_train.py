@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from histocnn import store
 from histocnn.errors import TrainingError
 from histocnn.models.classifier import Classifier
 from histocnn.models.recipe import load
 from histocnn.stages import train as stage
 from histocnn.stages.train import train
+from histocnn.storage import store
 from tests.models.patch_files import write_csv
 
 # Lightning 2.6 under torch 2.15 uses what torch deprecates; its advice is for others.

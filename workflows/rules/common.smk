@@ -12,7 +12,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 try:
-    from histocnn.cohort import read_cohort
+    from histocnn.cohort.sheet import read_cohort
     from histocnn.errors import HistocnnError
 except ImportError:
     raise WorkflowError(

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from histocnn.cohort import COLUMNS
+from histocnn.cohort.sheet import COLUMNS
 
 
 def rows_of(paths):

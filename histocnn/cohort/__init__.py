@@ -1,0 +1,1 @@
+"""Which slides, whose, and in which split."""

@@ -1,0 +1,94 @@
+"""What may be evaluated: no patient that the model has seen, no slide forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.errors import MetricError
+from histocnn.evaluation.judged import SEEN, Judged, ScoreFile
+
+
+def chosen_files(
+    files: Sequence[ScoreFile], entries: Mapping[str, SlideEntry], split: str | None
+) -> list[ScoreFile]:
+    """The score files of the slides of a split; all without one.
+
+    Raises:
+        MetricError: None of them belongs to it.
+    """
+    kept = [file for file in files if split is None or file.slide_id in entries]
+    if not kept:
+        raise MetricError(f"no score file belongs to split {split}", "Score its slides first.")
+    return kept
+
+
+def check_seen(judged: Judged, *, allow_seen: bool) -> list[str]:
+    """Refuse patients that the model has seen, or say so.
+
+    Raises:
+        MetricError: Some were seen, and this is not allowed.
+    """
+    was_seen = judged.seen >= SEEN.index("val")
+    if not was_seen.any():
+        return []
+    said = some(judged.files[i].slide_id for i in np.unique(judged.file[was_seen]))
+    if not allow_seen:
+        raise MetricError(
+            f"the model saw patients of these in training or validation: {said}",
+            "Score others, or give --allow_seen: every figure will say that it is optimistic.",
+        )
+    return [f"Includes patients seen in training or validation: optimistic ({said})."]
+
+
+def check_missing(
+    judged: Judged, entries: Mapping[str, SlideEntry], *, allow_missing: bool
+) -> list[str]:
+    """Refuse slides of slides.csv without scores, or say which.
+
+    Raises:
+        MetricError: Some are missing, and this is not allowed.
+    """
+    scored = set(judged.slide_ids) | {file.slide_id for file in judged.files}
+    missing = sorted(set(entries) - scored)
+    if not missing:
+        return []
+    if not allow_missing:
+        raise MetricError(
+            f"{_count(len(missing), 'slide')} of slides.csv without scores: {some(missing)}",
+            "Score them, name the part that is meant with --split, or give --allow_missing.",
+        )
+    return [f"Without scores, and without part in any figure: {some(missing)}."]
+
+
+def left_out(judged: Judged) -> list[str]:
+    """Say which files have no truth, whether one class is all, what is unscored or unknown."""
+    lines = []
+    labelled = np.bincount(judged.file, judged.labels >= 0, minlength=len(judged.files))
+    bare = [f.slide_id for f, n in zip(judged.files, labelled, strict=True) if not n]
+    if bare:
+        lines.append(f"Without truth for their patches: {some(bare)}.")
+    classes = np.unique(judged.labels[judged.judged])
+    if len(classes) == 1:
+        lines.append(
+            f"All that is judged is {judged.class_names[classes[0]]}: "
+            "accuracy does not say whether other classes are told from it."
+        )
+    unscored = int(np.isnan(judged.scores).any(axis=1).sum())
+    if unscored:
+        lines.append(f"{_count(unscored, 'patch', 'patches')} without score (unreadable).")
+    if (judged.seen == SEEN.index("unknown")).any():
+        lines.append("Of some patients it is unknown whether they were seen in training.")
+    return lines
+
+
+def some(names: Iterable[str]) -> str:
+    """The first three of these names, and how many more."""
+    names = list(names)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

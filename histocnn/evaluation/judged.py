@@ -1,0 +1,281 @@
+"""Scores beside their truth: all score files as one table, classes matched by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.errors import MetricError, StoreError, UsageError
+from histocnn.scores.scored import score_files
+from histocnn.storage import store
+
+SEEN = ("no", "unknown", "val", "train")
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreFile:
+    """One score file: where it is, what its attributes say, and which datasets it has."""
+
+    path: Path
+    attributes: Mapping[str, Any]
+    names: frozenset[str]
+
+    @property
+    def slide_id(self) -> str:
+        """The slide, or the name of the folder of images."""
+        return str(self.attributes.get("slide_id", self.path.stem))
+
+    @property
+    def is_slide(self) -> bool:
+        """Whether its patches lie on one slide."""
+        return "coords" in self.names
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Patches with scores and truth.
+
+    Attributes:
+        files: Where they come from.
+        class_names: C classes of scores and truth.
+        score_classes: The score files' own classes, each by its name among `class_names`.
+        scores: float32 [N, C]; a row of NaN was not scored.
+        labels: int64 [N], -1 unknown.
+        border: int64 [N]: as `labels`, but patches that an outline crosses have the class of
+            their largest part.
+        file: int64 [N], index into `files`; row: int64 [N], row of that file.
+        slide: int64 [N], index into `slide_ids`, -1 unknown.
+        patient: int64 [N], index into `patient_ids` (slides where no patient is known), or -1.
+        seen: int64 [N], index into SEEN.
+        colour: float32 [N, 6], NaN where no file has it.
+    """
+
+    files: tuple[ScoreFile, ...]
+    class_names: tuple[str, ...]
+    score_classes: tuple[str, ...]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    border: NDArray[np.int64]
+    file: NDArray[np.int64]
+    row: NDArray[np.int64]
+    slide: NDArray[np.int64]
+    slide_ids: tuple[str, ...]
+    patient: NDArray[np.int64]
+    patient_ids: tuple[str, ...]
+    unit: str
+    seen: NDArray[np.int64]
+    colour: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Which patches figures are made from: labelled and scored."""
+        return np.asarray((self.labels != UNKNOWN) & ~np.isnan(self.scores).any(axis=1))
+
+    def errors(self) -> NDArray[np.int64]:
+        """Judged patches that are called wrong, the most confident first."""
+        called = self.called
+        wrong = np.flatnonzero(self.judged & (called != self.labels))
+        confidence = self.scores[wrong, called[wrong]]
+        return wrong[np.argsort(-confidence, kind="stable")]
+
+    @property
+    def called(self) -> NDArray[np.int64]:
+        """int64 [N]: the class of the highest score; 0 where nothing was scored."""
+        return np.asarray(np.nan_to_num(self.scores, nan=-1).argmax(axis=1), np.int64)
+
+
+def open_scores(scores: Path) -> list[ScoreFile]:
+    """Open every score file of a folder, or one file.
+
+    Raises:
+        StoreError: There is none, or one of them holds no scores.
+    """
+    files = []
+    for path in score_files(scores):
+        attributes = store.attributes(path)  # says what is wrong with a file that is not whole
+        with h5py.File(path, locking=False) as file:
+            names = frozenset(file)
+        if "scores" not in names or "scores.class_names" not in attributes:
+            raise StoreError(
+                f"{path}: holds no scores", "Give the folder that predict or knn wrote."
+            )
+        files.append(ScoreFile(path, attributes, names))
+    return files
+
+
+def parse_match(text: str) -> dict[str, str]:
+    """Read `AC=Tumor,H=Normal`: name in the scores to name in the truth.
+
+    Raises:
+        UsageError: Not of this form.
+    """
+    pairs = [part.split("=") for part in text.split(",") if part.strip()]
+    if any(len(pair) != 2 or not all(name.strip() for name in pair) for pair in pairs):
+        raise UsageError(f"--match {text!r} is not SCORES=TRUTH", "Such as --match AC=Tumor.")
+    return {name.strip(): truth.strip() for name, truth in pairs}
+
+
+def judge(
+    files: Sequence[ScoreFile],
+    entries: Mapping[str, SlideEntry] | None = None,
+    match: Mapping[str, str] | None = None,
+) -> Judged:
+    """Read all scores and labels into one table.
+
+    Args:
+        files: From `open_scores`.
+        entries: Rows of slides.csv by slide id: patients, and annotations where a file has no
+            labels.
+        match: A score's class to the truth's name for it; classes of one name are added up.
+
+    Raises:
+        MetricError: Score files of different classes, a label that no score stands for, no label.
+    """
+    match, entries = dict(match or {}), entries or {}
+    score_classes = _classes(files, match)
+    class_names = tuple(dict.fromkeys(score_classes))
+    parts = [_part(file, entries.get(file.slide_id), class_names, match) for file in files]
+    slide, slide_ids = _codes([part["slide_ids"] for part in parts])
+    patient, patient_ids = _codes([part["patient_ids"] for part in parts])
+    # A patient and a slide may bear the same name, so slides that stand in for one come after.
+    lone = (patient == UNKNOWN) & (slide != UNKNOWN)
+    patient = np.where(lone, len(patient_ids) + slide, patient)
+    unit = "slides" if not patient_ids else "patients and slides" if lone.any() else "patients"
+    return Judged(
+        files=tuple(files),
+        class_names=class_names,
+        score_classes=score_classes,
+        slide=slide,
+        slide_ids=slide_ids,
+        patient=patient,
+        patient_ids=patient_ids + slide_ids,
+        unit=unit,
+        file=np.repeat(np.arange(len(files)), [len(part["labels"]) for part in parts]),
+        row=np.concatenate([np.arange(len(part["labels"])) for part in parts]),
+        **{
+            name: np.concatenate([part[name] for part in parts])
+            for name in ("scores", "labels", "border", "seen", "colour")
+        },
+    )
+
+
+def _classes(files: Sequence[ScoreFile], match: Mapping[str, str]) -> tuple[str, ...]:
+    """The first file's classes by the truth's names; all files must have the same."""
+    first = [str(name) for name in files[0].attributes["scores.class_names"]]
+    for file in files[1:]:
+        if set(file.attributes["scores.class_names"]) != set(first):
+            raise MetricError(
+                f"{file.path} scores {', '.join(file.attributes['scores.class_names'])}, but "
+                f"{files[0].path.name} {', '.join(first)}",
+                "Evaluate one model at a time.",
+            )
+    unknown = [name for name in match if name not in first]
+    if unknown:
+        raise UsageError(
+            f"--match: the scores have no class {unknown[0]!r}", f"They have {', '.join(first)}."
+        )
+    return tuple(match.get(name, name) for name in first)
+
+
+def _part(
+    file: ScoreFile,
+    entry: SlideEntry | None,
+    class_names: tuple[str, ...],
+    match: Mapping[str, str],
+) -> dict[str, Any]:
+    """The columns of one file."""
+    wanted = ("scores", "labels", "coverage", "slide_ids", "patient_ids", "colour", "seen")
+    arrays = store.read(file.path, *(name for name in wanted if name in file.names))
+    stored = np.asarray(arrays["scores"], np.float32)
+    n = len(stored)
+    scores = np.zeros((n, len(class_names)), np.float32)
+    for column, name in enumerate(file.attributes["scores.class_names"]):
+        scores[:, class_names.index(match.get(name, name))] += stored[:, column]
+    labels, border = _labels(file, entry, arrays, class_names)
+    patient = (entry.patient_id if entry else None) or file.attributes.get("patient_id") or ""
+    own_slide = file.slide_id if file.is_slide else ""
+    seen = arrays.get("seen") or [file.attributes.get("seen", "unknown")] * n
+    return {
+        "scores": scores,
+        "labels": labels,
+        "border": border,
+        "slide_ids": arrays.get("slide_ids") or [own_slide] * n,
+        "patient_ids": arrays.get("patient_ids") or [patient if file.is_slide else ""] * n,
+        "seen": np.array([SEEN.index(s) if s in SEEN else 1 for s in seen], np.int64),
+        "colour": np.asarray(arrays.get("colour", np.full((n, 6), np.nan)), np.float32),
+    }
+
+
+def _labels(
+    file: ScoreFile,
+    entry: SlideEntry | None,
+    arrays: Mapping[str, Any],
+    class_names: tuple[str, ...],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels as indices into the classes of the scores, without and with border patches."""
+    if "labels" in arrays and "labels.class_names" in file.attributes:
+        names = [str(name) for name in file.attributes["labels.class_names"]]
+        labels = np.asarray(arrays["labels"], np.int64)
+        coverage = arrays.get("coverage")
+    elif entry is not None and (entry.annotation_path or entry.background) and file.is_slide:
+        from histocnn.evaluation.truth import label_grid
+
+        names, labels, coverage = label_grid(file, entry)
+    else:
+        nothing = np.full(len(arrays["scores"]), UNKNOWN, np.int64)
+        return nothing, nothing
+    used = {names[i] for i in np.unique(labels[labels >= 0])}
+    unknown = sorted(used - set(class_names))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], class_names, n=1, cutoff=0.3)
+        raise MetricError(
+            f"{file.path}: the truth has {', '.join(unknown)}, the scores have "
+            f"{', '.join(class_names)}",
+            f"Say which score means {unknown[0]}: --match {(near or class_names)[0]}={unknown[0]}.",
+        )
+    index = np.array([*(class_names.index(n) if n in class_names else -1 for n in names), -1])
+    crossed = labels if coverage is None else with_border(labels, np.asarray(coverage))
+    return index[labels], index[crossed]
+
+
+def with_border(labels: NDArray[np.int64], coverage: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Give patches that an outline crosses the class of their largest part.
+
+    The part that no polygon covers counts for the background class, which shows in labelled
+    patches without coverage. A patch covered by half and still -1 was excluded, and stays so.
+
+    Args:
+        labels: int64 [N], -1 unknown.
+        coverage: float [N, C].
+
+    Returns:
+        int64 [N].
+    """
+    total, most = coverage.sum(axis=1), coverage.max(axis=1, initial=0)
+    bare = labels[(total == 0) & (labels >= 0)]
+    background = int(bare[0]) if len(bare) else UNKNOWN
+    crossed = (labels == UNKNOWN) & (total > 0) & (most < 0.5)
+    largest = coverage.argmax(axis=1) if coverage.shape[1] else labels
+    return np.where(crossed, np.where(most > 1 - total, largest, background), labels)
+
+
+def _codes(columns: Sequence[Sequence[str]]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Names as indices into the sorted names; "" is -1."""
+    names = sorted({name for column in columns for name in set(column)} - {""})
+    index = {name: i for i, name in enumerate(names)} | {"": UNKNOWN}
+    return (
+        np.concatenate([np.array([index[name] for name in c], np.int64) for c in columns]),
+        tuple(names),
+    )

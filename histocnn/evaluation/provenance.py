@@ -1,0 +1,103 @@
+"""Where figures come from: cohort, model and versions, without what nobody outside should read."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from histocnn import __version__
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.evaluation.judged import SEEN, Judged, ScoreFile
+from histocnn.storage import store
+
+LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
+LIBRARIES = ("numpy", "scipy", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Of histocnn, Python and what computes figures."""
+    found = {"histocnn": __version__, "python": platform.python_version()}
+    return found | {name: version(name) for name in LIBRARIES}
+
+
+def model_of(file: ScoreFile, *, show_ids: bool) -> dict[str, Any]:
+    """What the score files say of their making: scale, recipe, training cohort."""
+    keys = ("patch_px", "mpp", "stride_px", "recipe", "training", "temperature", "thresholds")
+    found = {key: file.attributes[key] for key in keys if file.attributes.get(key) is not None}
+    listed = {"reference_files", "reference_slide_ids", "reference_patient_ids"} & file.names
+    if listed:
+        ids = store.read(file.path, *listed)
+        plural = {name: name.removeprefix("reference_").replace("_ids", "s") for name in listed}
+        found["reference"] = {plural[name]: len(ids[name]) for name in sorted(listed)}
+    return found if show_ids else private(found)
+
+
+def private(value: Any) -> Any:
+    """The same without patient ids and without the folders of absolute paths."""
+    if isinstance(value, Mapping):
+        return {
+            key: private(item)
+            for key, item in value.items()
+            if "patient" not in str(key).lower() or isinstance(item, int)
+        }
+    if isinstance(value, list | tuple):
+        return [private(item) for item in value]
+    if isinstance(value, str) and ("/" in value or "\\" in value) and _is_absolute(value):
+        return value.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    return value
+
+
+def _is_absolute(text: str) -> bool:
+    return PurePath(text).is_absolute() or text[1:3] in (":\\", ":/") or text.startswith("\\\\")
+
+
+def slide_rows(
+    judged: Judged, entries: Mapping[str, SlideEntry], *, show_ids: bool
+) -> list[dict[str, Any]]:
+    """One row per slide: what it is, how many patches were judged, and how well."""
+    known, right = judged.judged, judged.judged & (judged.called == judged.labels)
+    unscored = np.isnan(judged.scores).any(axis=1)
+    n, n_judged, n_right, n_unscored = (
+        np.bincount(judged.slide + 1, weights, minlength=len(judged.slide_ids) + 1)[1:].astype(int)
+        for weights in (None, known, right, unscored)
+    )
+    first = np.full(len(judged.slide_ids), -1)
+    at = np.flatnonzero(judged.slide >= 0)[::-1]
+    first[judged.slide[at]] = at
+    rows = []
+    for i, slide_id in enumerate(judged.slide_ids):
+        entry, patch = entries.get(slide_id), int(first[i])
+        row = {
+            "slide_id": slide_id,
+            "patient_id": judged.patient_ids[judged.patient[patch]] if show_ids else None,
+            "centre": entry.center if entry else None,
+            "scanner": entry.scanner if entry else None,
+            "label": entry.label if entry else None,
+            "patches": int(n[i]),
+            "judged": int(n_judged[i]),
+            "unscored": int(n_unscored[i]),
+            "accuracy": n_right[i] / n_judged[i] if n_judged[i] else None,
+            "seen": SEEN[judged.seen[patch]],
+        }
+        rows.append(row if show_ids else {k: v for k, v in row.items() if k != "patient_id"})
+    return rows
+
+
+def areas_lost(files: Sequence[ScoreFile]) -> dict[str, dict[str, Any]]:
+    """Annotated area per class, its parts in tissue and in patches, and slides that lose much."""
+    total: dict[str, dict[str, Any]] = {}
+    keys = ("annotated_um2", "in_tissue_um2", "in_patches_um2")
+    for file in files:
+        areas = file.attributes.get("annotation_areas")
+        for name, own in (areas if isinstance(areas, Mapping) else {}).items():
+            entry = total.setdefault(name, {**dict.fromkeys(keys, 0.0), "below_98": []})
+            for key in keys:
+                entry[key] += float(own[key])
+            if own["in_patches_um2"] < LEAST_KEPT * own["annotated_um2"]:
+                entry["below_98"].append(file.slide_id)
+    return total

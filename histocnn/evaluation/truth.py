@@ -1,0 +1,103 @@
+"""What is known of whole slides: labels of a grid, lesions, and the slide's class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.errors import MetricError
+from histocnn.metrics import froc
+from histocnn.patches.grid import PatchGrid
+from histocnn.regions.annotations import Annotations, read_annotations
+from histocnn.storage import store
+
+if TYPE_CHECKING:
+    from histocnn.evaluation.judged import ScoreFile
+
+NEEDED = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")
+
+
+def grid_of(file: ScoreFile) -> PatchGrid:
+    """The grid of a slide's score file.
+
+    Raises:
+        MetricError: The file does not say its scale.
+    """
+    missing = [name for name in NEEDED if name not in file.attributes]
+    if missing or not file.is_slide:
+        raise MetricError(
+            f"{file.path}: does not say {', '.join(missing) or 'where its patches lie'}",
+            "Tile the slide with histocnn, so that its scale is known.",
+        )
+    arrays = store.read(file.path, *(n for n in ("coords", "cell") if n in file.names))
+    return PatchGrid.from_attributes(file.attributes, arrays["coords"], arrays.get("cell"))
+
+
+def annotations_of(file: ScoreFile, entry: SlideEntry) -> Annotations | None:
+    """What was drawn on the slide, or None."""
+    if entry.annotation_path is None:
+        return None
+    width, height = file.attributes["size_l0"]
+    return read_annotations(
+        entry.annotation_path, (int(width), int(height)), file.attributes.get("bounds_l0")
+    )
+
+
+def label_grid(
+    file: ScoreFile, entry: SlideEntry
+) -> tuple[list[str], NDArray[np.int64], NDArray[np.float32]]:
+    """Label a grid's patches as tile does by default, for scores of a grid tiled without truth.
+
+    Returns:
+        Class names, labels [N] into them (-1 unknown), coverage [N, C].
+    """
+    from histocnn.patches.labels import coverage, labels_of, touches
+
+    grid = grid_of(file)
+    drawn, boxes = annotations_of(file, entry), grid.boxes_l0()
+    names = sorted({*(drawn.classes if drawn else ()), *filter(None, [entry.background])})
+    if drawn is None:
+        share = np.zeros((len(grid), len(names)), np.float32)
+        excluded = np.zeros(len(grid), bool)
+    else:
+        share, excluded = coverage(drawn, boxes, names), touches(drawn.exclusion, boxes)
+    labels = labels_of(share, names, excluded=excluded, background=entry.background)
+    return names, labels, share
+
+
+def lesions_of(file: ScoreFile, drawn: Annotations | None, target: str) -> froc.Lesions:
+    """The lesions of a slide on a mask of about 7.8 µm/px; none without annotation."""
+    from histocnn.regions.raster import rasterise
+
+    width, height = file.attributes["size_l0"]
+    mpp_x, mpp_y = file.attributes["slide_mpp"]
+    l0_per_px = (froc.MASK_MPP / mpp_x, froc.MASK_MPP / mpp_y)
+    shape = (int(np.ceil(height / l0_per_px[1])), int(np.ceil(width / l0_per_px[0])))
+    if drawn is None or target not in drawn.classes:
+        return froc.Lesions(np.zeros(shape, np.int32), np.zeros(1, bool), l0_per_px)
+    mask = rasterise(drawn.classes[target], shape, l0_per_px)
+    return froc.lesions(mask, (froc.MASK_MPP, froc.MASK_MPP), l0_per_px)
+
+
+def cells_of(
+    file: ScoreFile, grid: PatchGrid, scores: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """One class's scores on the grid of cells [rows, cols], and a cell's (x, y) size in µm."""
+    size_um = grid.stride_px * grid.mpp
+    if not len(grid):
+        return np.full(grid.shape, np.nan, np.float32), (size_um, size_um)
+    return grid.raster(scores), (size_um, size_um)
+
+
+def detections_of(
+    grid: PatchGrid, raster: NDArray[np.float32], *, radius_um: float, min_prob: float
+) -> froc.Detections:
+    """Local maxima of a heatmap, at its cells' centres: without overlap the patches'."""
+    rows, columns = np.nonzero(~np.isnan(raster))
+    centres = (np.stack([columns, rows], axis=1) + 0.5) * grid.stride_l0
+    return froc.detections(
+        centres, raster[rows, columns], grid.slide_mpp, radius_um=radius_um, min_prob=min_prob
+    )

@@ -1,0 +1,228 @@
+"""What a run leaves in its folder about every slide, and the sums: failures.csv and run.json.
+
+`.runs/<file>.json` holds a finished slide's recipe and facts, `<slide_id>.failed.json` a failure.
+The sums are made of these files, so one-slide jobs and several processes may share a folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import histocnn
+from histocnn.storage.atomic import sum_up, write_text
+from histocnn.storage.json import to_json
+
+RECORDS = ".runs"
+LIBRARIES = ("h5py", "numpy", "openslide-python", "openslide-bin", "torch", "torchvision", "timm")
+BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write-bound"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did, by slide id in the order of its input, and what it took.
+
+    `shares` are seconds that the slides' main loops waited for pixels, computed, and waited for
+    the writer.
+    """
+
+    done: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    patches: int = 0
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a slide failed, else 0."""
+        return 1 if self.failed else 0
+
+
+def verdict(shares: Mapping[str, float]) -> str:
+    """Say where the time went: "pixels 31 %, compute 66 %, write 3 %: compute-bound".
+
+    Args:
+        shares: Seconds by name; empty or zero gives an empty text.
+    """
+    total = sum(shares.values())
+    if total <= 0:
+        return ""
+    parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in shares.items())
+    largest = max(shares, key=lambda name: shares[name])
+    return f"{parts.replace('%', ' %')}: {BOUND_BY.get(largest, f'{largest}-bound')}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one slide ended, in words that pass between processes."""
+
+    status: Literal["done", "skipped", "failed"]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    differing: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    message: str = ""
+    traceback: str | None = None
+
+
+def record_path(target: Path) -> Path:
+    """Where the recipe and the facts of a finished slide lie."""
+    return target.parent / RECORDS / f"{target.name}.json"
+
+
+class Ledger:
+    """Enters every result into the folder, and sums them up.
+
+    Args:
+        out: The folder.
+        suffix: Of the slides' files.
+        command: The stage's name.
+        slide_ids: In the order in which the summary names them.
+    """
+
+    def __init__(self, out: Path, suffix: str, command: str, slide_ids: Sequence[str]) -> None:
+        self._out = out
+        self._suffix = suffix
+        self._command = command
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self._slide_ids = slide_ids
+        self._status: dict[str, str] = {}
+        self._patches = 0
+        self._shares: Counter[str] = Counter()
+
+    @property
+    def summary(self) -> Summary:
+        """What has happened so far."""
+        ended: dict[str, list[str]] = {"done": [], "skipped": [], "failed": []}
+        for slide_id in self._slide_ids:
+            if slide_id in self._status:
+                ended[self._status[slide_id]].append(slide_id)
+        return Summary(
+            **ended,
+            seconds=time.perf_counter() - self._clock,
+            patches=self._patches,
+            shares=dict(self._shares),
+        )
+
+    def enter(self, slide_id: str, result: Result, seconds: float) -> str:
+        """Write the slide's files; returns the line to show, empty for a skipped slide."""
+        self._status[slide_id] = result.status
+        failure = self._out / f"{slide_id}.failed.json"
+        if result.status == "failed":
+            failed = {
+                "slide_id": slide_id,
+                "command": self._command,
+                "error": result.error,
+                "message": result.message,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "traceback": result.traceback,
+            }
+            write_text(failure, to_json(failed, indent=1))
+            return f"{slide_id}: failed: {result.message}"
+        failure.unlink(missing_ok=True)
+        if result.status == "skipped":
+            return ""
+        facts = {"slide_id": slide_id, "seconds": round(seconds, 3)} | result.facts
+        facts["recipe"] = result.recipe
+        write_text(record_path(self._out / f"{slide_id}{self._suffix}"), to_json(facts, indent=1))
+        self._patches += result.facts.get("patches", 0)
+        self._shares.update(result.facts.get("shares", {}))
+        return _line(slide_id, result, seconds)
+
+    def closing_lines(self) -> list[str]:
+        """The last words on the screen: counts, rate, and where the time went."""
+        total = self.summary
+        parts = [f"{len(total.done)} done"]
+        parts += [f"{len(total.skipped)} already done"] if total.skipped else []
+        parts += [f"{len(total.failed)} failed (failures.csv)"] if total.failed else []
+        line = f"{self._command}: {', '.join(parts)} in {total.seconds:.1f} s"
+        if total.patches:
+            line += f"; {total.patches:,} patches, {total.patches / total.seconds:,.0f} patches/s"
+        return [line, verdict(total.shares)] if verdict(total.shares) else [line]
+
+    def close(self) -> None:
+        """Sum up what lies in the folder: failures.csv and run.json."""
+        sum_up(
+            lambda: (_failures(self._out), _records(self._out, self._suffix)),
+            lambda found: self._write_sums(*found),
+        )
+
+    def _write_sums(self, failures: str, slides: dict[str, Any]) -> None:
+        write_text(self._out / "failures.csv", failures)
+        total = self.summary
+        facts = {
+            "command": self._command,
+            "versions": _versions(),
+            "started": self._started.isoformat(timespec="seconds"),
+            "seconds": round(total.seconds, 3),
+            "done": len(total.done),
+            "skipped": len(total.skipped),
+            "failed": len(total.failed),
+            "patches": total.patches,
+            "patches_per_s": round(total.patches / total.seconds, 1),
+            "shares_s": {name: round(seconds, 3) for name, seconds in total.shares.items()},
+            "verdict": verdict(total.shares),
+            "slides": slides,
+        }
+        write_text(self._out / "run.json", to_json(facts, indent=1))
+
+
+def _line(slide_id: str, result: Result, seconds: float) -> str:
+    facts = result.facts
+    said = [] if facts.get("outcome", "ok") == "ok" else [str(facts["outcome"])]
+    said += [f"{facts['patches']:,} patches"] if "patches" in facts else []
+    if result.differing:
+        said.append(f"made again, because {' and '.join(result.differing)} changed")
+    said += [str(note) for note in facts.get("notes", ())]
+    return f"{slide_id}: {'; '.join([*said, f'{seconds:.1f} s'])}"
+
+
+def _read_all(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """The JSON files that are there; another process may remove one meanwhile."""
+    found = []
+    for path in sorted(paths):
+        try:
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _failures(out: Path) -> str:
+    text = io.StringIO()
+    columns = ("slide_id", "error", "message", "command", "time")
+    table = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(_read_all(out.glob("*.failed.json")))
+    return text.getvalue()
+
+
+def _records(out: Path, suffix: str) -> dict[str, Any]:
+    """The facts of every slide whose file is there, without the recipe, which is in the file."""
+    found = _read_all((out / RECORDS).glob(f"*{suffix}.json"))
+    return {
+        facts["slide_id"]: {k: v for k, v in facts.items() if k not in ("slide_id", "recipe")}
+        for facts in found
+        if (out / f"{facts['slide_id']}{suffix}").exists()
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"histocnn": histocnn.__version__}
+    for library in LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

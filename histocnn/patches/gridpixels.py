@@ -1,0 +1,116 @@
+"""Pixels of patches that are places on a slide, checked to be the slide that was tiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.errors import PatchesError
+from histocnn.patches.images import resize
+from histocnn.slides.slide import Slide
+from histocnn.slides.stain import Stains, estimate_slide
+from histocnn.slides.stream import Batch, stream
+
+
+class GridPixels:
+    """Rows of pixels straight from a slide.
+
+    Args:
+        file: The file that the coordinates come from, for messages.
+        attributes: Its attributes: where the slide was, its fingerprint, the patches' scale.
+        coords: int64 [N, 2], (x, y) of the patches' top left corners, level-0 px.
+        path: Where the slide is now; default: where the attributes say.
+    """
+
+    problems: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        file: Path,
+        attributes: Mapping[str, Any],
+        coords: NDArray[np.int64],
+        path: Path | None = None,
+    ) -> None:
+        self.file = file
+        self.attributes = attributes
+        self.coords = coords
+        self.path = path or attributes.get("slide_path")
+
+    @cached_property
+    def slide(self) -> Slide:
+        """The slide.
+
+        Raises:
+            PatchesError: It is gone, or another file lies in its place.
+        """
+        if self.path is None or not Path(self.path).is_file():
+            raise PatchesError(
+                f"{self.file}: its slide {self.path or self.file.stem} is not there",
+                "Say where it is now with --slides.",
+            )
+        slide = Slide(self.path, mpp=self._slide_mpp)
+        tiled = self.attributes.get("fingerprint")
+        if tiled is not None and slide.fingerprint != tiled:
+            raise PatchesError(
+                f"{self.path}: not the file that {self.file} was made from (its fingerprint "
+                "differs)",
+                "Tile it again, or give the original with --slides.",
+            )
+        return slide
+
+    @property
+    def _is_foreign(self) -> bool:
+        return "footprint_l0" in self.attributes  # its µm/px are nominal, its footprint is not
+
+    @property
+    def _slide_mpp(self) -> tuple[float, float] | None:
+        mpp = self.attributes.get("slide_mpp")
+        return None if mpp is None or self._is_foreign else (float(mpp[0]), float(mpp[1]))
+
+    @property
+    def footprint_l0(self) -> tuple[float, float]:
+        """Width and height of a patch, level-0 px."""
+        if self._is_foreign:
+            width, height = self.attributes["footprint_l0"]
+            return float(width), float(height)
+        patch_px, mpp = self._scale()
+        x, y = self._slide_mpp or self.slide.require_mpp()
+        return patch_px * mpp / x, patch_px * mpp / y
+
+    def _scale(self) -> tuple[int, float]:
+        patch_px, mpp = self.attributes.get("patch_px"), self.attributes.get("mpp")
+        if patch_px is None or mpp is None:
+            raise PatchesError(
+                f"{self.file}: no patch_px or mpp, so its pixels cannot be found",
+                "Tile the slide with histocnn.",
+            )
+        if self._is_foreign:
+            mpp = self.footprint_l0[0] / patch_px * self.slide.require_mpp()[0]
+        return int(patch_px), float(mpp)
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        """Pixels [H, W, 3] of one row."""
+        x, y = self.coords[row]
+        return self.slide.read((float(x), float(y)), *self._scale())
+
+    def batches(
+        self, batch_size: int, threads: int, rows: Sequence[int], size_px: int | None
+    ) -> Iterator[Batch]:
+        """The rows' pixels in the order given, each native tile decoded once."""
+        patch_px, mpp = self._scale()
+        how: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "rows": rows}
+        for batch in stream(self.slide, self.coords, patch_px, mpp, **how):
+            if size_px is None or size_px == patch_px:
+                yield batch
+            else:
+                yield batch._replace(pixels=np.stack([resize(p, size_px) for p in batch.pixels]))
+
+    def stains(self) -> Stains | None:
+        """The slide's, as tile stored them or from its thumbnail."""
+        stored = self.attributes.get("stains")
+        return Stains.from_dict(stored) if stored else estimate_slide(self.slide)

@@ -1,0 +1,1 @@
+"""Synthetic H&E slides whose truth is known."""

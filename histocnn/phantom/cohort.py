@@ -1,0 +1,194 @@
+"""Synthetic H&E slides with known truth, for the demo, tests and benchmarks.
+
+A phantom is a cartoon of a stained section: glands, stroma, fat, vessels, and tumour that
+differs from normal tissue by its nuclei and their order but not by its mean colour. It is
+written as a tiled JPEG TIFF pyramid in blocks, so that its size is limited by the disk only.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import shapely
+from shapely.affinity import scale
+from shapely.geometry.base import BaseGeometry
+
+from histocnn.errors import UsageError
+from histocnn.phantom.paint import Painter
+from histocnn.phantom.pyramid import write_pyramid
+from histocnn.phantom.stain import LABS
+from histocnn.phantom.tissue import lay_out
+from histocnn.regions.geojson import Feature, write_geojson
+from histocnn.storage.atomic import replacing
+
+PenColour = Literal["blue", "green", "black", "red"]
+
+
+@dataclass(frozen=True)
+class PhantomSpec:
+    """What to draw.
+
+    Attributes:
+        size_px: Width and height of level 0.
+        mpp: µm per level-0 pixel.
+        seed: The same seed and options give the same bytes.
+        lab: Whose stain: one of `LABS`.
+        lesions: Number of tumour foci; 0 is a normal slide.
+        pen: Colour of pen strokes over tissue and glass, or None.
+        blur: Whether part of the section is out of focus.
+        tissue_px: Width and height of the section, at the slide's centre; None fills the slide.
+        sparse: Whether blocks of glass have tiles of zero bytes, as some scanners write them.
+    """
+
+    size_px: tuple[int, int] = (4096, 4096)
+    mpp: float = 0.5
+    seed: int = 0
+    lab: str = "A"
+    lesions: int = 1
+    pen: PenColour | None = None
+    blur: bool = False
+    tissue_px: tuple[int, int] | None = None
+    sparse: bool = False
+
+
+@dataclass(frozen=True)
+class PhantomTruth:
+    """What was drawn: level-0 polygons; `tumour`, `normal` and `fat` add up to `tissue`."""
+
+    spec: PhantomSpec
+    tissue: BaseGeometry
+    tumour: BaseGeometry
+    normal: BaseGeometry
+    fat: BaseGeometry
+    pen: BaseGeometry
+    blurred: BaseGeometry
+
+    def to_geojson(self, path: Path, classes: tuple[str, ...] = ("tumour", "normal")) -> None:
+        """Writes the named regions as QuPath annotations."""
+        features = [
+            Feature(part, class_name=name)
+            for name in classes
+            for part in shapely.get_parts(getattr(self, name))
+            if isinstance(part, shapely.Polygon)
+        ]
+        write_geojson(path, features, bounds_l0=None)
+
+
+def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
+    """Writes a phantom slide, whole or not at all, and returns its truth.
+
+    Args:
+        path: The TIFF to write; an existing one is replaced.
+        spec: What to draw.
+
+    Raises:
+        UsageError: Size or resolution is not positive, or nobody knows the lab.
+        StoreError: The slide cannot be written.
+    """
+    if min(spec.size_px) < 1 or not spec.mpp > 0:
+        raise UsageError(f"A phantom of {spec.size_px} px at {spec.mpp} µm/px cannot be drawn.")
+    if spec.lab not in LABS:
+        raise UsageError(f"No lab '{spec.lab}' is known.", f"Choose one of {', '.join(LABS)}.")
+    width, height = spec.size_px
+    tissue_px = spec.tissue_px or (0.84 * width, 0.84 * height)
+    layout = lay_out(
+        np.random.default_rng([spec.seed, 0]),
+        (width * spec.mpp, height * spec.mpp),
+        (tissue_px[0] * spec.mpp, tissue_px[1] * spec.mpp),
+        lesions=spec.lesions,
+        pen=spec.pen is not None,
+        blur=spec.blur,
+    )
+    painter = Painter(layout, spec.size_px, spec.mpp, spec.lab, spec.pen, spec.seed)
+    with replacing(path) as unfinished:
+        write_pyramid(unfinished, painter.paint, spec.size_px, spec.mpp, sparse=spec.sparse)
+
+    def level0(region: BaseGeometry) -> BaseGeometry:
+        return scale(region, 1 / spec.mpp, 1 / spec.mpp, origin=(0, 0))
+
+    regions = ("tissue", "tumour", "normal", "fat", "pen", "blurred")
+    return PhantomTruth(spec, *(level0(getattr(layout, name)) for name in regions))
+
+
+def make_sparse(
+    path: str | Path, size_px: int = 100_000, *, tissue_px: int = 3000, seed: int = 0
+) -> PhantomTruth:
+    """Writes a huge square slide of tiles of zero bytes with one small section in its middle."""
+    spec = PhantomSpec((size_px, size_px), seed=seed, tissue_px=(tissue_px, tissue_px), sparse=True)
+    return make_phantom(path, spec)
+
+
+def make_cohort(
+    folder: str | Path,
+    *,
+    slides: int = 8,
+    patients: int = 4,
+    labs: int = 2,
+    size_px: tuple[int, int] = (4096, 4096),
+    mpp: float = 0.5,
+    seed: int = 0,
+) -> Path:
+    """Writes phantom slides, annotations of their tumours, and the slides.csv that lists them.
+
+    Every second slide of a patient has tumour, the others are normal. A patient belongs to one
+    lab; the first lab's patients are for training and validation, the others' for testing.
+
+    Returns:
+        The path of slides.csv; its paths are relative to it.
+
+    Raises:
+        UsageError: Fewer slides than patients, than labs, or more labs than there are.
+    """
+    if not 1 <= labs <= min(patients, len(LABS)) or patients > slides:
+        raise UsageError(
+            f"{slides} slides of {patients} patients from {labs} labs cannot be made.",
+            f"Ask for at most {len(LABS)} labs, a patient per lab and a slide per patient.",
+        )
+    folder = Path(folder)
+    for part in ("slides", "annotations"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index in range(slides):
+        patient = index * patients // slides
+        lab = patient * labs // patients
+        turn = index - -(-patient * slides // patients)  # which of the patient's slides
+        slide_id = f"phantom_{index + 1:02d}"
+        spec = PhantomSpec(
+            size_px=size_px, mpp=mpp, seed=seed * 10_000 + index, lab=list(LABS)[lab],
+            lesions=0 if turn % 2 else 1 + index % 3,
+            pen=("blue", "green", "black", "red")[index // 3 % 4] if index % 3 == 2 else None,
+            blur=index % 4 == 3,
+        )  # fmt: skip
+        truth = make_phantom(folder / "slides" / f"{slide_id}.tif", spec)
+        annotation = f"annotations/{slide_id}.geojson" if spec.lesions else ""
+        if annotation:
+            truth.to_geojson(folder / annotation, ("tumour",))
+        rows.append({
+            "slide_id": slide_id,
+            "slide_path": f"slides/{slide_id}.tif",
+            "patient_id": f"patient_{patient + 1:02d}",
+            "label": "tumour" if spec.lesions else "normal",
+            "split": _split(patient, patients, labs),
+            "annotation_path": annotation,
+            "background": "normal",
+            "center": f"lab_{spec.lab}",
+        })  # fmt: skip
+    table = folder / "slides.csv"
+    with replacing(table) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return table
+
+
+def _split(patient: int, patients: int, labs: int) -> str:
+    """The first lab's last quarter of patients (at least one of several) validates."""
+    first_lab = -(-patients // labs)
+    if labs > 1 and patient >= first_lab:
+        return "test"
+    validating = max(1, first_lab // 4) if first_lab > 1 else 0
+    return "val" if patient >= first_lab - validating else "train"

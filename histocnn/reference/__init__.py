@@ -1,0 +1,1 @@
+"""Labelled features to compare with: k-NN, novelty, colour alone, a linear probe."""

@@ -1,0 +1,271 @@
+"""Feature files as rows to compare: joined, classes matched by name, checked to fit each other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.errors import FeaturesError
+from histocnn.patches.patches import FilePatches
+from histocnn.reference.neighbours import UNKNOWN, codes
+from histocnn.storage import store
+from histocnn.storage.json import differing_keys
+
+Exclude = Literal["patient", "slide", "none"]
+_SAME_SCALE = 0.01  # relative difference of µm/px that rounding explains
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Rows of one or more feature files.
+
+    Attributes:
+        files: The files, in the order of `file`.
+        values: float32 [N, D], finite; rows that were NaN are left out.
+        labels: int64 [N], index into `class_names`, -1 unknown.
+        class_names: In alphabetical order.
+        slide_ids: [N], "" unknown.
+        patient_ids: [N], "" unknown.
+        file: int64 [N], which file.
+        row: int64 [N], which row of it.
+        unreadable: Rows left out.
+        network: What made them, from the files' recipe; None where nobody recorded it.
+        scales: (patch_px, mpp) of each file, None where unknown.
+    """
+
+    files: tuple[Path, ...]
+    values: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    slide_ids: list[str]
+    patient_ids: list[str]
+    file: NDArray[np.int64]
+    row: NDArray[np.int64]
+    unreadable: int
+    network: Mapping[str, Any] | None
+    scales: tuple[tuple[int | None, float | None], ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """sha256 of each file."""
+        return tuple(sha256(file) for file in self.files)
+
+    def only(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Features:
+        """The chosen rows."""
+        kept = np.arange(len(self))[rows]
+        return replace(
+            self,
+            values=self.values[kept],
+            labels=self.labels[kept],
+            slide_ids=[self.slide_ids[i] for i in kept],
+            patient_ids=[self.patient_ids[i] for i in kept],
+            file=self.file[kept],
+            row=self.row[kept],
+        )
+
+    def labelled(self) -> Features:
+        """The rows with a label, to be a reference.
+
+        Raises:
+            FeaturesError: No labels, or one class only.
+        """
+        present = sorted({self.class_names[i] for i in self.labels if i >= 0})
+        if not present:
+            raise FeaturesError(
+                f"{self.files[0].parent}: none of {len(self)} reference patches has a label",
+                "Embed a folder of images by class, or grids tiled with annotations.",
+            )
+        if len(present) == 1:
+            raise FeaturesError(
+                f"{self.files[0].parent}: all reference patches are {present[0]!r}",
+                "A classification needs examples of at least two classes.",
+            )
+        kept = self.only(self.labels >= 0)
+        index = np.array([present.index(n) if n in present else -1 for n in self.class_names])
+        return replace(kept, labels=index[kept.labels], class_names=tuple(present))
+
+
+def feature_files(source: Path) -> list[Path]:
+    """The feature files of a folder, or the one given.
+
+    Raises:
+        FeaturesError: There are none.
+    """
+    files = sorted(source.glob("*.h5")) if source.is_dir() else [source]
+    if not files:
+        raise FeaturesError(f"{source}: no .h5 files in it", "Give a folder that embed wrote.")
+    return files
+
+
+def load(files: Sequence[Path]) -> Features:
+    """Read and join feature files, ours or those of CLAM and TRIDENT.
+
+    Raises:
+        FeaturesError: They do not fit each other; infinite values; nothing but NaN.
+    """
+    parts = [_load_one(file) for file in files]
+    for part in parts[1:]:
+        check_same(parts[0], part)
+    class_names = tuple(sorted({name for part in parts for name in part.class_names}))
+    labels = [_renumber(part.labels, part.class_names, class_names) for part in parts]
+    return Features(
+        files=tuple(files),
+        values=parts[0].values if len(parts) == 1 else np.concatenate([p.values for p in parts]),
+        labels=np.concatenate(labels),
+        class_names=class_names,
+        slide_ids=[name for part in parts for name in part.slide_ids],
+        patient_ids=[name for part in parts for name in part.patient_ids],
+        file=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+        row=np.concatenate([part.row for part in parts]),
+        unreadable=sum(part.unreadable for part in parts),
+        network=next((part.network for part in parts if part.network), None),
+        scales=tuple(scale for part in parts for scale in part.scales),
+    )
+
+
+def _load_one(file: Path) -> Features:
+    values = np.asarray(store.read(file, "features")["features"], np.float32)
+    if values.ndim != 2:
+        raise FeaturesError(
+            f"{file}: features of shape {values.shape}", "They must be [patches, width]."
+        )
+    broken = np.asarray(np.isnan(values).any(axis=1))
+    if np.isinf(values).any():
+        raise FeaturesError(
+            f"{file}: infinite values in {int(np.isinf(values).any(1).sum())} rows",
+            "Embed again with --dtype float32.",
+        )
+    if len(values) and broken.all():
+        raise FeaturesError(
+            f"{file}: all {len(values)} rows are NaN", "None of its patches could be read."
+        )
+    patches = FilePatches(file)
+    if len(patches) != len(values):
+        raise FeaturesError(f"{file}: {len(values)} features of {len(patches)} patches")
+    recipe = patches.attributes.get("recipe") or {}
+    everything = Features(
+        files=(file,),
+        values=values,
+        labels=patches.labels,
+        class_names=patches.class_names,
+        slide_ids=patches.slide_ids,
+        patient_ids=patches.patient_ids,
+        file=np.zeros(len(values), np.int64),
+        row=np.arange(len(values)),
+        unreadable=int(broken.sum()),
+        network=recipe.get("network"),
+        scales=((patches.patch_px, patches.mpp),),
+    )
+    return everything.only(~broken) if broken.any() else everything
+
+
+def check_same(a: Features, b: Features) -> None:
+    """Refuse features that were not made alike; what nobody recorded is taken to fit.
+
+    Raises:
+        FeaturesError: With the difference.
+    """
+    names = f"{a.files[0]} and {b.files[0]}"
+    if a.values.shape[1] != b.values.shape[1]:
+        raise FeaturesError(
+            f"{names}: features of width {a.values.shape[1]} and {b.values.shape[1]}",
+            "Embed both with the same network and layers.",
+        )
+    if a.network and b.network and (keys := differing_keys(a.network, b.network)):
+        found = ", ".join(f"{k} {a.network.get(k)!r} / {b.network.get(k)!r}" for k in keys)
+        raise FeaturesError(
+            f"{names}: features of different recipes: {found}", "Embed both the same way."
+        )
+    for (a_px, a_mpp), (b_px, b_mpp) in zip(a.scales, b.scales, strict=False):
+        if a_mpp and b_mpp and abs(a_mpp / b_mpp - 1) > _SAME_SCALE:
+            raise FeaturesError(
+                f"{names}: patches at {a_mpp:g} and {b_mpp:g} µm/px", "Tile both at one --mpp."
+            )
+        if a_px and b_px and a_px != b_px:
+            raise FeaturesError(
+                f"{names}: patches of {a_px} and {b_px} px", "Use one --patch_px for both."
+            )
+
+
+def _renumber(
+    labels: NDArray[np.int64], names: Sequence[str], new: Sequence[str]
+) -> NDArray[np.int64]:
+    index = np.array([*(new.index(name) for name in names), -1], np.int64)
+    return index[labels]
+
+
+def groups_of(rows: Features, reference: Features) -> NDArray[np.int64]:
+    """Codes int64 [N, 2] of each row's patient and slide; -1 where not in the reference."""
+    return np.stack(
+        [
+            codes(rows.patient_ids, reference.patient_ids),
+            codes(rows.slide_ids, reference.slide_ids),
+        ],
+        axis=1,
+    )
+
+
+def left_out(query: Features, reference: Features, exclude: Exclude) -> NDArray[np.int64]:
+    """The query's groups [N, 2] that are kept from the reference; -1 keeps nothing from it."""
+    groups = groups_of(query, reference)
+    if exclude != "patient":
+        groups[:, 0] = UNKNOWN
+    if exclude == "none":
+        groups[:, 1] = UNKNOWN
+    return groups
+
+
+def own_rows(query: Features, reference: Features) -> NDArray[np.int64]:
+    """Which row of the reference each query row itself is, by its file's hash; -1 none."""
+    own = np.full(len(query), UNKNOWN)
+    if set(reference.hashes) & set(query.hashes):
+        rows = zip(reference.file.tolist(), reference.row.tolist(), strict=True)
+        places = {(reference.hashes[file], row): i for i, (file, row) in enumerate(rows)}
+        asked = zip(query.file.tolist(), query.row.tolist(), strict=True)
+        own[:] = [places.get((query.hashes[file], row), UNKNOWN) for file, row in asked]
+    return own
+
+
+def units(
+    rows: Features, reference: Features, exclude: Exclude
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What is left out together: patients (slides, then patches, where unknown), slides, patches.
+
+    Returns:
+        Codes of the reference [N] and of the rows [M]; -1 where the reference has no such unit.
+    """
+    patients = {}
+    for part in (reference, rows):
+        known = zip(part.slide_ids, part.patient_ids, strict=True)
+        patients.update({slide: patient for slide, patient in known if slide and patient})
+
+    def names(part: Features) -> list[str]:
+        found = []
+        for i, (patient, slide) in enumerate(zip(part.patient_ids, part.slide_ids, strict=True)):
+            patient = patient or patients.get(slide, "")
+            if exclude == "patient" and patient:
+                found.append(f"patient {patient}")
+            elif exclude != "none" and slide:
+                found.append(f"slide {slide}")
+            else:
+                found.append(f"row {part.row[i]} of {part.hashes[part.file[i]]}")
+        return found
+
+    vocabulary = names(reference)
+    return codes(vocabulary, vocabulary), codes(names(rows), vocabulary)
+
+
+def sha256(file: Path) -> str:
+    """Of the whole file, as hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

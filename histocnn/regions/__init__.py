@@ -1,0 +1,1 @@
+"""Where on a slide: tissue, ink and annotations as masks and polygons."""

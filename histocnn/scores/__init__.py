@@ -1,0 +1,1 @@
+"""Score files: a row per patch, a score per class."""

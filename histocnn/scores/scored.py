@@ -1,0 +1,201 @@
+"""A slide's scores, read back from the file that predict, knn or probe wrote, ready to be drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.errors import StoreError, UsageError
+from histocnn.patches.grid import PatchGrid
+from histocnn.storage import store
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSlide:
+    """Patches of one slide with a score per class.
+
+    Attributes:
+        slide_id: The slide.
+        grid: Where the patches lie.
+        scores: float32 [N, C]; a row of NaN was not scored.
+        class_names: The C classes.
+        novelty: float32 [N], percentile 0 to 100, NaN where unknown; None where nobody asked.
+        bounds_l0: (x, y, w, h) where the slide has `openslide.bounds-*`.
+        origin: What gave the scores, and whether it has seen the slide; for people.
+    """
+
+    slide_id: str
+    grid: PatchGrid
+    scores: NDArray[np.float32]
+    class_names: tuple[str, ...]
+    novelty: NDArray[np.float32] | None = None
+    bounds_l0: tuple[int, int, int, int] | None = None
+    origin: str = ""
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which patches have a score, bool [N]."""
+        return np.asarray(~np.isnan(self.scores).any(axis=1))
+
+    def only(self, class_name: str | None) -> list[int]:
+        """Numbers of the wanted classes: all of them for None.
+
+        Raises:
+            UsageError: There is no such class; its names are offered.
+        """
+        if class_name is None:
+            return list(range(len(self.class_names)))
+        if class_name not in self.class_names:
+            raise UsageError(
+                f"{self.slide_id} has no scores for class {class_name!r}",
+                f"Give --class_name one of: {', '.join(self.class_names)}.",
+            )
+        return [self.class_names.index(class_name)]
+
+    def raster(self) -> NDArray[np.float32]:
+        """The scores on the grid of cells, [rows, cols, C]; NaN where nothing was scored."""
+        return self.grid.raster(self.scores)
+
+    def novelty_raster(self) -> NDArray[np.float32] | None:
+        """The novelty on the grid of cells, 0 to 1, [rows, cols]; None where there is none."""
+        return None if self.novelty is None else self.grid.raster(self.novelty / 100)
+
+    def cell_areas_mm2(self) -> NDArray[np.float64]:
+        """Area of every cell of the grid that lies on the slide, mm², [rows, cols]."""
+        sides = []
+        for axis, count in ((1, self.grid.shape[0]), (0, self.grid.shape[1])):
+            edges = np.arange(count + 1) * self.grid.stride_l0[axis]
+            inside_l0 = np.diff(np.minimum(edges, self.grid.size_l0[axis]))
+            sides.append(inside_l0 * self.grid.slide_mpp[axis] / 1000)
+        return np.outer(*sides)
+
+
+def most_likely(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The class of the highest score along the last axis; -1 where nothing was scored."""
+    known = ~np.isnan(scores).any(axis=-1)
+    return np.where(known, np.argmax(np.where(np.isnan(scores), -1, scores), axis=-1), -1)
+
+
+def read_scored(path: Path) -> ScoredSlide:
+    """Read the scores of one slide.
+
+    Raises:
+        StoreError: The file is not whole, holds no scores, its patches are not a slide's, or they
+            do not lie where its grid has them.
+    """
+    stored = store.attributes(path)
+    with h5py.File(path, locking=False) as file:
+        names = {"coords", "cell", "scores", "novelty"} & set(file)
+    if "scores" not in names or "scores.class_names" not in stored:
+        raise StoreError(f"{path}: holds no scores", "Give the folder that predict or knn wrote.")
+    if "coords" not in names:
+        raise StoreError(
+            f"{path}: its patches are image files without a place on a slide",
+            "Score the patches that `histocnn tile` cuts from a slide.",
+        )
+    missing = [
+        k for k in ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px") if k not in stored
+    ]
+    if missing:
+        raise StoreError(
+            f"{path}: does not say its {', '.join(missing)}",
+            "Tile the slide again with histocnn, so that its scale is known.",
+        )
+    arrays: dict[str, Any] = store.read(path, *names)
+    grid = PatchGrid.from_attributes(stored, arrays["coords"], arrays.get("cell"))
+    off_px = int(np.abs(grid.coords - arrays["coords"]).max(initial=0))
+    if off_px > 1:
+        raise StoreError(
+            f"{path}: patches lie up to {off_px} level-0 pixels off a grid that starts at (0, 0)",
+            "Tile the slide with histocnn and score these patches, or pictures would not line up.",
+        )
+    scores = np.asarray(arrays["scores"], dtype=np.float32)
+    if scores.shape != (len(grid), len(stored["scores.class_names"])):
+        raise StoreError(
+            f"{path}: scores {scores.shape} do not fit {len(grid)} patches and "
+            f"{len(stored['scores.class_names'])} classes",
+            "Score the slide again.",
+        )
+    bounds = stored.get("bounds_l0")
+    return ScoredSlide(
+        slide_id=str(stored.get("slide_id", path.stem)),
+        grid=grid,
+        scores=scores,
+        class_names=tuple(stored["scores.class_names"]),
+        novelty=arrays.get("novelty"),
+        bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
+        origin=_origin(stored),
+    )
+
+
+def _origin(stored: Mapping[str, Any]) -> str:
+    """What the file says of its making: how large the training cohort or reference was, `seen`."""
+    recipe, said = stored.get("recipe") or {}, []
+    trained_on = (stored.get("training") or {}).get("patches", {}).get("train")
+    if trained_on is not None:
+        said.append(f"model trained on {trained_on:,} patches")
+    elif "reference" in recipe:
+        files = len(recipe["reference"])
+        said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")
+    if stored.get("seen") in ("train", "val"):
+        part = {"train": "training", "val": "validation"}[stored["seen"]]
+        said.append(f"this slide's patient was seen in {part}")
+    return " · ".join(said)
+
+
+def summarise(slide: ScoredSlide, *, top_percent: float, threshold: float) -> dict[str, float]:
+    """The slide-level scores: one row of slides.csv.
+
+    For every class the mean of the highest `top_percent` of the patches' scores (one patch at the
+    least), their maximum, and the area of the cells at or above `threshold` in mm², the part
+    outside the slide not counted.
+    """
+    scores = slide.scores[slide.scored]
+    raster, areas = slide.raster(), slide.cell_areas_mm2()
+    row: dict[str, float] = {"patches": len(slide.scores), "scored": len(scores)}
+    if not len(scores):
+        return row
+    top = max(1, math.ceil(len(scores) * top_percent / 100))
+    for index, name in enumerate(slide.class_names):
+        ordered = np.sort(scores[:, index])[::-1].astype(np.float64)
+        above = raster[..., index] >= threshold  # NaN is not
+        row[f"top_mean_{name}"] = float(ordered[:top].mean())
+        row[f"max_{name}"] = float(ordered[0])
+        row[f"area_mm2_{name}"] = float(areas[above].sum())
+    return row
+
+
+def check_share(name: str, value: float | None) -> None:
+    """Refuse a threshold that is no probability.
+
+    Raises:
+        UsageError: It lies outside 0 to 1.
+    """
+    if value is not None and not 0 <= value <= 1:
+        raise UsageError(f"--{name} {value} is not a probability", "Give a number between 0 and 1.")
+
+
+def score_files(scores: Path) -> list[Path]:
+    """The score files of a folder, or the one that is named.
+
+    Raises:
+        StoreError: There is none.
+    """
+    files = [scores] if scores.is_file() else sorted(scores.glob("*.h5"))
+    if not files:
+        raise StoreError(f"{scores}: no score files", "Give the folder that predict or knn wrote.")
+    return files
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

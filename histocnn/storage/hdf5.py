@@ -1,0 +1,126 @@
+"""How arrays, texts and attributes lie in an HDF5 file, and how such a file is opened and made."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.errors import StoreError
+from histocnn.storage import foreign
+from histocnn.storage.atomic import RawFile, replacing, write_error
+from histocnn.storage.json import to_json
+
+PREFIX = "histocnn_"
+CACHE_BYTES = 16 << 20  # holds the open chunks of every dataset, so that each is written once
+
+Datasets = Mapping[str, NDArray[Any] | Sequence[str]]
+
+
+@contextlib.contextmanager
+def creating(path: Path) -> Iterator[tuple[h5py.File, RawFile]]:
+    """Make a file that is moved into place, whole, when the block ends well.
+
+    Raises:
+        StoreError: It cannot be written; nothing is left behind.
+    """
+    with replacing(path) as temporary, contextlib.closing(RawFile(temporary)) as raw:
+        with h5py.File(raw, "w", rdcc_nbytes=CACHE_BYTES) as file:
+            yield file, raw
+        if raw.error is not None:
+            raise write_error(path, raw.error)
+
+
+def fill(file: h5py.File, datasets: Datasets) -> None:
+    """Write datasets whole; sequences of strings as UTF-8."""
+    for name, values in datasets.items():
+        array = np.asarray(values)
+        if array.dtype.kind in "UO" or (array.size == 0 and not isinstance(values, np.ndarray)):
+            strings = h5py.string_dtype()
+            file.create_dataset(name, data=np.asarray(values, dtype=object), dtype=strings)
+        else:
+            file.create_dataset(name, data=array)
+
+
+def describe(file: h5py.File, attributes: Mapping[str, Any], path: Path) -> None:
+    """Write attributes: ours on the root, `dataset.name` on a dataset, and those for others.
+
+    Raises:
+        StoreError: One is over 64 kB.
+    """
+    for name, value in attributes.items():
+        dataset, _, attribute = name.rpartition(".")
+        target = file[dataset].attrs if dataset else file.attrs
+        if value is not None:
+            try:
+                target[attribute if dataset else PREFIX + name] = encode(value)
+            except OSError as error:
+                raise StoreError(
+                    f"{path}: the attribute {name} is over 64 kB", "Store it as a dataset."
+                ) from error
+    if "coords" in file:
+        file["coords"].attrs.update(foreign.coords_attributes(attributes))
+
+
+def encode(value: Any) -> Any:
+    """Numbers, rows of numbers, texts and rows of texts as they are; all else as JSON.
+
+    A text that looks like JSON is stored as JSON too, so that `_decode` cannot mistake it.
+    """
+    if isinstance(value, str | Path):
+        text = str(value)
+        return to_json(text) if text[:1] in ("{", "[", '"') else text
+    if isinstance(value, Mapping):
+        return to_json(value)
+    array = np.asarray(value)
+    if array.size and array.dtype.kind in "biuf":
+        return array
+    if array.size and array.ndim == 1 and array.dtype.kind == "U":
+        return np.asarray(value, dtype=h5py.string_dtype())
+    return to_json(value)
+
+
+def decode(value: Any) -> Any:
+    """Undo `encode`: rows of numbers become tuples, rows of texts lists."""
+    if isinstance(value, str):
+        return json.loads(value) if value[:1] in ("{", "[", '"') else value
+    if isinstance(value, np.ndarray):
+        return value.tolist() if value.dtype == object or value.ndim > 1 else tuple(value.tolist())
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def array_of(dataset: h5py.Dataset) -> NDArray[Any] | list[str]:
+    """Read a dataset: an array, or list[str] for texts."""
+    if h5py.check_string_dtype(dataset.dtype) is None:
+        return np.asarray(dataset[()])
+    return [str(text) for text in np.atleast_1d(dataset.asstr()[()])]
+
+
+def is_ours(file: h5py.File) -> bool:
+    """Whether a file carries our attributes."""
+    return any(name.startswith(PREFIX) for name in file.attrs)
+
+
+@contextlib.contextmanager
+def opening(path: Path) -> Iterator[h5py.File]:
+    """Open for reading, without HDF5's lock: a file in place never changes, media may be sealed.
+
+    Raises:
+        StoreError: Missing, not HDF5, or cut short.
+    """
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: there is no such file", "Check the folder's name.") from error
+    except (OSError, RuntimeError) as error:
+        raise StoreError(
+            f"{path}: not a whole HDF5 file ({str(error).splitlines()[0]})",
+            "Delete it and run the stage that wrote it again.",
+        ) from error

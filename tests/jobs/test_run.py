@@ -1,0 +1,412 @@
+"""A run over slides: what is done is skipped, what fails is survived, what is killed is resumed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from histocnn.errors import ResolutionError, SlideError, StoreError, UsageError
+from histocnn.jobs import ledger
+from histocnn.jobs import run as runs
+from histocnn.jobs.ledger import Summary
+from histocnn.storage import store
+
+
+@dataclass(frozen=True)
+class Item:
+    slide_id: str
+
+
+def items(names: str) -> list[Item]:
+    return [Item(name) for name in names.split()]
+
+
+def recipe(item: Item, patch_px: int = 224, mpp: float = 0.5) -> dict[str, Any]:
+    if item.slide_id == "no_mpp":
+        raise ResolutionError("no_mpp.svs: has no resolution", "Set --slide_mpp.")
+    return {"patch_px": patch_px, "mpp": mpp}
+
+
+def work(
+    item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick, die: bool = True
+) -> dict[str, Any]:
+    """Write 100 rows; some slide ids stand for what can go wrong."""
+    if item.slide_id == "broken":
+        raise SlideError("broken.svs: is cut short", "Copy it again.")
+    if item.slide_id == "bug":
+        raise ZeroDivisionError("over\nzero")
+    if item.slide_id == "killed" and die:
+        os.kill(os.getpid(), signal.SIGKILL)
+    attributes = {"slide_id": item.slide_id, "recipe": recipe}
+    datasets = {"features": ((4,), np.float32, np.nan), "worker": ((), np.int64, -1)}
+    with store.Writer(target, 100, datasets, attributes) as writer:
+        for row in range(100):
+            index = runs.worker_index()
+            writer.put([row], {"features": [[row] * 4], "worker": [index]})
+            tick(row + 1, 100)
+        if item.slide_id == os.environ.get("HANG_AT"):
+            time.sleep(0.3)  # the writer's thread has put something into the temporary file
+            (target.parent.parent / "hangs").touch()
+            time.sleep(60)
+    return {
+        "patches": 100,
+        "outcome": "empty" if item.slide_id == "empty" else "ok",
+        "notes": ["pen found"] if item.slide_id == "pen" else [],
+        "shares": {"pixels": 0.31, "compute": 0.66, "write": 0.03},
+    }
+
+
+def go(out: Path, names: str, workers: int = 1, **options: Any) -> Summary:
+    return runs.run(
+        items(names),
+        out=out,
+        command="embed",
+        recipe=partial(recipe, **options),
+        work=work,
+        workers=workers,
+    )
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != ".runs")
+
+
+def run_json(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "run.json").read_text())
+    return found
+
+
+def test_every_slide_has_its_file_and_the_run_its_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = go(tmp_path / "out", "a pen empty [b]")
+    assert (summary.done, summary.skipped, summary.failed) == (["a", "pen", "empty", "[b]"], [], [])
+    assert summary.exit_code == 0
+    assert summary.patches == 400
+    assert files(tmp_path / "out") == [
+        *("[b].h5", "a.h5", "empty.h5", "failures.csv", "pen.h5", "run.json")
+    ]
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = said.err.splitlines()
+    assert lines[0].startswith("a: 100 patches; 0.")
+    assert "pen: 100 patches; pen found;" in lines[1]
+    assert "empty: empty; 100 patches;" in lines[2]
+    assert lines[3].startswith("[b]: ")  # no markup
+    assert lines[4].startswith("embed: 4 done in ")
+    assert lines[5] == "pixels 31 %, compute 66 %, write 3 %: compute-bound"
+    facts = run_json(tmp_path / "out")
+    assert facts["verdict"] == lines[5]
+    assert facts["command"] == "embed"
+    assert facts["patches_per_s"] > 0
+    assert set(facts["versions"]) >= {"histocnn", "numpy", "h5py"}
+    assert facts["slides"]["pen"]["notes"] == ["pen found"]
+    assert facts["slides"]["empty"]["outcome"] == "empty"
+
+
+def test_what_is_done_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    go(tmp_path, "a b")
+    before = (tmp_path / "a.h5").stat().st_mtime_ns
+    summary = go(tmp_path, "a b c")
+    assert (summary.done, summary.skipped) == (["c"], ["a", "b"])
+    assert (tmp_path / "a.h5").stat().st_mtime_ns == before
+    assert "embed: 1 done, 2 already done in" in capsys.readouterr().err
+    assert set(run_json(tmp_path)["slides"]) == {"a", "b", "c"}  # of all that lies there
+
+
+def test_a_changed_option_is_named_and_workers_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go(tmp_path, "a b")
+    assert go(tmp_path, "a b", workers=2).skipped == ["a", "b"]
+    capsys.readouterr()
+    assert go(tmp_path, "a b", mpp=1.0, patch_px=256).done == ["a", "b"]
+    assert (
+        "a: 100 patches; made again, because mpp and patch_px changed;" in capsys.readouterr().err
+    )
+    assert store.attributes(tmp_path / "a.h5")["recipe"] == {"mpp": 1.0, "patch_px": 256}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_failures_do_not_stop_the_others(
+    tmp_path: Path, workers: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = go(tmp_path, "a no_mpp broken bug b", workers=workers)
+    assert summary.done == ["a", "b"]
+    assert summary.failed == ["no_mpp", "broken", "bug"]
+    assert summary.exit_code == 1
+    with (tmp_path / "failures.csv").open(newline="") as file:
+        rows = {row["slide_id"]: row for row in csv.DictReader(file)}
+    assert rows["no_mpp"]["message"] == "no_mpp.svs: has no resolution. Set --slide_mpp."
+    assert rows["broken"]["error"] == "SlideError"
+    assert rows["bug"]["message"] == "ZeroDivisionError: over zero"
+    said = capsys.readouterr().err
+    assert "broken: failed: broken.svs: is cut short. Copy it again.\n" in said
+    assert "Traceback" not in said
+    failed = json.loads((tmp_path / "bug.failed.json").read_text())
+    assert 'raise ZeroDivisionError("over' in failed["traceback"]
+    assert json.loads((tmp_path / "broken.failed.json").read_text())["traceback"] is None
+
+
+def test_a_success_takes_the_failure_away(tmp_path: Path) -> None:
+    assert go(tmp_path, "broken").exit_code == 1
+    mended = runs.run(
+        items("broken"), out=tmp_path, command="embed", recipe=recipe, work=_mended, workers=1
+    )
+    assert mended.done == ["broken"]
+    assert files(tmp_path) == ["broken.h5", "failures.csv", "run.json"]
+    assert (tmp_path / "failures.csv").read_text() == "slide_id,error,message,command,time\n"
+
+
+def _mended(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> None:
+    store.write(target, {}, {"recipe": recipe})
+
+
+def test_work_that_writes_nothing_is_a_failure(tmp_path: Path) -> None:
+    def nothing(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> None:
+        tick(1, 1)
+
+    summary = runs.run(items("a"), out=tmp_path, command="tile", recipe=recipe, work=nothing)
+    assert summary.failed == ["a"]
+    assert "a.h5 was not written" in (tmp_path / "failures.csv").read_text()
+
+
+def test_a_killed_worker_is_its_slides_failure(tmp_path: Path) -> None:
+    summary = go(tmp_path, "a killed b c d", workers=2)
+    assert summary.done == ["a", "b", "c", "d"]
+    assert summary.failed == ["killed"]
+    message = json.loads((tmp_path / "killed.failed.json").read_text())["message"]
+    assert message == (
+        "its process was killed by SIGKILL. Most often memory ran out: lower --workers."
+    )
+
+
+def test_workers_are_numbered_from_0_and_alone_in_their_number(tmp_path: Path) -> None:
+    assert runs.worker_index() == 0
+    go(tmp_path, "a b c d e f", workers=3)
+    seen = {int(store.read(path, "worker")["worker"][0]) for path in tmp_path.glob("*.h5")}
+    assert seen <= {0, 1, 2}
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".csv", ""])
+def test_other_files_than_hdf5_are_skipped_by_their_record(tmp_path: Path, suffix: str) -> None:
+    def export(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> None:
+        if suffix:
+            target.write_text(str(recipe))
+        else:
+            target.mkdir(exist_ok=True)
+
+    def again(**options: Any) -> Summary:
+        return runs.run(
+            items("a"),
+            out=tmp_path,
+            command="export",
+            recipe=partial(recipe, **options),
+            work=export,
+            suffix=suffix,
+        )
+
+    assert again().done == ["a"]
+    assert again().skipped == ["a"]
+    assert again(mpp=1.0).done == ["a"]
+    assert again().done == ["a"]
+    target = tmp_path / f"a{suffix}"
+    target.unlink() if suffix else target.rmdir()
+    assert again().done == ["a"]
+
+
+def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the same slide id: a"):
+        go(tmp_path, "a b a")
+    with pytest.raises(UsageError, match="--workers 0"):
+        go(tmp_path, "a", workers=0)
+
+
+def test_a_read_only_folder_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (Path("/proc/histocnn"), tmp_path / "file" / "out"):
+        with pytest.raises(StoreError, match="cannot be written"):
+            go(out, "a")
+
+
+def test_a_run_of_nothing_is_no_error(tmp_path: Path) -> None:
+    assert go(tmp_path, "", workers=4).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"pixels": 2.0, "compute": 1.0, "write": 1.0}, "pixels 50 %, compute 25 %, write 25 %: "
+         "pixel-bound"),
+        ({"compute": 1.0}, "compute 100 %: compute-bound"),
+        ({"pixels": 0.0}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_verdict(shares: dict[str, float], said: str) -> None:
+    assert runs.verdict(shares) == said
+
+
+# A run in a process of its own, to be killed.
+
+SCRIPT = """
+import json, signal, sys
+from pathlib import Path
+from tests.jobs.test_run import go
+# Whoever starts the tests in the background has told all below to ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if __name__ == "__main__":
+    summary = go(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    print(json.dumps([summary.done, summary.skipped, summary.failed]))
+"""
+TEN = " ".join(f"s{i}" for i in range(10))
+
+
+class Process:
+    """The script above, with its output folder `<folder>/out`."""
+
+    def __init__(self, folder: Path, names: str, workers: int = 1, hang_at: str = "") -> None:
+        script = folder / "script.py"
+        script.write_text(SCRIPT)
+        root = str(Path(__file__).parents[2])
+        self.process = subprocess.Popen(
+            [sys.executable, script, folder / "out", names, str(workers)],
+            env=os.environ | {"HANG_AT": hang_at, "PYTHONPATH": root},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def result(self) -> Any:
+        out, err = self.process.communicate(timeout=120)
+        assert self.process.returncode == 0, err
+        return json.loads(out)
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_in_the_middle_the_same_command_does_the_rest(tmp_path: Path, workers: int) -> None:
+    out = tmp_path / "out"
+    killed = Process(tmp_path, TEN, workers, hang_at="s5")
+    _wait((tmp_path / "hangs").exists)
+    os.killpg(killed.process.pid, signal.SIGKILL)  # the workers too, as a node's death does
+    killed.process.communicate()
+    (half,) = (name for name in files(out) if name.startswith(".s5.h5."))
+    whole = {path.stem for path in out.glob("*.h5")}
+    assert "s5" not in whole
+    assert {"s0", "s1", "s2", "s3"} <= whole
+    for name in whole:
+        assert store.read(out / f"{name}.h5")["features"].shape == (100, 4)
+
+    done, skipped, failed = Process(tmp_path, TEN, workers).result()
+    assert set(skipped) == whole
+    assert set(done) == set(TEN.split()) - whole
+    assert failed == []
+    assert half not in files(out)
+    undisturbed = tmp_path / "undisturbed"
+    go(undisturbed, TEN)
+    assert files(out) == files(undisturbed)
+    for name in TEN.split():
+        ours, theirs = (store.read(folder / f"{name}.h5") for folder in (out, undisturbed))
+        np.testing.assert_array_equal(ours["features"], theirs["features"])
+        assert store.attributes(out / f"{name}.h5") == store.attributes(undisturbed / f"{name}.h5")
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    killed = Process(tmp_path, TEN, workers=2, hang_at="s5")
+    _wait((tmp_path / "hangs").exists)
+    os.kill(killed.process.pid, signal.SIGKILL)
+    killed.process.wait()
+    _wait(lambda: len(_living(killed.process.pid, "spawn_main")) == 1)  # the one that hangs
+    os.killpg(killed.process.pid, signal.SIGKILL)
+    killed.process.communicate()
+
+
+def _living(session: int, command: str = "") -> list[int]:
+    """The processes of a session that are no zombies, and whose command line contains a text."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            line = (stat.parent / "cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z" and command in line:
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_leaves_whole_files_and_a_summary(tmp_path: Path, workers: int) -> None:
+    out = tmp_path / "out"
+    run = Process(tmp_path, TEN, workers, hang_at="s5")
+    _wait((tmp_path / "hangs").exists)
+    os.killpg(run.process.pid, signal.SIGINT)  # as the terminal does to the whole group
+    _, err = run.process.communicate(timeout=30)
+    assert run.process.returncode in (1, -signal.SIGINT)
+    assert err.count("Traceback") == 1, err  # the script's; the command line catches it
+    assert not [name for name in files(out) if name.endswith(".tmp")]
+    assert "s0" in run_json(out)["slides"]
+    assert "s5" not in run_json(out)["slides"]
+    assert _living(run.process.pid, "spawn_main") == []
+
+
+def test_two_processes_on_one_folder_do_no_harm(tmp_path: Path) -> None:
+    both = [Process(tmp_path, TEN), Process(tmp_path, " ".join(reversed(TEN.split())))]
+    results = [process.result() for process in both]
+    for done, skipped, failed in results:
+        assert sorted(done + skipped) == sorted(TEN.split())
+        assert failed == []
+    assert files(tmp_path / "out") == sorted(
+        [f"{name}.h5" for name in TEN.split()] + ["failures.csv", "run.json"]
+    )
+    for name in TEN.split():
+        assert not np.isnan(store.read(tmp_path / "out" / f"{name}.h5")["features"]).any()
+    assert set(run_json(tmp_path / "out")["slides"]) == set(TEN.split())
+
+
+def test_who_ends_between_anothers_look_and_its_writing_is_in_the_summaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text, others = ledger.write_text, ["b", "broken"]
+
+    def write_late(path: Path, text: str) -> None:
+        if path.name == "failures.csv" and others:
+            go(tmp_path, others.pop())  # begins and ends while we hold what we saw before
+        write_text(path, text)
+
+    monkeypatch.setattr(ledger, "write_text", write_late)
+    go(tmp_path, "a")
+    assert set(run_json(tmp_path)["slides"]) == {"a", "b"}
+    assert "broken.svs: is cut short" in (tmp_path / "failures.csv").read_text()
+
+
+def unmeasured(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> dict[str, Any]:
+    return work(item, target, recipe, tick) | {"share_in_tissue": float("nan")}
+
+
+@pytest.mark.timeout(20)
+def test_a_fact_that_is_not_a_number_does_not_keep_the_sums_from_ending(tmp_path: Path) -> None:
+    runs.run(items("a"), out=tmp_path, command="tile", recipe=recipe, work=unmeasured)
+    assert np.isnan(run_json(tmp_path)["slides"]["a"]["share_in_tissue"])

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from histocnn.pictures import curves
+from histocnn.pictures.curves import Curve, save
+
+
+def lines(figure: Figure) -> list[tuple[list[float], list[float]]]:
+    return [tuple(np.asarray(d).tolist() for d in line.get_data()) for line in figure.axes[0].lines]
+
+
+def test_a_figure_is_saved_as_picture_and_vector_with_its_footnote(tmp_path: Path):
+    figure = curves.roc([Curve("tumour: 0.9", [0, 0.1, 1], [0, 0.8, 1])])
+    save(figure, tmp_path, "roc", "includes seen patients")
+    svg = (tmp_path / "roc.svg").read_text()
+    assert "research use only · includes seen patients" in svg
+    assert "tumour: 0.9" in svg
+    assert cv2.imread(str(tmp_path / "roc.png")).shape[0] > 500
+
+
+def test_equal_figures_are_equal_files(tmp_path: Path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        save(curves.roc([Curve("x", [0, 1], [0, 1])]), tmp_path / name, "roc")
+    assert (tmp_path / "a/roc.svg").read_bytes() == (tmp_path / "b/roc.svg").read_bytes()
+
+
+def test_a_curve_goes_through_the_points_given():
+    found = lines(curves.roc([Curve("x", [0, 0.1, 1], [0, 0.8, 1])]))
+    assert ([0, 0.1, 1], [0, 0.8, 1]) in found
+
+
+def test_long_curves_are_thinned_along_their_length_and_keep_their_ends():
+    x = np.linspace(0, 1, 100_001) ** 4  # half of all points lie below 0.0625
+    (_, (tx, ty)) = lines(curves.roc([Curve("x", x, np.sqrt(x))]))
+    assert len(tx) <= curves.POINTS
+    assert (tx[0], tx[-1]) == (0, 1)
+    assert np.max(np.hypot(np.diff(tx), np.diff(ty))) < 0.01
+    assert ty == pytest.approx(np.sqrt(tx))
+
+
+def test_froc_marks_the_published_rates_and_ends_at_eight():
+    rates = (0.25, 0.5, 1, 2, 4, 8)
+    found = lines(curves.froc([0, 0.5, 3], [0, 0.4, 0.9], rates, [0.2, 0.4, 0.5, 0.7, 0.9, 0.9]))
+    assert found[0][0][-1] == 8
+    assert found[0][1][-1] == 0.9
+    assert found[1][0] == list(rates)
+
+
+def test_confusion_shows_counts_and_shares_of_each_truth():
+    figure = curves.confusion([[90, 10], [0, 0]], ["normal", "tumour"])
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        "90\n90 %", "10\n10 %", "0\n0 %", "0\n0 %",
+    ]  # fmt: skip
+
+
+def test_reliability_draws_only_bins_that_hold_patches():
+    bins = [{"n": 0, "confidence": None, "accuracy": None}] * 14
+    bins.append({"n": 5, "confidence": 0.95, "accuracy": 0.8})
+    figure = curves.reliability(bins, 0.15)
+    assert ([0.95], [0.8]) in lines(figure)
+    assert "calibration error 0.150" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_the_k_curve_leaves_undefined_figures_open():
+    (x, y), *_ = lines(curves.k_curve([1, 2, 5], {"AUROC": [0.7, None, 0.9]}))
+    assert x == [1, 2, 5]
+    assert np.isnan(y[1])
+
+
+def test_the_strip_shows_rare_classes_and_is_bounded(tmp_path: Path):
+    labels = np.array([0] * 5000 + [1] * 30)
+    rows = [(f"slide {i}", np.linspace(0, 1, len(labels)), labels, 0.5) for i in range(100)]
+    figure = curves.strip(rows, ["normal", "tumour"])
+    drawn = [c for c in figure.axes[0].collections if len(c.get_offsets()) > 1]
+    assert len(drawn) == curves.SLIDES
+    assert len(drawn[0].get_offsets()) == curves.PER_SLIDE
+    tumour = curves.class_colours(2)[1] / 255
+    assert (np.abs(drawn[0].get_facecolor()[:, :3] - tumour).max(axis=1) < 0.01).sum() == 30
+    save(figure, tmp_path, "strip")
+    assert (tmp_path / "strip.svg").stat().st_size < 2_000_000
+
+
+def test_long_names_lose_their_middle():
+    assert curves.short("x" * 30) == "x" * 30
+    name = curves.short("TCGA-AA-1234-01Z-00-DX1.0123456789abcdef")
+    assert len(name) == 30
+    assert name.startswith("TCGA-AA-")
+    assert name.endswith("abcdef")

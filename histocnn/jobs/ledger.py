@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import histocnn
+from histocnn.jobs.result import StageResult
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.json import to_json
 
@@ -28,8 +29,8 @@ BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What a run did, by slide id in the order of its input, and what it took.
+class Summary(StageResult):
+    """What a run over slides did, by slide id in the order of its input, and what it took.
 
     `shares` are seconds that the slides' main loops waited for pixels, computed, and waited for
     the writer.
@@ -37,15 +38,14 @@ class Summary:
 
     done: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
     seconds: float = 0.0
     patches: int = 0
     shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def exit_code(self) -> int:
-        """1 if a slide failed, else 0."""
-        return 1 if self.failed else 0
+    def failed(self) -> list[str]:
+        """The slides that could not be made."""
+        return list(self.failures)
 
 
 def verdict(shares: Mapping[str, float]) -> str:
@@ -97,19 +97,21 @@ class Ledger:
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._slide_ids = slide_ids
-        self._status: dict[str, str] = {}
+        self._results: dict[str, tuple[Result, float]] = {}
         self._patches = 0
         self._shares: Counter[str] = Counter()
 
     @property
     def summary(self) -> Summary:
         """What has happened so far."""
-        ended: dict[str, list[str]] = {"done": [], "skipped": [], "failed": []}
-        for slide_id in self._slide_ids:
-            if slide_id in self._status:
-                ended[self._status[slide_id]].append(slide_id)
+        ended = {i: self._results[i] for i in self._slide_ids if i in self._results}
+        targets = {i: self._out / f"{i}{self._suffix}" for i in ended}
         return Summary(
-            **ended,
+            outputs=[targets[i] for i, (result, _) in ended.items() if result.status != "failed"],
+            failures={i: r.message for i, (r, _) in ended.items() if r.status == "failed"},
+            rows=[_row(i, targets[i], *ended[i]) for i in ended],
+            done=[i for i, (result, _) in ended.items() if result.status == "done"],
+            skipped=[i for i, (result, _) in ended.items() if result.status == "skipped"],
             seconds=time.perf_counter() - self._clock,
             patches=self._patches,
             shares=dict(self._shares),
@@ -117,7 +119,7 @@ class Ledger:
 
     def enter(self, slide_id: str, result: Result, seconds: float) -> str:
         """Write the slide's files; returns the line to show, empty for a skipped slide."""
-        self._status[slide_id] = result.status
+        self._results[slide_id] = result, seconds
         failure = self._out / f"{slide_id}.failed.json"
         if result.status == "failed":
             failed = {
@@ -176,6 +178,19 @@ class Ledger:
             "slides": slides,
         }
         write_text(self._out / "run.json", to_json(facts, indent=1))
+
+
+def _row(slide_id: str, target: Path, result: Result, seconds: float) -> dict[str, Any]:
+    """A slide's row of `Summary.rows`; what was done before says no seconds of its own."""
+    return {
+        "slide_id": slide_id,
+        "status": result.status,
+        "path": None if result.status == "failed" else target,
+        "patches": result.facts.get("patches"),
+        "outcome": result.facts.get("outcome"),
+        "seconds": round(seconds, 3) if result.status == "done" else None,
+        "message": result.message or "; ".join(map(str, result.facts.get("notes", ()))),
+    }
 
 
 def _line(slide_id: str, result: Result, seconds: float) -> str:

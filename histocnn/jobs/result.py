@@ -1,4 +1,4 @@
-"""What a stage gives back to people who call it from Python; the command line makes an exit code."""
+"""What a stage gives back to people who call it from Python; cli makes the exit code of it."""
 
 from __future__ import annotations
 

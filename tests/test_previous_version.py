@@ -1,0 +1,133 @@
+"""Files that version 0.1.0 wrote open, give the same results, and are not made again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from histocnn.cli import main
+from histocnn.cohort.splits import read_split
+from histocnn.phantom.cohort import make_cohort
+
+OLD = Path(__file__).parent / "previous" / "0.1.0"
+SLIDES = ("phantom_01", "phantom_03", "phantom_05", "phantom_07")
+FP32 = ("--precision", "fp32")  # as the machine that wrote them had it
+MODEL = OLD / "model" / "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def slides_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cohort that the files were made from, drawn again; its table lists their four slides."""
+    whole = make_cohort(tmp_path_factory.mktemp("cohort"), seed=3)
+    lines = whole.read_text(encoding="utf-8").splitlines()
+    chosen = whole.with_name("four.csv")
+    chosen.write_text("\n".join(line for line in lines if line.startswith(("slide_id", *SLIDES))))
+    return chosen
+
+
+def run(*words: object) -> None:
+    assert main([str(word) for word in words]) == 0
+
+
+def datasets(path: Path) -> dict[str, np.ndarray]:
+    with h5py.File(path) as file:
+        return {name: file[name][()] for name in file}
+
+
+def assert_same(made: Path, old: Path, *, less: tuple[str, ...] = ()) -> None:
+    new, before = datasets(made), datasets(old)
+    assert set(before) <= set(new)
+    for name in set(before) - set(less):
+        np.testing.assert_array_equal(new[name], before[name], err_msg=f"{old.name}: {name}")
+
+
+def test_neighbours_and_probe_of_old_features(tmp_path: Path) -> None:
+    words = ("--reference", OLD / "reference", "--query", OLD / "features")
+    run("knn", *words, "--out", tmp_path / "knn")
+    run("probe", *words, "--out", tmp_path / "probe")
+    for stage in ("knn", "probe"):
+        files = sorted((OLD / stage).glob("*.h5"))
+        assert [file.stem for file in files] == list(SLIDES)
+        for file in files:
+            assert_same(tmp_path / stage / file.name, file)
+
+
+@pytest.mark.parametrize(
+    ("folder", "words", "pattern"),
+    [
+        ("export-csv", ["--to", "csv"], "phantom_*.csv"),
+        ("export-geojson", ["--to", "geojson"], "phantom_*.geojson"),
+        ("export-asap", ["--to", "asap", "--merge", "0.4"], "phantom_*.xml"),
+    ],
+)
+def test_exports_of_old_scores(tmp_path: Path, folder: str, words: list[str], pattern: str) -> None:
+    run("export", "--scores", OLD / "scores", "--out", tmp_path, *words)
+    files = sorted((OLD / folder).glob(pattern))
+    assert len(files) == len(SLIDES)
+    for file in files:
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+
+
+def test_figures_of_old_scores(tmp_path: Path, slides_csv: Path) -> None:
+    run("evaluate", "--scores", OLD / "scores", "--slides", slides_csv, "--split", "test",
+        "--out", tmp_path)  # fmt: skip
+    made, before = (rows(folder / "metrics.csv") for folder in (tmp_path, OLD / "report"))
+    assert len(before) > 30
+    for key, figures in before.items():
+        assert made[key] == figures, key
+
+
+def rows(path: Path) -> dict[tuple[str, ...], tuple[str, ...]]:
+    with path.open(newline="") as lines:
+        table = list(csv.DictReader(lines))
+    keys = ("scope", "figure", "class")
+    return {tuple(row[k] for k in keys): tuple(row[k] for k in ("value", "low", "high", "n"))
+            for row in table}  # fmt: skip
+
+
+def test_grid_and_scores_made_anew_are_the_same(tmp_path: Path, slides_csv: Path) -> None:
+    run("tile", "--slides", slides_csv, "--out", tmp_path / "grids", "--patch_px", 112,
+        "--mpp", 2.0)  # fmt: skip
+    run("predict", "--patches", tmp_path / "grids", "--model", MODEL, "--out", tmp_path / "scores",
+        *FP32)  # fmt: skip
+    for slide in SLIDES:
+        name = f"{slide}.h5"
+        with h5py.File(tmp_path / "grids" / name) as new, h5py.File(OLD / "grids" / name) as before:
+            if new.attrs["histocnn_fingerprint"] != before.attrs["histocnn_fingerprint"]:
+                pytest.skip("these versions of the libraries draw another phantom")
+        assert_same(tmp_path / "grids" / name, OLD / "grids" / name)
+        assert_same(tmp_path / "scores" / name, OLD / "scores" / name, less=("scores",))
+        np.testing.assert_allclose(  # another processor adds in another order
+            datasets(tmp_path / "scores" / name)["scores"],
+            datasets(OLD / "scores" / name)["scores"], atol=1e-5,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("scores", ["predict", "--patches", OLD / "grids", "--model", MODEL, *FP32]),
+        ("features", ["embed", "--patches", OLD / "grids", "--model", MODEL, *FP32]),
+        ("knn", ["knn", "--reference", OLD / "reference", "--query", OLD / "features"]),
+        ("probe", ["probe", "--reference", OLD / "reference", "--query", OLD / "features"]),
+        ("export-csv", ["export", "--scores", OLD / "scores", "--to", "csv"]),
+    ],
+)
+def test_nothing_is_made_again(tmp_path: Path, folder: str, words: list[object]) -> None:
+    shutil.copytree(OLD / folder, tmp_path / folder)
+    files = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / folder).glob("phantom*"))}
+    run(*words, "--out", tmp_path / folder)
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+    summary = json.loads((tmp_path / folder / "run.json").read_text(encoding="utf-8"))
+    assert (summary["done"], summary["skipped"]) == (0, len(SLIDES))
+
+
+def test_split() -> None:
+    groups = ["patient_01", "patient_02", "patient_04"]
+    assert read_split(OLD / "model" / "split.csv", groups).tolist() == ["train", "val", "test"]

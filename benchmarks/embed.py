@@ -27,7 +27,7 @@ import torch
 from histocnn.jobs.ledger import verdict
 from histocnn.models.backbones import build
 from histocnn.models.infer import Runner, write_results
-from histocnn.models.recipe import Recipe
+from histocnn.models.spec import ModelSpec
 from histocnn.patches.grid import build_grid
 from histocnn.patches.patches import Patches, open_patches
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
@@ -94,7 +94,7 @@ def runner(bf16: bool, channels_last: bool = True) -> Runner:
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network: Any = build(NAME, 0).eval()
     network = network.to(DEVICE, memory_format=layout)
-    return Runner(network, Recipe(NAME), DEVICE, bf16, lambda f: {"features": f})
+    return Runner(network, ModelSpec(NAME), DEVICE, bf16, lambda f: {"features": f})
 
 
 def read_rate(patches: Patches) -> float:

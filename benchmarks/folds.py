@@ -21,8 +21,8 @@ from histocnn.metrics.tally import tally
 from histocnn.models.backbones import Embedder, build
 from histocnn.models.infer import Runner, choose_bf16, choose_device, infer
 from histocnn.models.outcome import COMPARED, only
-from histocnn.models.recipe import Recipe
 from histocnn.models.rows import gather, group
+from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import open_patches
 from histocnn.pictures.training import write_confusion
 from histocnn.reference import neighbours
@@ -50,18 +50,18 @@ def frozen_features(source, asked) -> np.ndarray:
     """The backbone's features before any training, [N, D]."""
     device = choose_device()
     network = Embedder(build(asked.backbone, 0, asked.weights).backbone).eval()
-    recipe = Recipe(asked.backbone, input_px=int(asked.input_px) if asked.input_px else None)
-    run = Runner(network, recipe, device, choose_bf16("auto", device), lambda z: {"features": z})
-    found = np.full((len(source), network(torch_probe(recipe)).shape[1]), np.nan, np.float32)
+    spec = ModelSpec(asked.backbone, input_px=int(asked.input_px) if asked.input_px else None)
+    run = Runner(network, spec, device, choose_bf16("auto", device), lambda z: {"features": z})
+    found = np.full((len(source), network(torch_probe(spec)).shape[1]), np.nan, np.float32)
     for rows, arrays in infer(source, run):
         found[rows] = arrays["features"]
     return found
 
 
-def torch_probe(recipe):
+def torch_probe(spec):
     import torch
 
-    side = recipe.input_px or 224
+    side = spec.input_px or 224
     return torch.zeros(1, 3, side, side)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from histocnn.jobs.ledger import verdict
 from histocnn.models.backbones import build
 from histocnn.models.infer import Runner, choose_bf16
-from histocnn.models.recipe import Recipe
+from histocnn.models.spec import ModelSpec
 from histocnn.patches.grid import build_grid
 from histocnn.patches.patches import open_patches
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
@@ -61,7 +61,7 @@ def main() -> None:
 def runner(bf16: bool) -> Runner:
     torch.manual_seed(0)
     network = build(NAME, 2).to(DEVICE, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return Runner(network, Recipe(NAME), DEVICE, bf16, scores)
+    return Runner(network, ModelSpec(NAME), DEVICE, bf16, scores)
 
 
 def scores(logits: Tensor) -> dict[str, Tensor]:
@@ -70,7 +70,7 @@ def scores(logits: Tensor) -> dict[str, Tensor]:
 
 def compiled(run: Runner, plain: float) -> None:
     """What torch.compile gains, and the slide size from which it would pay."""
-    faster = Runner(torch.compile(run.network), run.recipe, DEVICE, run.bf16, scores)
+    faster = Runner(torch.compile(run.network), run.spec, DEVICE, run.bf16, scores)
     start = time.perf_counter()
     network_rate(faster, batches=1)
     seconds = time.perf_counter() - start
@@ -100,7 +100,7 @@ def memory() -> None:
         store.write(file, {"coords": found.coords, "cell": found.cell}, attributes)
         count = len(found)
         del found
-        run = Runner(Mean(), Recipe(NAME), DEVICE, False, scores)
+        run = Runner(Mean(), ModelSpec(NAME), DEVICE, False, scores)
         run(torch.zeros(1, TINY_PX, TINY_PX, 3, dtype=torch.uint8).numpy())
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # to share such small work costs more than it saves

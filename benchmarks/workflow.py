@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from histocnn.models import recipe
+from histocnn.models import spec
 from histocnn.models.backbones import build
 from histocnn.phantom.cohort import make_cohort
 
@@ -100,10 +100,10 @@ def untrained(folder: Path) -> Path:
     """A model that costs little, so that what is left is the workflow."""
     path = folder / "model.safetensors"
     network = build("lenet5", 2)
-    made = recipe.Recipe(
+    made = spec.ModelSpec(
         "lenet5", class_names=("normal", "tumour"), patch_px=64, mpp=0.5, input_px=28
     )
-    recipe.save(path, network, made)
+    spec.save(path, network, made)
     return path
 
 

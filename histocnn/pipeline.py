@@ -259,10 +259,10 @@ def _scale(
     """The scale of the model or the reference; the given one where neither knows its own."""
     known: Mapping[str, Any]
     if model is not None:
-        from histocnn.models.recipe import read_recipe
+        from histocnn.models.spec import read_spec
 
-        recipe = read_recipe(model)
-        known = {"patch_px": recipe.patch_px, "mpp": recipe.mpp}
+        spec = read_spec(model)
+        known = {"patch_px": spec.patch_px, "mpp": spec.mpp}
     else:
         known = store.attributes(_first(reference))
     patch_px, mpp = known.get("patch_px") or patch_px, known.get("mpp") or mpp

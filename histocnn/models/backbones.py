@@ -128,7 +128,7 @@ def build(
         weights: `imagenet` (the library's own download), a `.safetensors` or `.pth` of the
             backbone, or None. The head is always new.
         dropout: Before the head.
-        arguments: Of a timm architecture, as a recipe keeps them.
+        arguments: Of a timm architecture, as a spec keeps them.
 
     Raises:
         UsageError: Nobody knows the name.
@@ -251,7 +251,7 @@ def _from_torchvision(name: str, num_classes: int, pretrained: bool) -> tuple[nn
 def _from_timm(
     name: str, pretrained: bool, arguments: dict[str, Any]
 ) -> tuple[nn.Module, int, str, dict[str, Any]]:
-    """A network of timm without its head; a hub name is resolved, so that a recipe needs no hub."""
+    """A network of timm without its head; a hub name is resolved, so that a spec needs no hub."""
     import timm
 
     architecture = name.removeprefix("timm/")

@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
 from histocnn.errors import TrainingError, UsageError
 from histocnn.models.backbones import build, normalisation
-from histocnn.models.recipe import Recipe, to_input
+from histocnn.models.spec import ModelSpec, to_input
 
 Batch = dict[str, Any]
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al., "Going deeper with convolutions", 2015
@@ -38,7 +38,7 @@ class Classifier(LightningModule):
         label_smoothing: Share of the truth given to all classes alike.
         class_weights: In the loss, [C]; from the data.
         input_px: Side to which patches are scaled; from the data.
-        stain: Of the recipe; from the data.
+        stain: Of the spec; from the data.
         seed: Of the dropout; follows seed_everything.
 
     Raises:
@@ -70,7 +70,7 @@ class Classifier(LightningModule):
             )
         self.network = build(backbone, len(class_names), weights, dropout)
         mean, std = normalisation(self.network.name)
-        self.recipe = Recipe(
+        self.spec = ModelSpec(
             backbone=self.network.name,
             arguments=self.network.arguments,
             class_names=tuple(class_names),
@@ -122,7 +122,7 @@ class Classifier(LightningModule):
 
     def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits of patches uint8 [B, H, W, 3]: see `Network.forward`."""
-        outputs: Tensor | tuple[Tensor, ...] = self.network(to_input(pixels, self.recipe))
+        outputs: Tensor | tuple[Tensor, ...] = self.network(to_input(pixels, self.spec))
         return outputs
 
     def step(self, batch: Batch, part: Literal["train", "val"]) -> Tensor | None:
@@ -187,7 +187,7 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the classes: a resumed run must mean the same by its outputs."""
-        checkpoint["class_names"] = list(self.recipe.class_names)
+        checkpoint["class_names"] = list(self.spec.class_names)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse other classes.
@@ -195,7 +195,7 @@ class Classifier(LightningModule):
         Raises:
             TrainingError: The checkpoint's classes are not these.
         """
-        stored, ours = checkpoint.get("class_names"), list(self.recipe.class_names)
+        stored, ours = checkpoint.get("class_names"), list(self.spec.class_names)
         if stored != ours:
             raise TrainingError(
                 f"the checkpoint's classes are {stored}, the patches' are {ours}",

@@ -16,7 +16,6 @@ from histocnn.cohort.splits import read_split, split
 from histocnn.errors import PatchesError, TrainingError
 from histocnn.models.augment import Pipeline
 from histocnn.models.hard import with_hard
-from histocnn.models.recipe import Recipe
 from histocnn.models.rows import SPLITS, Part, Rows, check, gather, group
 from histocnn.models.samples import (
     Collate,
@@ -25,6 +24,7 @@ from histocnn.models.samples import (
     class_weights,
     one_thread,
 )
+from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import open_patches
 from histocnn.slides.stain import Normaliser
 
@@ -121,7 +121,7 @@ class PatchDataModule(LightningDataModule):
 
     @property
     def side_px(self) -> int:
-        """Side of the patches in a batch; `recipe.to_input` scales them to `input_px`."""
+        """Side of the patches in a batch; `spec.to_input` scales them to `input_px`."""
         return cast(int, self.patch_px or self.input_px)
 
     @property
@@ -157,7 +157,7 @@ class PatchDataModule(LightningDataModule):
             self.pipeline if train else Pipeline("none"),
             side_px=self.side_px,
             may_scale=self.input_px is not None,
-            recipe=Recipe("", stain=self.stain),
+            spec=ModelSpec("", stain=self.stain),
             seed=self.seed,
         )
         sampler = EpochSampler(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.jobs import run as runs
-from histocnn.models.recipe import Recipe, to_input
+from histocnn.models.spec import ModelSpec, to_input
 from histocnn.patches.patches import Patches
 from histocnn.reference.colour import colour
 from histocnn.slides.stain import Normaliser
@@ -55,7 +55,7 @@ class Runner:
 
     Args:
         network: float [B, 3, h, w], normalised → outputs [B, ...].
-        recipe: How pixels become input.
+        spec: How pixels become input.
         device: Where it runs.
         bf16: Autocast to bfloat16.
         finish: Outputs (float32) → the arrays to store, by name.
@@ -63,7 +63,7 @@ class Runner:
     """
 
     network: nn.Module
-    recipe: Recipe
+    spec: ModelSpec
     device: torch.device
     bf16: bool
     finish: Step
@@ -80,7 +80,7 @@ class Runner:
         if self.device.type == "cuda":
             patches = patches.pin_memory().to(self.device, non_blocking=True)
         try:
-            images = to_input(patches, self.recipe)
+            images = to_input(patches, self.spec)
             with self._autocast():
                 outputs = [self.network(view(images)).float() for view in self.augment]
             return self.finish(torch.stack(outputs).mean(0) if len(outputs) > 1 else outputs[0])
@@ -223,15 +223,15 @@ def write_results(
     }
 
 
-def normaliser(recipe: Recipe, patches: Patches) -> Callable[..., NDArray[np.uint8]] | None:
-    """The recipe's stain normalisation for these patches; None where it has none.
+def normaliser(spec: ModelSpec, patches: Patches) -> Callable[..., NDArray[np.uint8]] | None:
+    """The spec's stain normalisation for these patches; None where it has none.
 
     A slide is normalised by its own stains (as tile stored them, else from its thumbnail), an
     image file by those of its pixels.
     """
-    if recipe.stain is None:
+    if spec.stain is None:
         return None
-    normalise = Normaliser.from_dict(recipe.stain)
+    normalise = Normaliser.from_dict(spec.stain)
     normalise.per_patch = normalise.per_patch or patches.coords is None
     stains = None if normalise.per_patch else patches.stains()
     return lambda pixels: normalise(pixels, stains)
@@ -290,21 +290,21 @@ def flips_and_turns() -> tuple[Callable[[Tensor], Tensor], ...]:
     return tuple(symmetry(turns, flip) for flip in (False, True) for turns in range(4))
 
 
-def checked(patches: Patches, recipe: Recipe) -> None:
+def checked(patches: Patches, spec: ModelSpec) -> None:
     """Refuse patches of another size or scale than the network was trained on.
 
     Raises:
         ModelError: With both values and what to do.
     """
-    px_differs = None not in (recipe.patch_px, patches.patch_px)
-    px_differs = px_differs and recipe.patch_px != patches.patch_px
-    mpp_differs = recipe.mpp is not None and patches.mpp is not None
-    mpp_differs = mpp_differs and abs((recipe.mpp or 1) / (patches.mpp or 1) - 1) > SAME_SCALE
+    px_differs = None not in (spec.patch_px, patches.patch_px)
+    px_differs = px_differs and spec.patch_px != patches.patch_px
+    mpp_differs = spec.mpp is not None and patches.mpp is not None
+    mpp_differs = mpp_differs and abs((spec.mpp or 1) / (patches.mpp or 1) - 1) > SAME_SCALE
     if px_differs or mpp_differs:
         raise ModelError(
             f"{patches.name}: patches of {_scale(patches.patch_px, patches.mpp)}, and the model "
-            f"was trained on {_scale(recipe.patch_px, recipe.mpp)}",
-            f"Tile with --patch_px {recipe.patch_px} --mpp {recipe.mpp}, or use another model.",
+            f"was trained on {_scale(spec.patch_px, spec.mpp)}",
+            f"Tile with --patch_px {spec.patch_px} --mpp {spec.mpp}, or use another model.",
         )
 
 

@@ -22,8 +22,8 @@ from histocnn.metrics.patch import figures, number
 from histocnn.metrics.tally import tally
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
-from histocnn.models.recipe import Recipe, hashed
 from histocnn.models.rows import Part
+from histocnn.models.spec import ModelSpec, hashed
 from histocnn.reference.colour import colour_baseline
 from histocnn.storage import store
 
@@ -72,10 +72,10 @@ def training_colours(data: PatchDataModule) -> tuple[Floats, NDArray[np.int64]]:
     return colours, gathered([batch["labels"] for batch in batches])
 
 
-def finished_recipe(
+def finished_spec(
     model: Classifier, data: PatchDataModule, val: Predictions, *, anonymise: bool
-) -> Recipe:
-    """The model's recipe with what validation and the cohort add to it."""
+) -> ModelSpec:
+    """The model's spec with what validation and the cohort add to it."""
     labels = data.rows["val"].labels
     temperature = fit_temperature(val.logits, labels)
     scores = softmax(val.logits / temperature, axis=1)
@@ -85,7 +85,7 @@ def finished_recipe(
         return sorted({hashed(value, salt) for value in values if value})
 
     return replace(
-        model.recipe,
+        model.spec,
         patch_px=data.patch_px,
         mpp=data.mpp,
         temperature=temperature,
@@ -106,13 +106,13 @@ def finished_recipe(
     )  # fmt: skip
 
 
-def write_scores(out: Path, data: PatchDataModule, test: Predictions, recipe: Recipe) -> Floats:
+def write_scores(out: Path, data: PatchDataModule, test: Predictions, spec: ModelSpec) -> Floats:
     """Write the test split's scores: `scores.h5`, or of many sources `scores/<name>.h5`.
 
     Returns:
         float32 [N, C], in the order of the split.
     """
-    scores = softmax(test.logits / recipe.temperature, axis=1)
+    scores = softmax(test.logits / spec.temperature, axis=1)
     rows = data.rows["test"]
     names = list(rows.class_names)
     for number_, source in enumerate(rows.sources):
@@ -127,7 +127,7 @@ def write_scores(out: Path, data: PatchDataModule, test: Predictions, recipe: Re
             "colour": test.colour[mine],
         }
         attributes |= {"labels.class_names": names, "scores.class_names": names, "seen": "no"}
-        attributes["recipe"] = {"command": "train", "split": "test", "model": recipe.training}
+        attributes["recipe"] = {"command": "train", "split": "test", "model": spec.training}
         single = len(rows.sources) == 1
         store.write(
             out / ("scores.h5" if single else f"scores/{source.name}.h5"), datasets, attributes

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset, Sampler
 from histocnn.errors import PatchesError, SlideError
 from histocnn.models.augment import Pipeline
 from histocnn.models.infer import normaliser
-from histocnn.models.recipe import Recipe
 from histocnn.models.rows import Rows
+from histocnn.models.spec import ModelSpec
 from histocnn.patches.images import resize
 from histocnn.reference.colour import colour
 
@@ -42,7 +42,7 @@ class PatchDataset(Dataset[Sample]):
         side_px: Of every patch.
         may_scale: False: a patch of another size is an error. One that is shorter on one side, cut
             at the slide's edge, is padded white.
-        recipe: Says how stain is normalised.
+        spec: Says how stain is normalised.
         seed: Of the augmentation.
     """
 
@@ -53,7 +53,7 @@ class PatchDataset(Dataset[Sample]):
         *,
         side_px: int,
         may_scale: bool,
-        recipe: Recipe,
+        spec: ModelSpec,
         seed: int,
     ) -> None:
         self.rows = rows
@@ -61,7 +61,7 @@ class PatchDataset(Dataset[Sample]):
         self.side_px = side_px
         self.may_scale = may_scale
         self.seed = seed
-        self.recipe = recipe
+        self.spec = spec
         self._normalisers: dict[int, Callable[..., NDArray[np.uint8]] | None] = {}
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class PatchDataset(Dataset[Sample]):
     def _normaliser(self, source: int) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None:
         """Made where it is needed, in the worker: it reads the slide's thumbnail."""
         if source not in self._normalisers:
-            self._normalisers[source] = normaliser(self.recipe, self.rows.sources[source])
+            self._normalisers[source] = normaliser(self.spec, self.rows.sources[source])
         return self._normalisers[source]
 
 

@@ -22,7 +22,7 @@ from histocnn.models.infer import (
     share_cores,
     write_results,
 )
-from histocnn.models.recipe import Recipe, load
+from histocnn.models.spec import ModelSpec, load
 from histocnn.patches.patches import Patches, open_patches
 from histocnn.slides.stain import Normaliser
 
@@ -72,7 +72,7 @@ def embed(
         0, or 1 if a slide failed.
     """
     source = Source(backbone, weights, model, tuple(layers), input_px, stain)
-    network, recipe = source.open()
+    network, spec = source.open()
     items = open_patches(patches, slides=slides, patient_pattern=patient_pattern)
     bf16 = choose_bf16(precision, choose_device(device))
     say_how(choose_device(device), bf16)
@@ -81,7 +81,7 @@ def embed(
         out=out,
         command="embed",
         recipe=partial(
-            recipe_of, network=describe(source, network, recipe), dtype=dtype, bf16=bf16
+            recipe_of, network=describe(source, network, spec), dtype=dtype, bf16=bf16
         ),
         work=partial(
             embed_patches, source=source, dtype=dtype, bf16=bf16, device=device,
@@ -103,7 +103,7 @@ class Source:
     input_px: int | None
     stain: Literal["macenko"] | None
 
-    def open(self) -> tuple[Embedder, Recipe]:
+    def open(self) -> tuple[Embedder, ModelSpec]:
         """The network and how pixels become its input.
 
         Raises:
@@ -111,8 +111,8 @@ class Source:
             ModelError: Weights that cannot be had or do not fit.
         """
         if self.model is not None and self.backbone is None:
-            trained, recipe = load(self.model)
-            network = Embedder(trained.backbone, self.layers or recipe.layers).eval()
+            trained, spec = load(self.model)
+            network = Embedder(trained.backbone, self.layers or spec.layers).eval()
         elif self.backbone is not None and self.model is None:
             if self.weights is None:
                 raise UsageError(
@@ -121,14 +121,14 @@ class Source:
                 )
             network = embedder(self.backbone, self.weights, self.layers)
             mean, std = normalisation(self.backbone)
-            recipe = Recipe(self.backbone, mean=mean, std=std)
+            spec = ModelSpec(self.backbone, mean=mean, std=std)
         else:
             raise UsageError("embed needs --backbone NAME or --model FILE", "Give one of the two.")
         return network, replace(
-            recipe,
+            spec,
             layers=network.layers,
-            input_px=self.input_px or recipe.input_px,
-            stain=Normaliser().to_dict() if self.stain else recipe.stain,
+            input_px=self.input_px or spec.input_px,
+            stain=Normaliser().to_dict() if self.stain else spec.stain,
         )
 
 
@@ -138,19 +138,19 @@ def _runner(source: Source, device: str, bf16: bool, workers: int) -> Runner:
     import torch
 
     share_cores(workers)
-    network, recipe = source.open()
+    network, spec = source.open()
     place = choose_device(device, runs.worker_index())
     placed = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Runner(placed, recipe, place, bf16, lambda features: {"features": features})
+    return Runner(placed, spec, place, bf16, lambda features: {"features": features})
 
 
-def describe(source: Source, network: Embedder, recipe: Recipe) -> dict[str, Any]:
+def describe(source: Source, network: Embedder, spec: ModelSpec) -> dict[str, Any]:
     """What decides the features of given pixels: features that differ here cannot be compared."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     kept = ("backbone", "arguments", "layers", "input_px", "mean", "std", "stain")
-    known = {k: v for k, v in asdict(recipe).items() if k in kept}
+    known = {k: v for k, v in asdict(spec).items() if k in kept}
     return {**known, "weights": digest.hexdigest()}
 
 
@@ -182,7 +182,7 @@ def embed_patches(
 ) -> dict[str, Any]:
     """Write the features of one slide, folder or CSV."""
     runner = _runner(source, device, bf16, workers)
-    checked(patches, runner.recipe)
+    checked(patches, runner.spec)
     return write_results(
         target,
         patches,
@@ -190,7 +190,7 @@ def embed_patches(
         dtypes={"features": dtype},
         attributes={"recipe": recipe},
         tick=tick,
-        normalise=normaliser(runner.recipe, patches),
+        normalise=normaliser(runner.spec, patches),
         batch_size=batch_size,
         threads=threads,
     )

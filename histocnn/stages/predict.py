@@ -21,7 +21,7 @@ from histocnn.models.infer import (
     share_cores,
     write_results,
 )
-from histocnn.models.recipe import Recipe, load, read_recipe
+from histocnn.models.spec import ModelSpec, load, read_spec
 from histocnn.patches.patches import Patches, open_patches
 from histocnn.reference.features import sha256
 
@@ -60,7 +60,7 @@ def predict(
     Returns:
         0, or 1 if a slide failed.
     """
-    _check(read_recipe(model), model)
+    _check(read_spec(model), model)
     bf16 = choose_bf16(precision, choose_device(device))
     say_how(choose_device(device), bf16)
     scorer = Scorer(model, tta, bf16, device, workers)
@@ -76,8 +76,8 @@ def predict(
     return summary.exit_code
 
 
-def _check(recipe: Recipe, model: Path) -> None:
-    if not recipe.class_names:
+def _check(spec: ModelSpec, model: Path) -> None:
+    if not spec.class_names:
         raise ModelError(f"{model}: has no classes to score", "Use it with embed --model.")
 
 
@@ -102,13 +102,13 @@ def _open(scorer: Scorer) -> Runner:
 
     share_cores(scorer.workers)
     place = choose_device(scorer.device, runs.worker_index())
-    network, recipe = load(scorer.model, place)
+    network, spec = load(scorer.model, place)
 
     def finish(logits: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"scores": torch.softmax(logits / recipe.temperature, dim=1)}
+        return {"scores": torch.softmax(logits / spec.temperature, dim=1)}
 
     views = flips_and_turns() if scorer.tta else flips_and_turns()[:1]
-    return Runner(network, recipe, place, scorer.bf16, finish, views)
+    return Runner(network, spec, place, scorer.bf16, finish, views)
 
 
 def recipe_of(patches: Patches, scorer: Scorer, model_sha256: str) -> dict[str, Any]:
@@ -134,31 +134,31 @@ def score(
 ) -> dict[str, Any]:
     """Write the scores of one slide, folder or CSV."""
     runner = scorer.open()
-    checked(patches, runner.recipe)
-    verdicts = seen(patches, runner.recipe)
+    checked(patches, runner.spec)
+    verdicts = seen(patches, runner.spec)
     return write_results(
         target,
         patches,
         runner,
         dtypes={},
         attributes={
-            "scores.class_names": list(runner.recipe.class_names),
-            "temperature": runner.recipe.temperature,
-            "thresholds": runner.recipe.thresholds,
-            "training": runner.recipe.training,
+            "scores.class_names": list(runner.spec.class_names),
+            "temperature": runner.spec.temperature,
+            "thresholds": runner.spec.thresholds,
+            "training": runner.spec.training,
             "recipe": recipe,
             **({"seen": verdicts[0]} if patches.coords is not None and verdicts else {}),
         },
         tick=tick,
         copy={"seen": verdicts} if patches.coords is None else {},
-        normalise=normaliser(runner.recipe, patches),
+        normalise=normaliser(runner.spec, patches),
         batch_size=batch_size,
         threads=threads,
     )
 
 
-def seen(patches: Patches, recipe: Recipe) -> list[str]:
+def seen(patches: Patches, spec: ModelSpec) -> list[str]:
     """Which part of the model's training cohort each patch's slide or patient was in."""
     pairs = list(zip(patches.slide_ids, patches.patient_ids, strict=True))
-    verdicts = {pair: recipe.seen_as(*pair) for pair in set(pairs)}
+    verdicts = {pair: spec.seen_as(*pair) for pair in set(pairs)}
     return [verdicts[pair] for pair in pairs]

@@ -29,7 +29,7 @@ from histocnn.models import outcome
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.infer import choose_bf16
-from histocnn.models.recipe import save
+from histocnn.models.spec import save
 from histocnn.pictures.training import write_confusion, write_history
 from histocnn.storage.atomic import write_text
 from histocnn.storage.json import to_json
@@ -198,11 +198,11 @@ def conclude(cli: TrainCLI) -> None:
     colour_only = outcome.baseline(data, test)
     if not trainer.is_global_zero:
         return
-    recipe = outcome.finished_recipe(model, data, val, anonymise=cli.config.anonymise)
-    save(out / "model.safetensors", model.network, recipe)
-    scores = outcome.write_scores(out, data, test, recipe)
+    spec = outcome.finished_spec(model, data, val, anonymise=cli.config.anonymise)
+    save(out / "model.safetensors", model.network, spec)
+    scores = outcome.write_scores(out, data, test, spec)
     groups = [group for group, part in zip(data.groups, data.parts, strict=True) if part == "test"]
-    metrics = outcome.metrics(data, scores, colour_only, recipe.thresholds, groups)
+    metrics = outcome.metrics(data, scores, colour_only, spec.thresholds, groups)
     metrics["best_epoch"] = int(best["epoch"])
     write_text(out / "metrics.json", to_json(metrics, indent=2))
     write_history(out / "history.png", history(out / "logs"))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from histocnn.models.backbones import build
-from histocnn.models.recipe import Recipe, save
+from histocnn.models.spec import ModelSpec, save
 
 
 def write_weights(path: Path, name: str = "lenet5", seed: int = 0) -> Path:
@@ -18,10 +18,10 @@ def write_weights(path: Path, name: str = "lenet5", seed: int = 0) -> Path:
     return path
 
 
-def write_model(path: Path, **recipe: object) -> Path:
-    """A LeNet-5 for classes a and b, 28 px; `recipe` changes what its file says of it."""
+def write_model(path: Path, **spec: object) -> Path:
+    """A LeNet-5 for classes a and b, 28 px; `spec` changes what its file says of it."""
     torch.manual_seed(0)
-    known = {"backbone": "lenet5", "class_names": ("a", "b"), "patch_px": 28, **recipe}
-    made = Recipe(**known)  # type: ignore[arg-type]
+    known = {"backbone": "lenet5", "class_names": ("a", "b"), "patch_px": 28, **spec}
+    made = ModelSpec(**known)  # type: ignore[arg-type]
     save(path, build("lenet5", len(made.class_names)), made)
     return path

@@ -124,9 +124,9 @@ def test_a_checkpoint_of_other_classes_is_refused():
         other.on_load_checkpoint(checkpoint)
 
 
-def test_the_recipe_names_the_network():
-    recipe = classifier(input_px=28).recipe
-    assert recipe.backbone == "lenet5"
-    assert recipe.class_names == ("a", "b")
-    assert recipe.input_px == 28
-    assert isinstance(build(recipe.backbone, 2), Network)
+def test_the_spec_names_the_network():
+    spec = classifier(input_px=28).spec
+    assert spec.backbone == "lenet5"
+    assert spec.class_names == ("a", "b")
+    assert spec.input_px == 28
+    assert isinstance(build(spec.backbone, 2), Network)

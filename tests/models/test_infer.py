@@ -21,7 +21,7 @@ from histocnn.models.infer import (
     infer,
     normaliser,
 )
-from histocnn.models.recipe import Recipe
+from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import Patches, open_patches
 from histocnn.slides.stain import Normaliser
 from tests.grid_files import write_grid
@@ -40,7 +40,7 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Patches:
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     weights = write_weights(tmp_path_factory.mktemp("w") / "lenet5.safetensors")
     network = embedder("lenet5", weights)
-    return Runner(network, Recipe("lenet5"), CPU, False, lambda f: {"features": f})
+    return Runner(network, ModelSpec("lenet5"), CPU, False, lambda f: {"features": f})
 
 
 def all_features(patches: Patches, runner: Runner, **how: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_features_do_not_depend_on_batch_or_threads(patches: Patches, runner: Ru
 
 
 def test_bf16_is_close(patches: Patches, runner: Runner) -> None:
-    half = Runner(runner.network, runner.recipe, CPU, True, runner.finish)
+    half = Runner(runner.network, runner.spec, CPU, True, runner.finish)
     expected, found = all_features(patches, runner), all_features(patches, half)
     assert found.dtype == np.float32
     assert 0 < np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
@@ -89,12 +89,10 @@ def test_views_are_the_eight_symmetries_and_are_averaged(patches: Patches, runne
     image = torch.arange(9.0).view(1, 1, 3, 3)
     seen = {tuple(view(image).flatten().tolist()) for view in flips_and_turns()}
     assert len(seen) == 8
-    many = Runner(
-        runner.network, runner.recipe, CPU, False, runner.finish, augment=flips_and_turns()
-    )
+    many = Runner(runner.network, runner.spec, CPU, False, runner.finish, augment=flips_and_turns())
     expected = np.mean(
         [
-            all_features(patches, Runner(runner.network, runner.recipe, CPU, False, runner.finish,
+            all_features(patches, Runner(runner.network, runner.spec, CPU, False, runner.finish,
                                          augment=(view,)))
             for view in flips_and_turns()
         ],
@@ -107,7 +105,7 @@ def test_a_batch_too_large_says_what_to_lower(runner: Runner) -> None:
     def exhausted(images: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("no memory")
 
-    full = Runner(exhausted, runner.recipe, CPU, False, runner.finish)  # type: ignore[arg-type]
+    full = Runner(exhausted, runner.spec, CPU, False, runner.finish)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match=r"batch of 2 patches.*Lower --batch_size"):
         full(np.zeros((2, 28, 28, 3), np.uint8))
 
@@ -120,23 +118,23 @@ def test_scale_must_be_the_models(
     tmp_path: Path, patch_px: int | None, mpp: float | None, fits: bool
 ) -> None:
     [patches] = open_patches(write_grid(tmp_path))
-    recipe = Recipe("lenet5", patch_px=patch_px, mpp=mpp)
+    spec = ModelSpec("lenet5", patch_px=patch_px, mpp=mpp)
     if fits:
-        checked(patches, recipe)
+        checked(patches, spec)
     else:
         with pytest.raises(ModelError, match=f"28 px at 1.0 µm/px.*{patch_px} px at {mpp} µm/px"):
-            checked(patches, recipe)
+            checked(patches, spec)
 
 
 def test_slides_are_normalised_by_their_own_stains_and_images_by_their_pixels(
     tmp_path: Path, patches: Patches
 ) -> None:
-    assert normaliser(Recipe("lenet5"), patches) is None
-    recipe = Recipe("lenet5", stain=Normaliser().to_dict())
+    assert normaliser(ModelSpec("lenet5"), patches) is None
+    spec = ModelSpec("lenet5", stain=Normaliser().to_dict())
     [grid] = open_patches(write_grid(tmp_path))
     stains = grid.stains()
     for source, slide_stains in ((patches, None), (grid, stains)):
-        normalise = normaliser(recipe, source)
+        normalise = normaliser(spec, source)
         assert normalise is not None
         pixels = source.patch(0)
         expected = Normaliser(per_patch=source is patches)(pixels, slide_stains)

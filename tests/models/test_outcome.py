@@ -6,11 +6,11 @@ import pytest
 from histocnn.models import outcome
 from histocnn.models.data import PatchDataModule
 from histocnn.models.outcome import Predictions
-from histocnn.models.recipe import Recipe
+from histocnn.models.spec import ModelSpec
 from histocnn.storage import store
 from tests.models.patch_files import write_folder, write_grids
 
-RECIPE = Recipe("lenet5", class_names=("n", "t"), temperature=2.0)
+SPEC = ModelSpec("lenet5", class_names=("n", "t"), temperature=2.0)
 
 
 def test_of_many_slides_each_has_a_file_of_its_tested_patches(tmp_path):
@@ -21,7 +21,7 @@ def test_of_many_slides_each_has_a_file_of_its_tested_patches(tmp_path):
     logits = np.stack([np.zeros(len(rows)), np.arange(len(rows))], axis=1).astype(np.float32)
     logits[0] = np.nan  # a patch that could not be read
     scores = outcome.write_scores(
-        tmp_path, data, Predictions(logits, np.zeros((len(rows), 6), np.float32)), RECIPE
+        tmp_path, data, Predictions(logits, np.zeros((len(rows), 6), np.float32)), SPEC
     )
     assert np.isnan(scores[0]).all()
     expected = 1 / (1 + np.exp(-1 / 2))  # one logit more, at temperature 2

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from histocnn.errors import ModelError
-from histocnn.models.recipe import load, to_input
+from histocnn.models.spec import load, to_input
 from histocnn.patches.patches import open_patches
 from histocnn.stages.predict import predict
 from histocnn.storage import store
@@ -48,11 +48,11 @@ def test_scores_are_tempered_probabilities(place: Path, tmp_path: Path) -> None:
     stored = store.read(tmp_path / "s1.h5")
     attributes = store.attributes(tmp_path / "s1.h5")
     assert attributes["scores.class_names"] == ["a", "b"]
-    network, recipe = load(model)
+    network, spec = load(model)
     [patches] = open_patches(place / "grids" / "s1.h5")
     pixels = np.stack([patches.patch(row) for row in range(4)])
     with torch.inference_mode():
-        logits = network(to_input(torch.from_numpy(pixels), recipe))
+        logits = network(to_input(torch.from_numpy(pixels), spec))
     expected = torch.softmax(logits / 2.0, dim=1).numpy()
     np.testing.assert_allclose(stored["scores"][:4], expected, atol=1e-5)
     np.testing.assert_allclose(stored["scores"].sum(1), 1, atol=1e-5)
@@ -132,7 +132,7 @@ def test_killed_doubled_and_done_again_is_as_if_undisturbed(place: Path, tmp_pat
 
 def test_files_that_are_no_model_are_refused(place: Path, tmp_path: Path) -> None:
     save_file({"w": torch.zeros(1)}, tmp_path / "weights.safetensors")
-    with pytest.raises(ModelError, match="without a histocnn recipe"):
+    with pytest.raises(ModelError, match="without what histocnn writes"):
         predict(place / "images", tmp_path / "weights.safetensors", tmp_path)
     (tmp_path / "model.pkl").write_bytes(b"\x80\x04N.")
     with pytest.raises(ModelError, match=r"not a whole \.safetensors"):

@@ -12,7 +12,7 @@ import torch
 
 from histocnn.errors import TrainingError
 from histocnn.models.classifier import Classifier
-from histocnn.models.recipe import load
+from histocnn.models.spec import load
 from histocnn.stages import train as stage
 from histocnn.stages.train import train
 from histocnn.storage import store
@@ -61,15 +61,15 @@ def test_what_a_run_leaves(run):
 
 
 def test_the_model_knows_how_it_is_used(run, listing):
-    network, recipe = load(run / "model.safetensors")
+    network, spec = load(run / "model.safetensors")
     assert network(torch.zeros(1, 3, 28, 28)).shape == (1, 2)
-    assert recipe.class_names == ("a", "b")
-    assert recipe.patch_px == 28
-    assert recipe.temperature > 0
-    assert set(recipe.thresholds["b"]) == {"sensitivity_95", "specificity_95", "youden"}
-    assert recipe.seen["train"]["patients"] == [f"train{i}" for i in range(10)]
-    assert recipe.seen["val"]["patients"] == [f"val{i}" for i in range(10)]
-    assert recipe.training["prior"] == {"a": 0.5, "b": 0.5}
+    assert spec.class_names == ("a", "b")
+    assert spec.patch_px == 28
+    assert spec.temperature > 0
+    assert set(spec.thresholds["b"]) == {"sensitivity_95", "specificity_95", "youden"}
+    assert spec.seen["train"]["patients"] == [f"train{i}" for i in range(10)]
+    assert spec.seen["val"]["patients"] == [f"val{i}" for i in range(10)]
+    assert spec.training["prior"] == {"a": 0.5, "b": 0.5}
 
 
 def test_scores_and_metrics_are_of_the_test_split(run):
@@ -151,10 +151,10 @@ def test_two_processes_equal_one_and_count_101_as_101(plain, listing, tmp_path):
 
 
 def test_ids_can_be_salted(plain):
-    _, recipe = load(plain / "model.safetensors")
-    assert "train0" not in recipe.to_json()
-    assert recipe.seen_as("", "train0") == "train"
-    assert recipe.seen_as("", "test0") == "no"
+    _, spec = load(plain / "model.safetensors")
+    assert "train0" not in spec.to_json()
+    assert spec.seen_as("", "train0") == "train"
+    assert spec.seen_as("", "test0") == "no"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -20,13 +20,13 @@ from histocnn.errors import ModelError
 from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, Network, build
 from histocnn.storage.atomic import replacing
 
-FORMAT = 1  # of the recipe; raised when an older version could no longer understand it
+FORMAT = 1  # of the spec; raised when an older version could no longer understand it
 
 Seen = Literal["train", "val", "no", "unknown"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelSpec:
     """Everything about a network but its weights.
 
     Attributes:
@@ -67,12 +67,12 @@ class Recipe:
     format: int = FORMAT
 
     def to_json(self) -> str:
-        """One line of JSON with sorted keys: equal recipes give equal text."""
+        """One line of JSON with sorted keys: equal specs give equal text."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Recipe:
-        """The recipe of `to_json`.
+    def from_json(cls, text: str) -> ModelSpec:
+        """The spec of `to_json`.
 
         Raises:
             ModelError: It was written by a version with another format.
@@ -112,35 +112,35 @@ def hashed(identifier: str, salt: str | None) -> str:
     return hashlib.sha256(f"{salt}:{identifier}".encode()).hexdigest()[:16]
 
 
-def to_input(pixels: Tensor, recipe: Recipe) -> Tensor:
+def to_input(pixels: Tensor, spec: ModelSpec) -> Tensor:
     """uint8 [B, H, W, 3] → what the network takes: float [B, 3, h, w], normalised, channels last.
 
     The one place where pixels become input: training, predicting and embedding call it on the
-    device. h = w = `recipe.input_px` where it is set (bilinear, antialiased).
+    device. h = w = `spec.input_px` where it is set (bilinear, antialiased).
     """
     images = pixels.permute(0, 3, 1, 2).float()  # [B, 3, H, W]; NHWC in memory is channels last
-    side = recipe.input_px
+    side = spec.input_px
     if side is not None and images.shape[-2:] != (side, side):
         images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
         images = images.contiguous(memory_format=torch.channels_last)
-    mean = torch.tensor(recipe.mean, device=images.device).mul(255).view(1, 3, 1, 1)
-    std = torch.tensor(recipe.std, device=images.device).mul(255).view(1, 3, 1, 1)
+    mean = torch.tensor(spec.mean, device=images.device).mul(255).view(1, 3, 1, 1)
+    std = torch.tensor(spec.std, device=images.device).mul(255).view(1, 3, 1, 1)
     return images.sub_(mean).div_(std)
 
 
-def save(path: str | Path, network: Network, recipe: Recipe) -> None:
-    """Write weights and recipe as one `.safetensors`, whole or not at all.
+def save(path: str | Path, network: Network, spec: ModelSpec) -> None:
+    """Write weights and spec as one `.safetensors`, whole or not at all.
 
     Raises:
         StoreError: The file cannot be written, or the disk is full.
     """
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt", "histocnn_recipe": recipe.to_json()})
+        save_file(tensors, temporary, {"format": "pt", "histocnn_recipe": spec.to_json()})
 
 
-def read_recipe(path: str | Path) -> Recipe:
-    """The recipe of a model file, without its weights.
+def read_spec(path: str | Path) -> ModelSpec:
+    """The spec of a model file, without its weights.
 
     Raises:
         ModelError: Not a model that histocnn wrote, or of another format.
@@ -158,22 +158,22 @@ def read_recipe(path: str | Path) -> Recipe:
         ) from error
     if "histocnn_recipe" not in metadata:
         raise ModelError(
-            f"{path}: weights without a histocnn recipe",
+            f"{path}: weights without what histocnn writes of a model",
             "Give them as --weights with --backbone NAME",
         )
-    return Recipe.from_json(metadata["histocnn_recipe"])
+    return ModelSpec.from_json(metadata["histocnn_recipe"])
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, Recipe]:
-    """Network (evaluation mode, on the device) and recipe of a model file.
+def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, ModelSpec]:
+    """Network (evaluation mode, on the device) and spec of a model file.
 
     Raises:
-        ModelError: As `read_recipe`, or the weights are not the recipe's network.
+        ModelError: As `read_spec`, or the weights are not the spec's network.
     """
-    recipe = read_recipe(path)
-    network = build(recipe.backbone, len(recipe.class_names), arguments=recipe.arguments)
+    spec = read_spec(path)
+    network = build(spec.backbone, len(spec.class_names), arguments=spec.arguments)
     try:
         network.load_state_dict(load_file(path))
     except RuntimeError as error:
-        raise ModelError(f"{path}: its weights are not those of {recipe.backbone}") from error
-    return network.to(device, memory_format=torch.channels_last).eval(), recipe  # type: ignore[call-overload]
+        raise ModelError(f"{path}: its weights are not those of {spec.backbone}") from error
+    return network.to(device, memory_format=torch.channels_last).eval(), spec  # type: ignore[call-overload]

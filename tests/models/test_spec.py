@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 
 from histocnn.errors import ModelError
 from histocnn.models.backbones import build
-from histocnn.models.recipe import Recipe, hashed, load, read_recipe, save, to_input
+from histocnn.models.spec import ModelSpec, hashed, load, read_spec, save, to_input
 from histocnn.slides.stain import Normaliser
 
-RECIPE = Recipe(
+SPEC = ModelSpec(
     "lenet5",
     class_names=("normal", "tumour"),
     patch_px=28,
@@ -28,11 +28,11 @@ RECIPE = Recipe(
 )
 
 
-def test_network_and_recipe_come_back(tmp_path):
+def test_network_and_spec_come_back(tmp_path):
     network = build("lenet5", 2, dropout=0.5)
-    save(tmp_path / "new" / "model.safetensors", network, RECIPE)
-    loaded, recipe = load(tmp_path / "new" / "model.safetensors")
-    assert recipe == RECIPE
+    save(tmp_path / "new" / "model.safetensors", network, SPEC)
+    loaded, spec = load(tmp_path / "new" / "model.safetensors")
+    assert spec == SPEC
     assert not loaded.training
     images = torch.rand(2, 3, 28, 28)
     assert torch.allclose(loaded(images), network.eval()(images), atol=1e-6)
@@ -41,29 +41,29 @@ def test_network_and_recipe_come_back(tmp_path):
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["model.safetensors"]
 
 
-def test_equal_recipes_give_equal_text():
-    assert Recipe.from_json(RECIPE.to_json()).to_json() == RECIPE.to_json()
+def test_equal_specs_give_equal_text():
+    assert ModelSpec.from_json(SPEC.to_json()).to_json() == SPEC.to_json()
 
 
 def test_pixels_become_input_in_one_way():
     pixels = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)  # one patch of one pixel
-    recipe = Recipe("any", mean=(0.5, 0.0, 0.2), std=(0.5, 0.1, 0.4))
-    found = to_input(pixels, recipe)
+    spec = ModelSpec("any", mean=(0.5, 0.0, 0.2), std=(0.5, 0.1, 0.4))
+    found = to_input(pixels, spec)
     assert found.shape == (1, 3, 1, 1)
     assert torch.allclose(found.flatten(), torch.tensor([-1.0, 2.0, 2.0]))
     assert pixels.dtype == torch.uint8
-    assert to_input(pixels, Recipe("any", input_px=4)).shape == (1, 3, 4, 4)
+    assert to_input(pixels, ModelSpec("any", input_px=4)).shape == (1, 3, 4, 4)
 
 
 def test_input_is_channels_last():
     pixels = torch.zeros(2, 8, 8, 3, dtype=torch.uint8)
     for side in (None, 4):
-        found = to_input(pixels, Recipe("any", input_px=side))
+        found = to_input(pixels, ModelSpec("any", input_px=side))
         assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_model_of_another_version_is_refused(tmp_path):
-    stored = json.loads(RECIPE.to_json()) | {"format": 99, "version": "7.0"}
+    stored = json.loads(SPEC.to_json()) | {"format": 99, "version": "7.0"}
     path = tmp_path / "model.safetensors"
     save_file(build("lenet5", 2).state_dict(), path, {"histocnn_recipe": json.dumps(stored)})
     with pytest.raises(ModelError, match=r"histocnn 7\.0 \(format 99\).*Use that version"):
@@ -74,16 +74,18 @@ def test_files_that_are_no_model(tmp_path):
     (tmp_path / "pickle.safetensors").write_bytes(pickle.dumps({"a": 1}))
     save_file({"w": torch.zeros(2)}, tmp_path / "weights.safetensors")
     with pytest.raises(ModelError, match=r"not a whole \.safetensors"):
-        read_recipe(tmp_path / "pickle.safetensors")
-    with pytest.raises(ModelError, match=r"weights without a histocnn recipe.*--backbone"):
-        read_recipe(tmp_path / "weights.safetensors")
+        read_spec(tmp_path / "pickle.safetensors")
+    with pytest.raises(
+        ModelError, match=r"weights without what histocnn writes of a model.*--backbone"
+    ):
+        read_spec(tmp_path / "weights.safetensors")
     with pytest.raises(ModelError, match="no such model"):
-        read_recipe(tmp_path / "absent.safetensors")
+        read_spec(tmp_path / "absent.safetensors")
 
 
-def test_weights_that_are_not_the_recipe_s(tmp_path):
+def test_weights_that_are_not_the_spec_s(tmp_path):
     path = tmp_path / "model.safetensors"
-    save(path, build("mlp", 2), RECIPE)
+    save(path, build("mlp", 2), SPEC)
     with pytest.raises(ModelError, match="not those of lenet5"):
         load(path)
 
@@ -93,18 +95,18 @@ def test_who_was_seen(salt):
     def ids(*names):
         return [hashed(name, salt) for name in names]
 
-    recipe = Recipe(
+    spec = ModelSpec(
         "any",
         seen={"train": {"patients": ids("p1"), "slides": ids("s1")},
               "val": {"patients": ids("p2"), "slides": ids("s2")}},
         salt=salt,
     )  # fmt: skip
-    assert recipe.seen_as("s1", "p1") == "train"
-    assert recipe.seen_as("other", "p1") == "train"  # another slide of a training patient
-    assert recipe.seen_as("s2", "") == "val"
-    assert recipe.seen_as("s9", "p9") == "no"
-    assert recipe.seen_as("s9", "") == "unknown"
-    assert Recipe("any").seen_as("s1", "p1") == "unknown"
+    assert spec.seen_as("s1", "p1") == "train"
+    assert spec.seen_as("other", "p1") == "train"  # another slide of a training patient
+    assert spec.seen_as("s2", "") == "val"
+    assert spec.seen_as("s9", "p9") == "no"
+    assert spec.seen_as("s9", "") == "unknown"
+    assert ModelSpec("any").seen_as("s1", "p1") == "unknown"
 
 
 def test_salted_ids_do_not_tell_the_patient():

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, StoreError, UsageError
+from histocnn.patches.classes import UNKNOWN, recolumn, renumber, used
 from histocnn.scores.scored import score_files
 from histocnn.storage import store
 
 SEEN = ("no", "unknown", "val", "train")
-UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,9 +200,8 @@ def _part(
     arrays = store.read(file.path, *(name for name in wanted if name in file.names))
     stored = np.asarray(arrays["scores"], np.float32)
     n = len(stored)
-    scores = np.zeros((n, len(class_names)), np.float32)
-    for column, name in enumerate(file.attributes["scores.class_names"]):
-        scores[:, class_names.index(match.get(name, name))] += stored[:, column]
+    names = [match.get(name, name) for name in file.attributes["scores.class_names"]]
+    scores = recolumn(stored, names, class_names)
     labels, border = _labels(file, entry, arrays, class_names)
     patient = (entry.patient_id if entry else None) or file.attributes.get("patient_id") or ""
     own_slide = file.slide_id if file.is_slide else ""
@@ -236,8 +235,7 @@ def _labels(
     else:
         nothing = np.full(len(arrays["scores"]), UNKNOWN, np.int64)
         return nothing, nothing
-    used = {names[i] for i in np.unique(labels[labels >= 0])}
-    unknown = sorted(used - set(class_names))
+    unknown = sorted(used(labels, names) - set(class_names))
     if unknown:
         near = difflib.get_close_matches(unknown[0], class_names, n=1, cutoff=0.3)
         raise MetricError(
@@ -245,9 +243,8 @@ def _labels(
             f"{', '.join(class_names)}",
             f"Say which score means {unknown[0]}: --match {(near or class_names)[0]}={unknown[0]}.",
         )
-    index = np.array([*(class_names.index(n) if n in class_names else -1 for n in names), -1])
     crossed = labels if coverage is None else with_border(labels, np.asarray(coverage))
-    return index[labels], index[crossed]
+    return renumber(labels, names, class_names), renumber(crossed, names, class_names)
 
 
 def with_border(labels: NDArray[np.int64], coverage: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from histocnn.metrics.intervals import (
 )
 from histocnn.metrics.patch import details, excluded, figures, number
 from histocnn.metrics.tally import Points, Tally, tally
+from histocnn.patches.classes import recolumn, renumber
 
 COLOUR_ROWS = 20_000  # patches that the colour baseline looks at
 COLOUR_FOLDS = 5
@@ -186,8 +187,8 @@ def k_curve(judged: Judged) -> list[dict[str, Any]]:
     for file in judged.files:
         arrays = store.read(file.path, "neighbour_labels", "distances")
         own = file.attributes["scores.class_names"]
-        classes = np.array([*(judged.class_names.index(named[name]) for name in own), -1])
-        labels.append(classes[arrays["neighbour_labels"]])
+        meant = [named[name] for name in own]
+        labels.append(renumber(arrays["neighbour_labels"], meant, judged.class_names))
         distances.append(arrays["distances"])
     rows = np.random.default_rng(0).permutation(np.flatnonzero(judged.judged))[:CURVE_ROWS]
     near, apart = np.concatenate(labels)[rows], np.concatenate(distances)[rows]
@@ -218,8 +219,7 @@ def compare(first: Judged, second: Judged, *, replicates: int, seed: int) -> Sec
             "Compare models of the same classes, or use --match.",
         )
     a, b = _pairs(first, second)
-    columns = [second.class_names.index(name) for name in first.class_names]
-    other = second.scores[b][:, columns]
+    other = recolumn(second.scores[b], second.class_names, first.class_names)
     labels = np.where(np.isnan(other).any(axis=1), -1, first.labels[a])
     kept = first.judged[a] & (labels >= 0)
     if not kept.any():

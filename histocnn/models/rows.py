@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import check_leakage, read_cohort
 from histocnn.errors import CohortError, PatchesError
+from histocnn.patches.classes import renumber
 from histocnn.patches.patches import Patches
+from histocnn.storage.hashing import sha256
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,7 @@ def gather(
     given = {e.slide_id: e.split or "" for e in read_cohort(slides)} if from_csv and slides else {}
     columns: defaultdict[str, list[Any]] = defaultdict(list)
     for number, source in enumerate(sources):
-        index = np.array([*(names.index(name) for name in source.class_names), -1])
-        labels = index[source.labels]
+        labels = renumber(source.labels, source.class_names, names)
         rows = np.flatnonzero(labels >= 0)
         columns["source"].append(np.full(len(rows), number))
         columns["row"].append(rows)
@@ -188,9 +188,9 @@ def _path(rows: Rows, index: int) -> Path | None:
 
 
 def _check_bytes(rows: Rows, parts: NDArray[np.str_], indices: Sequence[int]) -> None:
-    first: dict[bytes, int] = {}
+    first: dict[str, int] = {}
     for index in indices:
-        digest = hashlib.sha256(cast(Path, _path(rows, index)).read_bytes()).digest()
+        digest = sha256(cast(Path, _path(rows, index)))
         other = first.setdefault(digest, index)
         if parts[other] != parts[index]:
             raise CohortError(

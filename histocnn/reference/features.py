@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import FeaturesError
+from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.neighbours import UNKNOWN, codes
 from histocnn.storage import store
+from histocnn.storage.hashing import sha256
 from histocnn.storage.json import differing_keys
 
 Exclude = Literal["patient", "slide", "none"]
@@ -79,7 +80,7 @@ class Features:
         Raises:
             FeaturesError: No labels, or one class only.
         """
-        present = sorted({self.class_names[i] for i in self.labels if i >= 0})
+        present = sorted(used(self.labels, self.class_names))
         if not present:
             raise FeaturesError(
                 f"{self.files[0].parent}: none of {len(self)} reference patches has a label",
@@ -91,8 +92,8 @@ class Features:
                 "A classification needs examples of at least two classes.",
             )
         kept = self.only(self.labels >= 0)
-        index = np.array([present.index(n) if n in present else -1 for n in self.class_names])
-        return replace(kept, labels=index[kept.labels], class_names=tuple(present))
+        labels = renumber(kept.labels, self.class_names, present)
+        return replace(kept, labels=labels, class_names=tuple(present))
 
 
 def feature_files(source: Path) -> list[Path]:
@@ -117,7 +118,7 @@ def load(files: Sequence[Path]) -> Features:
     for part in parts[1:]:
         check_same(parts[0], part)
     class_names = tuple(sorted({name for part in parts for name in part.class_names}))
-    labels = [_renumber(part.labels, part.class_names, class_names) for part in parts]
+    labels = [renumber(part.labels, part.class_names, class_names) for part in parts]
     return Features(
         files=tuple(files),
         values=parts[0].values if len(parts) == 1 else np.concatenate([p.values for p in parts]),
@@ -197,13 +198,6 @@ def check_same(a: Features, b: Features) -> None:
             )
 
 
-def _renumber(
-    labels: NDArray[np.int64], names: Sequence[str], new: Sequence[str]
-) -> NDArray[np.int64]:
-    index = np.array([*(new.index(name) for name in names), -1], np.int64)
-    return index[labels]
-
-
 def groups_of(rows: Features, reference: Features) -> NDArray[np.int64]:
     """Codes int64 [N, 2] of each row's patient and slide; -1 where not in the reference."""
     return np.stack(
@@ -263,9 +257,3 @@ def units(
 
     vocabulary = names(reference)
     return codes(vocabulary, vocabulary), codes(names(rows), vocabulary)
-
-
-def sha256(file: Path) -> str:
-    """Of the whole file, as hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

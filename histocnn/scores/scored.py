@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -193,9 +192,3 @@ def score_files(scores: Path) -> list[Path]:
     if not files:
         raise StoreError(f"{scores}: no score files", "Give the folder that predict or knn wrote.")
     return files
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
 from histocnn.patches.patches import FilePatches
-from histocnn.scores.scored import check_share, digest, read_scored, score_files
+from histocnn.scores.scored import check_share, read_scored, score_files
+from histocnn.storage.hashing import sha256
 
 SUFFIXES = {
     "geojson": ".geojson",
@@ -79,7 +80,7 @@ def export(
 
 def recipe_of(patches: FilePatches, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options, and the hash of the scores."""
-    return {**options, "scores": digest(patches.file)}
+    return {**options, "scores": sha256(patches.file)}
 
 
 def export_slide(

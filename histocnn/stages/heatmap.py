@@ -15,8 +15,9 @@ from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
 from histocnn.patches.patches import FilePatches
-from histocnn.scores.scored import check_share, digest, read_scored, score_files, summarise
+from histocnn.scores.scored import check_share, read_scored, score_files, summarise
 from histocnn.storage.atomic import sum_up, write_text
+from histocnn.storage.hashing import sha256
 
 
 def heatmap(
@@ -74,7 +75,7 @@ def heatmap(
 
 def recipe_of(patches: FilePatches, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options, and the hash of the scores."""
-    return {**options, "scores": digest(patches.file)}
+    return {**options, "scores": sha256(patches.file)}
 
 
 def draw_slide(

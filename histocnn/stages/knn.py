@@ -22,10 +22,10 @@ from histocnn.reference.features import (
     left_out,
     load,
     own_rows,
-    sha256,
 )
 from histocnn.reference.neighbours import UNI, Knn, Metric, Reference, Weights, vote
 from histocnn.scores.scorefile import Query, open_query, write_scores
+from histocnn.storage.hashing import sha256
 
 Coordinates = tuple[tuple[int, int], ...]
 

@@ -23,7 +23,7 @@ from histocnn.models.infer import (
 )
 from histocnn.models.spec import ModelSpec, load, read_spec
 from histocnn.patches.patches import Patches, open_patches
-from histocnn.reference.features import sha256
+from histocnn.storage.hashing import sha256
 
 
 def predict(

@@ -8,9 +8,10 @@ from typing import Any
 
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
-from histocnn.reference.features import Exclude, Features, feature_files, load, sha256, units
+from histocnn.reference.features import Exclude, Features, feature_files, load, units
 from histocnn.reference.linear import Probe
 from histocnn.scores.scorefile import Query, open_query, write_scores
+from histocnn.storage.hashing import sha256
 
 
 def probe(

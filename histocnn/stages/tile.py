@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from histocnn.regions.annotations import read_annotations
 from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue, load_tissue
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
+from histocnn.storage.hashing import sha256
 
 
 def tile(
@@ -246,4 +246,4 @@ def _slide_attributes(slide: Slide, entry: SlideEntry) -> dict[str, Any]:
 
 
 def _sha256(path: Path | None) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path else None
+    return sha256(path) if path else None

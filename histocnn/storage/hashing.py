@@ -1,0 +1,12 @@
+"""The hash of a file: by it a recipe knows its inputs, whatever they are called."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+def sha256(path: str | Path) -> str:
+    """The sha256 of a whole file as 64 hexadecimal digits; the file is never whole in memory."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,206 @@
+"""The package is built as docs/architecture.md says: rooms, small modules, each with its tests.
+
+Which way imports run is held by `lint-imports` (pyproject.toml).
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+from collections.abc import Iterator
+from pathlib import Path
+
+import histocnn
+from histocnn import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "histocnn"
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+TREES = {module: ast.parse(source) for module, source in SOURCES.items()}
+MODULES = [name for name in TREES if not name.endswith("__init__")]
+MAX_LINES = 300  # of a file
+MAX_BODY_LINES = 50  # of a function, without its signature and docstring
+MAX_ARGUMENTS = 8
+# Their arguments are flags: the commands', and Lightning's --data.* and --model.* of train.
+FLAGS = {f"{c.module.removeprefix('histocnn.')} {name}" for name, c in cli.COMMANDS.items()} | {
+    "models.classifier __init__",
+    "models.data __init__",
+}
+
+# What is not yet as it should be. These lists only get shorter.
+LONG_FILES = {"models.infer", "pipeline", "regions.tissue", "slides.readers"}
+LONG_FUNCTIONS = {"pages.viewer write_viewer", "pipeline run"}
+MANY_ARGUMENTS = {
+    "models.infer write_results", "pictures.overlay tile_overview", "stages.embed embed_patches",
+}  # fmt: skip
+UNTESTED: set[str] = {
+    "errors",
+    "evaluation.admission",
+    "evaluation.drawings",
+    "evaluation.galleries",
+    "evaluation.judged",
+    "evaluation.provenance",
+    "evaluation.slide_report",
+    "evaluation.table",
+    "evaluation.truth",
+    "exports.asap",
+    "exports.foci",
+    "exports.ometiff",
+    "exports.qupath",
+    "exports.tables",
+    "jobs.ledger",
+    "jobs.progress",
+    "jobs.result",
+    "jobs.workers",
+    "metrics.confusion",
+    "metrics.counts",
+    "metrics.tally",
+    "models.hard",
+    "models.rows",
+    "models.samples",
+    "models.weights",
+    "pages.html",
+    "pages.report",
+    "pages.report_tables",
+    "pages.viewer_script",
+    "patches.gridpixels",
+    "patches.images",
+    "patches.listing",
+    "patches.patch_files",
+    "patches.tiling",
+    "phantom.cells",
+    "phantom.paint",
+    "phantom.pyramid",
+    "phantom.stain",
+    "phantom.tissue",
+    "pictures.contact",
+    "pictures.feature_map",
+    "pictures.heat",
+    "pictures.palette",
+    "pictures.sheet",
+    "pictures.training",
+    "pipeline",
+    "reference.features",
+    "reference.linear",
+    "regions.annotation_formats",
+    "regions.geojson",
+    "regions.ink",
+    "regions.morphology",
+    "scores.scored",
+    "scores.scorefile",
+    "slides.geometry",
+    "slides.image_reader",
+    "slides.thumbnail",
+    "stages.doctor",
+    "stages.export",
+    "stages.tile",
+    "storage.foreign",
+    "storage.hdf5",
+    "storage.json",
+}
+WITHOUT_DOCTEST: set[str] = {
+    "cohort.sheet",
+    "errors",
+    "patches.grid",
+    "patches.patches",
+    "pipeline",
+    "regions.annotations",
+    "regions.tissue",
+    "slides.slide",
+    "slides.stream",
+    "stages.doctor",
+    "stages.embed",
+    "stages.evaluate",
+    "stages.export",
+    "stages.heatmap",
+    "stages.knn",
+    "stages.mine",
+    "stages.predict",
+    "stages.probe",
+    "stages.tile",
+    "stages.train",
+}
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function and method, as "module name"."""
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{module} {node.name}", node
+
+
+def imported_by(path: Path) -> set[str]:
+    """Every module of the package that a file may have imported, with what it took from them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("histocnn.") for name in names}
+
+
+def test_the_front_door_is_small_and_the_rest_are_rooms() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    assert modules <= {"__init__", "cli", "errors", "pipeline", "demonstration"}
+    rooms = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert [room.name for room in rooms if not (room / "__init__.py").exists()] == []
+
+
+def test_no_room_or_module_would_replace_a_public_name_once_imported() -> None:
+    at_the_top = {path.stem for path in PACKAGE.iterdir()}
+    assert at_the_top & {*histocnn.__all__, *cli.COMMANDS} == set()
+
+
+def test_no_file_is_longer_than_people_read() -> None:
+    long = {module for module, source in SOURCES.items() if source.count("\n") > MAX_LINES}
+    assert long <= LONG_FILES
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = set()
+    for name, node in functions():
+        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+        if body and (body[-1].end_lineno or 0) - body[0].lineno + 1 > MAX_BODY_LINES:
+            long.add(name)
+    assert long <= LONG_FUNCTIONS
+
+
+def test_no_function_but_those_whose_arguments_are_flags_takes_many() -> None:
+    many = set()
+    for name, node in functions():
+        given = node.args
+        names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+        names += [a.arg for a in (given.vararg, given.kwarg) if a is not None]
+        if len([n for n in names if n not in ("self", "cls")]) > MAX_ARGUMENTS:
+            many.add(name)
+    assert many - FLAGS <= MANY_ARGUMENTS
+
+
+def test_every_module_has_a_test_module_of_its_name_that_imports_it() -> None:
+    untested = set()
+    for module in MODULES:
+        room, _, name = module.rpartition(".")
+        path = ROOT / "tests" / room / f"test_{name}.py"
+        if not path.is_file() or module not in imported_by(path):
+            untested.add(module)
+    assert untested <= UNTESTED
+
+
+def test_every_public_module_has_a_doctest() -> None:
+    parser = doctest.DocTestParser()
+    without = set()
+    for module in {home.removeprefix("histocnn.") for home in histocnn._HOME_OF.values()}:
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        texts = [
+            ast.get_docstring(node) or ""
+            for node in ast.walk(TREES[module])
+            if isinstance(node, documented)
+        ]
+        if not any(parser.get_examples(text) for text in texts):
+            without.add(module)
+    assert without <= WITHOUT_DOCTEST

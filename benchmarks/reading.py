@@ -89,7 +89,7 @@ def report_interpolation(slide: Slide) -> None:
     xy_l0, size = (SIZE_PX // 2 + 1, SIZE_PX // 2 + 1), 512
     with openslide.OpenSlide(slide.path) as other:
         theirs = np.asarray(other.read_region(xy_l0, 1, (size, size)))[..., :3].astype(int)
-    ours = slide.pixels.read(1, xy_l0[0] // 2, xy_l0[1] // 2, size, size)
+    ours = slide.reader.read(1, xy_l0[0] // 2, xy_l0[1] // 2, size, size)
     difference = np.abs(theirs - ours)
     print("\nlevel 1 from an odd level-0 position, where OpenSlide interpolates and we do not")
     print(f"  {difference.mean():.1f} grey levels mean difference, {difference.max()} at most")

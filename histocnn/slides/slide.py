@@ -16,12 +16,9 @@ from numpy.typing import ArrayLike
 from histocnn.errors import ResolutionError, SlideError, UsageError
 from histocnn.slides.geometry import Crops, Pixels, Resolution, Size, choose_level, crops, resample
 from histocnn.slides.image_reader import ImageReader
-from histocnn.slides.readers import (
-    OpenSlideReader,
-    Reader,
-    jpeg_tiff_reader,
-    not_openable,
-)
+from histocnn.slides.jpeg_tiff_reader import jpeg_tiff_reader
+from histocnn.slides.openslide_reader import OpenSlideReader
+from histocnn.slides.readers import Reader, not_openable
 from histocnn.slides.thumbnail import shrink_level
 
 MIN_MPP, MAX_MPP = 0.05, 50.0  # no scanner is outside
@@ -58,8 +55,8 @@ class Slide:
         self.path = Path(path)
         self._given_mpp = mpp
         if not self.path.is_file():
-            found = "is a folder" if self.path.is_dir() else "there is no such file"
-            raise SlideError(f"{self.path}: {found}", "Check the path of the slide")
+            reason = "is a folder" if self.path.is_dir() else "there is no such file"
+            raise SlideError(f"{self.path}: {reason}", "Check the path of the slide.")
         self.vendor, self.level_sizes, self.properties = self._metadata()
         self.size_l0 = self.level_sizes[0]
         self.file_mpp = _pair(self.properties, "openslide.mpp-x", "openslide.mpp-y")
@@ -73,14 +70,9 @@ class Slide:
     def __repr__(self) -> str:
         return f"Slide({str(self.path)!r}, mpp={self.mpp})"
 
-    @property
-    def reader(self) -> str:
-        """Which reader serves it: "jpeg-tiff", "openslide" or "image"."""
-        return self.pixels.name
-
     @cached_property
-    def pixels(self) -> Reader:
-        """Its reader, for those who work in a level's own pixels."""
+    def reader(self) -> Reader:
+        """What reads it, for those who work in a level's own pixels."""
         if self.vendor == "image":
             return ImageReader(self.path)
         fast = jpeg_tiff_reader(self.path, self.vendor, self.level_sizes)
@@ -102,13 +94,13 @@ class Slide:
         Raises:
             ResolutionError: It is unknown, or no scanner has it (outside 0.05 to 50 µm/px).
         """
-        remedy = "Give it in the mpp column of slides.csv or with --slide_mpp"
+        remedy = "Give it in the mpp column of slides.csv or with --slide_mpp."
         if self.mpp is None:
             raise ResolutionError(f"{self.path}: the file names no resolution", remedy)
         if not all(MIN_MPP <= value <= MAX_MPP for value in self.mpp):
-            found = " × ".join(f"{value:g}" for value in self.mpp)
+            mpp = " × ".join(f"{value:g}" for value in self.mpp)
             raise ResolutionError(
-                f"{self.path}: a resolution of {found} µm/px,"
+                f"{self.path}: a resolution of {mpp} µm/px,"
                 f" which no scanner has ({MIN_MPP:g} to {MAX_MPP:g})",
                 remedy,
             )
@@ -132,7 +124,7 @@ class Slide:
         """
         level, (w, h), origins_px = self.crops([xy_l0], size_px, mpp)
         x, y = origins_px[0].tolist()
-        return resample(self.pixels.read(level, x, y, w, h), _size(size_px))
+        return resample(self.reader.read(level, x, y, w, h), _size(size_px))
 
     def thumbnail(self, max_px: int | None = None, mpp: float | None = None) -> Pixels:
         """The whole of level 0, small: uint8 [height, width, 3], white where nothing is stored.
@@ -157,7 +149,7 @@ class Slide:
             level = choose_level((1.0, 1.0), self.level_sizes, shrink)
             scale = shrink, shrink
         w, h = (max(1, round(side / by)) for side, by in zip(self.size_l0, scale, strict=True))
-        return shrink_level(self.pixels, level, (w, h))
+        return shrink_level(self.reader, level, (w, h))
 
     def _metadata(self) -> tuple[str, tuple[Size, ...], Mapping[str, str]]:
         try:
@@ -165,8 +157,8 @@ class Slide:
                 sizes = tuple((int(w), int(h)) for w, h in slide.level_dimensions)
                 return slide.properties["openslide.vendor"], sizes, dict(slide.properties)
         except openslide.OpenSlideUnsupportedFormatError:
-            self.pixels: Reader = ImageReader(self.path)
-            return "image", self.pixels.level_sizes, {}
+            self.reader: Reader = ImageReader(self.path)
+            return "image", self.reader.level_sizes, {}
         except (openslide.OpenSlideError, OSError) as error:
             raise not_openable(self.path, error) from error
 
@@ -174,7 +166,7 @@ class Slide:
 def _size(size_px: int | Size) -> Size:
     w, h = (size_px, size_px) if isinstance(size_px, int | np.integer) else size_px
     if min(w, h) < 1:
-        raise UsageError(f"a patch of {w}×{h} px", "Give at least one pixel")
+        raise UsageError(f"a patch of {w}×{h} px", "Give at least one pixel.")
     return int(w), int(h)
 
 

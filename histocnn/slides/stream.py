@@ -69,7 +69,7 @@ def stream(
     """
     chosen = np.arange(len(coords)) if rows is None else np.asarray(rows, np.int64)
     crops = slide.crops(np.asarray(coords).reshape(-1, 2)[chosen], patch_px, mpp)
-    return _Stream(slide.pixels, crops, chosen, patch_px, batch_size).batches(threads)
+    return _Stream(slide.reader, crops, chosen, patch_px, batch_size).batches(threads)
 
 
 class _Job(NamedTuple):

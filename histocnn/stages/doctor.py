@@ -117,7 +117,7 @@ def _metadata(slide: Slide, findings: Findings) -> None:
     findings.size_l0 = slide.size_l0
     findings.slide_mpp, findings.file_mpp = slide.mpp, slide.file_mpp
     findings.objective_power, findings.vendor = slide.objective_power, slide.vendor
-    findings.reader, findings.bounds_l0 = slide.reader, slide.bounds_l0
+    findings.reader, findings.bounds_l0 = slide.reader.name, slide.bounds_l0
     for level, (width, height) in enumerate(slide.level_sizes):
         tile = [
             slide.properties.get(f"openslide.level[{level}].tile-{s}") for s in ("width", "height")

@@ -158,7 +158,7 @@ def position_slide(
         quality=98,
     )
     slide = Slide(path)
-    assert slide.reader == ("jpeg-tiff" if compression == "jpeg" else "openslide")
+    assert slide.reader.name == ("jpeg-tiff" if compression == "jpeg" else "openslide")
     return slide
 
 

@@ -43,7 +43,7 @@ def test_metadata(folder: Path) -> None:
     assert slide.size_l0 == (1001, 777)
     assert slide.level_sizes == ((1001, 777), (500, 388), (250, 194))
     assert slide.mpp == slide.file_mpp == slide.require_mpp() == (0.5, pytest.approx(0.6))
-    assert (slide.vendor, slide.reader) == ("generic-tiff", "jpeg-tiff")
+    assert (slide.vendor, slide.reader.name) == ("generic-tiff", "jpeg-tiff")
     assert slide.objective_power is None
     assert slide.bounds_l0 is None
     assert slide.properties["openslide.level-count"] == "3"

@@ -36,14 +36,14 @@ def grid(step: float) -> np.ndarray:
 
 def count_decodes(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[int, int, int]]:
     decodes: Counter[tuple[int, int, int]] = Counter()
-    lock, tile = threading.Lock(), slide.pixels.tile
+    lock, tile = threading.Lock(), slide.reader.tile
 
     def counting(level: int, col: int, row: int) -> Pixels:
         with lock:
             decodes[level, col, row] += 1
         return tile(level, col, row)
 
-    monkeypatch.setattr(slide.pixels, "tile", counting)
+    monkeypatch.setattr(slide.reader, "tile", counting)
     return decodes
 
 

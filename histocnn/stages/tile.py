@@ -22,7 +22,8 @@ from histocnn.patches.tiling import (
     stains_of,
 )
 from histocnn.regions.annotations import read_annotations
-from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue, load_tissue
+from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
+from histocnn.regions.tissue_file import load_tissue
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
 from histocnn.storage.hashing import sha256

@@ -11,6 +11,9 @@ class HistocnnError(Exception):
         remedy: What to do about it, as a second sentence; empty if nothing can be done.
 
     The command line prints both on one line and exits with `exit_code`.
+
+    >>> print(SlideError("a.svs: there is no such file", "Check the path of the slide."))
+    a.svs: there is no such file. Check the path of the slide.
     """
 
     exit_code = 1

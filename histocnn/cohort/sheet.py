@@ -58,6 +58,10 @@ def read_cohort(slides: str | Path) -> list[SlideEntry]:
         CohortError: Nothing there; a column missing or nearly right; a value that cannot be meant
             (row and column named); a file missing; a slide id twice or unfit for a file's name; a
             patient in two splits.
+
+    >>> [slide] = read_cohort("demo/cohort/slides.csv")
+    >>> slide.slide_id, slide.patient_id
+    ('phantom_01', 'patient_01')
     """
     path = Path(slides)
     if path.is_dir():

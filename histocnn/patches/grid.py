@@ -200,6 +200,12 @@ def build_grid(
         UsageError: A size, overlap or share that cannot be meant.
         ResolutionError: Level 0 is coarser than 1.10 × `mpp`.
         SlideError: A patch is larger than the slide.
+
+    >>> grid = build_grid((1000, 600), (0.25, 0.25), patch_px=224, mpp=0.5)
+    >>> grid.footprint_l0, grid.shape
+    ((448.0, 448.0), (2, 3))
+    >>> grid.coords[-1].tolist()
+    [896, 448]
     """
     check_patch_options(patch_px=patch_px, mpp=mpp, overlap_px=overlap_px, min_tissue=min_tissue)
     if max(slide_mpp) > MAX_UPSAMPLING * mpp and not allow_upsampling:

@@ -82,6 +82,10 @@ def read_annotations(
     Raises:
         AnnotationError: The file is missing, malformed, or does not lie on the slide.
         UsageError: `frame` is not known.
+
+    >>> drawn = read_annotations("demo/cohort/annotations/phantom_01.geojson", (1024, 1024))
+    >>> list(drawn.classes), drawn.exclusion.is_empty
+    (['tumour'], True)
     """
     drawing = read_drawing(Path(path))
     asap = drawing.format == "asap"

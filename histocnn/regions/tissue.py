@@ -80,6 +80,13 @@ class TissueMask:
         size_l0: Width and height of level 0 in pixels.
         slide_mpp: µm/px of level 0, x and y.
         bounds_l0: The slide's (x, y, w, h) where it has `openslide.bounds-*`; only for GeoJSON.
+
+    >>> left_half = np.array([[True, False]])
+    >>> tissue = TissueMask(left_half, size_l0=(1000, 600), slide_mpp=(0.5, 0.5))
+    >>> tissue.area_um2
+    75000.0
+    >>> tissue.fraction(np.array([[400.0, 0.0, 600.0, 200.0]])).tolist()
+    [0.5]
     """
 
     mask: Bools

@@ -49,6 +49,12 @@ class Slide:
 
     Raises:
         SlideError: The file is missing or nobody can open it.
+
+    >>> slide = Slide("demo/cohort/slides/phantom_01.tif")
+    >>> slide.size_l0, slide.mpp
+    ((1024, 1024), (0.5, 0.5))
+    >>> slide.read((100, 200), size_px=224, mpp=1.0).shape
+    (224, 224, 3)
     """
 
     def __init__(self, path: str | Path, mpp: float | Resolution | None = None) -> None:

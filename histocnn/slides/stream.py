@@ -66,6 +66,11 @@ def stream(
 
     Raises:
         ResolutionError: See `Slide.require_mpp`.
+
+    >>> slide = Slide("demo/cohort/slides/phantom_01.tif")
+    >>> corners = np.array([(0, 0), (224, 0), (0, 224)])
+    >>> [batch.pixels.shape for batch in stream(slide, corners, 112, mpp=1.0, batch_size=2)]
+    [(2, 112, 112, 3), (1, 112, 112, 3)]
     """
     chosen = np.arange(len(coords)) if rows is None else np.asarray(rows, np.int64)
     crops = slide.crops(np.asarray(coords).reshape(-1, 2)[chosen], patch_px, mpp)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import shapely
 
-from histocnn.errors import AnnotationError, StoreError, UsageError
+from histocnn.errors import AnnotationError, UsageError
 from histocnn.regions.annotations import read_annotations
 from histocnn.regions.geojson import Feature, write_geojson
 
@@ -182,12 +182,6 @@ def test_what_is_written_for_qupath_is_read_back(tmp_path: Path, frame: Any) -> 
     )
 
 
-def test_a_geojson_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError):
-        write_geojson(tmp_path / "file" / "a.geojson", [], bounds_l0=None)
-
-
 # --- ASAP
 
 
@@ -326,66 +320,6 @@ def test_a_hand_that_slipped_over_the_edge_is_cut_off(tmp_path: Path) -> None:
     read = read_annotations(path, SIZE)
     assert read.classes["Tumor"].bounds == (0, 0, 95, 100)
     assert read.notes == ("5.00% of the annotated area lay beyond the slide and was cut off",)
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        ("<ASAP_Annotations>\n<Annotations>\n</ASAP_Annotations>", "line 3, column 3"),
-        ("", "neither XML nor JSON"),
-        ("X,Y\n1,2\n", "neither XML nor JSON"),
-        ("<svg/>", "<svg>"),
-        ('<?xml version="1.0" encoding="klingon"?><Annotations/>', "encoding"),
-        ('{"type": "FeatureCollection",\n"features": [\n}', "line 3, column 1"),
-        ('{"type": "Topology"}', "not a FeatureCollection"),
-        ('{"type": "FeatureCollection", "features": 3}', "not a FeatureCollection"),
-        ("[" * 100_000, "not valid JSON"),
-        (json.dumps({"type": "Feature", "geometry": 3}), "no GeoJSON object"),
-        (json.dumps(feature([[["a", 0], [1, 1], [2, 2]]])), "no numbers"),
-        (json.dumps(feature([[[0, float("nan")], [1, 1], [2, 2]]])), "not finite"),
-        (json.dumps(feature([[1, 2, 3]])), "no numbers"),
-        (json.dumps(feature(7)), "no coordinates"),
-    ],
-)
-def test_malformed_files_are_named_with_the_place(tmp_path: Path, content: str, found: str) -> None:
-    path = tmp_path / "bad"
-    path.write_text(content)
-    with pytest.raises(AnnotationError) as error:
-        read_annotations(path, SIZE)
-    assert found in str(error.value)
-    assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_bytes_that_are_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "bad.geojson"
-    path.write_bytes(b'{"type": "\xff\xfe\xfa"}')
-    with pytest.raises(AnnotationError, match="not valid JSON"):
-        read_annotations(path, SIZE)
-    with pytest.raises(AnnotationError, match="cannot be read"):
-        read_annotations(tmp_path / "missing.xml", SIZE)
-
-
-def test_coordinates_in_xml_that_are_no_numbers(tmp_path: Path) -> None:
-    path = asap(tmp_path / "a.xml", ("Tumor", [["12,5", 3], [4, 4], [5, 6]]))  # type: ignore[list-item]
-    with pytest.raises(AnnotationError, match=r"'A0' has a coordinate.*12,5"):
-        read_annotations(path, SIZE)
-
-
-def test_xml_entities_are_refused_before_they_expand(tmp_path: Path) -> None:
-    laughs = "".join(f'<!ENTITY l{i + 1} "{f"&l{i};" * 10}">' for i in range(9))
-    path = tmp_path / "laughs.xml"
-    path.write_text(
-        f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY l0 "ha">{laughs}]>'
-        "<ASAP_Annotations>&l9;</ASAP_Annotations>"
-    )
-    with pytest.raises(AnnotationError, match="entities"):
-        read_annotations(path, SIZE)
-    path.write_text(
-        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><Annotations>&x;</Annotations>'
-    )
-    with pytest.raises(AnnotationError, match="entities"):
-        read_annotations(path, SIZE)
 
 
 def test_a_file_without_regions_is_a_slide_without_regions(tmp_path: Path) -> None:

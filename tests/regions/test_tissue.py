@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from histocnn.errors import ResolutionError, UsageError
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
 from histocnn.regions.annotations import read_annotations
-from histocnn.regions.ink import glass_colour, pen_mask, stain, with_rim
+from histocnn.regions.ink import glass_colour
 from histocnn.regions.raster import rasterise
 from histocnn.regions.tissue import (
     TissueMask,
@@ -99,22 +97,6 @@ def test_glass_is_measured_not_the_white_of_missing_tiles() -> None:
     assert not tissue_pixels(image, UM8).any()
     full = np.full((50, 50, 3), EOSIN, np.uint8)
     assert tissue_pixels(full, UM8).all()
-
-
-def test_stain_of_glass_and_greys_is_zero() -> None:
-    assert stain(np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(16, 16, 3)).max() < 0.02
-
-
-def test_a_border_is_ink_from_a_third_on() -> None:
-    image = np.full((40, 60, 3), GLASS, np.uint8)
-    image[:, 30:] = INKS["green"]
-    for share, inked in [(0.2, False), (0.5, True)]:
-        mixed = share * np.array(INKS["green"]) + (1 - share) * np.array(GLASS)
-        image[:, 29] = np.round(mixed).astype(np.uint8)
-        pen = with_rim(pen_mask(image), image)
-        assert pen[:, 30:].all()
-        assert not pen[:, :29].any()
-        assert (pen[:, 29] == inked).all()
 
 
 # --- sizes
@@ -272,20 +254,6 @@ def test_the_prostates_pen_on_glass_is_not_tissue(shared: Path) -> None:
     found = tissue.fraction(boxes)
     expected = np.array(list(regions.values()))
     assert np.abs(found - expected).max() < 0.02, found.tolist()
-
-
-def lymph_node_patches(shared: Path) -> Iterator[NDArray[np.uint8]]:
-    with zipfile.ZipFile(shared / "data" / "patches" / "camelyon16-256px.zip") as archive:
-        for name in archive.namelist():
-            if name.endswith(".png"):
-                coded = np.frombuffer(archive.read(name), np.uint8)
-                yield np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
-
-
-def test_blue_lymphocytes_are_not_pen(shared: Path) -> None:
-    shares = [pen_mask(patch).mean() for patch in lymph_node_patches(shared)]
-    assert len(shares) == 89
-    assert np.mean(shares) <= 0.01
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,10 @@ def operating_points(
     lowest that keeps 95 % specificity, `youden` maximises sensitivity + specificity - 1 (Youden,
     "Index for rating diagnostic tests", Cancer 1950), the highest of equals.
 
+    A threshold lies in the middle between two neighbouring scores, never on one: `predict` computes
+    the same patch's score again, in float32 and in other batches, and a last bit must not decide
+    whether a patch is called. Scores that float32 cannot tell apart are one.
+
     Args:
         scores: float [N, C].
         labels: int [N], -1 = unknown; these and NaN rows take no part.
@@ -120,7 +124,8 @@ def _points(
 ) -> dict[str, dict[str, float]]:
     from histocnn.metrics.counts import cumulative
 
-    thresholds, tp, fp = cumulative(score, positive)
+    at_least, tp, fp = cumulative(score.astype(np.float32), positive)
+    thresholds = _between(at_least)
     sensitivity = tp / tp[-1]
     specificity = (fp[-1] - fp) / fp[-1]
     chosen = {
@@ -136,3 +141,19 @@ def _points(
         }
         for point, i in chosen.items()
     }
+
+
+def _between(at_least: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The middle between each distinct score and the next below it, float32 as scores are stored.
+
+    The first, which no score reaches, lies between the highest score and 1, and the last between
+    the lowest and 0: scores are probabilities.
+
+    Args:
+        at_least: float64 [T + 1], the number above every score, then the T scores, falling.
+    """
+    upper = np.append(max(1.0, at_least[0]), at_least[1:]).astype(np.float32)
+    lower = np.append(at_least[1:], 0.0).astype(np.float32)
+    middle = lower + (upper - lower) / 2
+    # Between two neighbouring numbers of float32 there is none: then the upper one, which it takes.
+    return np.where(middle > lower, middle, upper)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
 from histocnn.errors import MetricError
@@ -59,21 +61,68 @@ def test_unread_patches_stay_nan_under_a_temperature():
 
 def test_operating_points_worked_out_by_hand():
     # 20 positives at 0.99, 0.98 .. 0.80 and 20 negatives at 0.805, 0.795 .. 0.615:
-    # 19 positives lie at or above 0.81, and no negative does.
+    # 19 positives lie at or above 0.81, and no negative does; the next score below is 0.805.
     positive = 0.99 - 0.01 * np.arange(20)
     negative = 0.805 - 0.01 * np.arange(20)
     score = np.concatenate([positive, negative])
     scores = np.stack([1 - score, score], axis=1)
     points = operating_points(scores, np.repeat([1, 0], 20), ["normal", "tumour"])["tumour"]
     assert points["sensitivity_95"] == pytest.approx(
-        {"threshold": 0.81, "sensitivity": 0.95, "specificity": 1.0}
+        {"threshold": 0.8075, "sensitivity": 0.95, "specificity": 1.0}
     )
-    # lowest threshold with at most 1 of 20 negatives: 0.80, the last positive
+    # lowest threshold with at most 1 of 20 negatives: 0.80 is the last positive, 0.795 a negative
     assert points["specificity_95"] == pytest.approx(
-        {"threshold": 0.80, "sensitivity": 1.0, "specificity": 0.95}
+        {"threshold": 0.7975, "sensitivity": 1.0, "specificity": 0.95}
     )
-    # 0.81 and 0.80 both give 1.95: the higher of equals
-    assert points["youden"]["threshold"] == pytest.approx(0.81)
+    # 0.8075 and 0.7975 both give 1.95: the higher of equals
+    assert points["youden"]["threshold"] == pytest.approx(0.8075)
+
+
+def test_a_threshold_below_every_score_lies_between_the_lowest_and_zero():
+    scores = np.array([[0.6, 0.4], [0.2, 0.8]])  # the positive is outranked
+    point = operating_points(scores, [1, 0], ["a", "b"])["b"]["sensitivity_95"]
+    assert point == pytest.approx({"threshold": 0.2, "sensitivity": 1.0, "specificity": 0.0})
+
+
+def counted_at(points, scores, labels, name, column):
+    """Sensitivity and specificity of stored thresholds on scores, by counting."""
+    for point in points[name].values():
+        called = scores[:, column] >= point["threshold"]
+        yield point, called[labels == column].mean(), (~called)[labels != column].mean()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    sharpness=st.sampled_from([0.3, 3.0, 30.0]),
+    patches=st.integers(8, 300),
+)
+def test_stored_figures_are_those_of_the_scores_that_predict_writes(seed, sharpness, patches):
+    """Validation's scores are float64; predict's are float32 and computed in another order."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(patches) % 2
+    logits = sharpness * (rng.normal(size=patches) + labels)
+    scores = softmax(np.stack([0 * logits, logits], axis=1), axis=1)
+    points = operating_points(scores, labels, ["normal", "tumour"])
+    # Scores that float32 cannot tell apart from their neighbours would be luck, not a threshold.
+    assert len(points) == 2
+    for column, name in enumerate(points):
+        for point, sensitivity, specificity in counted_at(
+            points, scores.astype(np.float32), labels, name, column
+        ):
+            assert sensitivity == pytest.approx(point["sensitivity"])
+            assert specificity == pytest.approx(point["specificity"])
+
+
+def test_a_last_bit_does_not_cost_the_patch_that_decided_the_threshold():
+    score = np.array([0.9, 0.8, 0.7, 0.3, 0.2])
+    scores, labels = np.stack([1 - score, score], axis=1), np.array([1, 1, 1, 0, 0])
+    points = operating_points(scores, labels, ["normal", "tumour"])
+    for off in (-1e-6, 1e-6):
+        for point, sensitivity, specificity in counted_at(
+            points, scores + off, labels, "tumour", 1
+        ):
+            assert (sensitivity, specificity) == (point["sensitivity"], point["specificity"])
 
 
 def test_a_specificity_that_no_score_gives_ends_above_every_score():

@@ -54,7 +54,7 @@ def kappa(truth: Mapping[str, str], predicted: Mapping[str, str]) -> float:
         predicted: The same patients' predicted stages.
 
     Returns:
-        At most 1; NaN if truth and prediction are all of one stage.
+        At most 1; NaN if truth and prediction are all of one stage, or without any patient.
 
     Raises:
         MetricError: A patient without prediction, or an unknown stage.
@@ -65,9 +65,53 @@ def kappa(truth: Mapping[str, str], predicted: Mapping[str, str]) -> float:
     for patient, stage in (*truth.items(), *predicted.items()):
         if stage not in STAGES:
             raise MetricError(f"{patient}: unknown stage {stage!r}", f"Use {', '.join(STAGES)}")
-    pairs = [(STAGES.index(stage), STAGES.index(predicted[p])) for p, stage in truth.items()]
-    first, second = zip(*pairs, strict=True)
-    return confusion.quadratic_kappa(first, second, len(STAGES))
+    first = [STAGES.index(stage) for stage in truth.values()]
+    second = [STAGES.index(predicted[patient]) for patient in truth]
+    return confusion.quadratic_kappa(first, second, len(STAGES)) if truth else float("nan")
+
+
+class StagedPatients(NamedTuple):
+    """Stages of the patients that can be compared.
+
+    truth: {patient: stage} by the labels of all nodes.
+    predicted: The same patients' stages by the predicted classes of the same nodes.
+    left_out: Patients with a node that lacks its label or its scores.
+    """
+
+    truth: dict[str, str]
+    predicted: dict[str, str]
+    left_out: tuple[str, ...]
+
+
+def staged_patients(
+    labels: Mapping[str, str], predicted: Mapping[str, str], nodes: Iterable[str]
+) -> StagedPatients:
+    """Stage patients by truth and by prediction, from the same nodes.
+
+    A stage is that of all nodes together: one of labelled nodes only against one of all nodes would
+    compare two different things, and so would a patient with a node that nobody scored.
+
+    Args:
+        labels: {patient_NNN_node_N: class} of the labelled nodes.
+        predicted: {patient_NNN_node_N: class} of the scored nodes.
+        nodes: Every node that is known, labelled, scored or neither.
+
+    Raises:
+        MetricError: A node is not named patient_NNN_node_N.
+    """
+    of_patient: dict[str, set[str]] = {}
+    for node in (*nodes, *labels, *predicted):
+        of_patient.setdefault(patient_of(node), set()).add(node)
+    whole = {
+        patient: own
+        for patient, own in sorted(of_patient.items())
+        if own <= labels.keys() and own <= predicted.keys()
+    }
+    return StagedPatients(
+        {patient: patient_stage(labels[node] for node in own) for patient, own in whole.items()},
+        {patient: patient_stage(predicted[node] for node in own) for patient, own in whole.items()},
+        tuple(sorted(of_patient.keys() - whole.keys())),
+    )
 
 
 class StageLabels(NamedTuple):

@@ -15,6 +15,7 @@ from histocnn.metrics.camelyon17 import (
     patient_stage,
     read_stage_labels,
     slide_class,
+    staged_patients,
     write_stage_labels,
 )
 
@@ -180,3 +181,24 @@ def test_the_rule_is_fitted_on_nodes():
 
 def test_a_rule_fitted_on_one_class_says_that_its_kappa_is_undefined():
     assert math.isnan(fit_rule([(heat(), CELL)], ["negative"]).kappa)
+
+
+def nodes(patient: str, classes: str) -> dict[str, str]:
+    return {f"patient_{patient}_node_{i}": name for i, name in enumerate(classes.split())}
+
+
+def test_patients_are_compared_where_every_node_is_labelled_and_scored():
+    labelled = nodes("000", "negative micro") | nodes("001", "macro") | nodes("003", "itc itc")
+    scored = nodes("000", "negative macro") | nodes("001", "macro negative") | nodes("003", "itc")
+    listed = [*labelled, *scored, "patient_002_node_0"]
+    staged = staged_patients(labelled, scored, listed)
+    # of 001 a node has no label, of 002 none has either, of 003 one has no scores
+    assert staged.truth == {"patient_000": "pN1mi"}
+    assert staged.predicted == {"patient_000": "pN1"}
+    assert staged.left_out == ("patient_001", "patient_002", "patient_003")
+
+
+def test_no_patient_has_all_nodes_labelled():
+    staged = staged_patients(nodes("001", "macro"), {}, nodes("001", "macro micro"))
+    assert (staged.truth, staged.predicted, staged.left_out) == ({}, {}, ("patient_001",))
+    assert np.isnan(kappa(staged.truth, staged.predicted))

@@ -79,6 +79,49 @@ def rasterise(geometry: BaseGeometry, shape: tuple[int, int], pixel: tuple[float
     return (np.cumsum(toggles[:, :cols], axis=1, dtype=np.uint32) % 2).astype(bool)
 
 
+def touched(geometry: BaseGeometry, shape: tuple[int, int], pixel: tuple[float, float]) -> Bools:
+    """Mask of the pixels that share area with a polygonal geometry, or that its outline enters.
+
+    Those that it covers whole have their centre in it; through each of the others its outline runs:
+    every edge is cut where it crosses the pixels' own edges, and the middle of each piece tells the
+    pixel that it lies in.
+
+    Args:
+        geometry: Polygons that do not overlap each other (any valid shapely geometry).
+        shape: (rows, cols) of the mask.
+        pixel: Width and height of one pixel in the geometry's frame; the mask starts at (0, 0).
+
+    Returns:
+        bool [rows, cols].
+    """
+    mask = rasterise(geometry, shape, pixel)
+    for ring in _rings(geometry):
+        corners = shapely.get_coordinates(ring) / pixel
+        start, step = corners[:-1], np.diff(corners, axis=0)
+        # Along each edge, from 0 to 1: where it begins, crosses a line of the lattice, and ends.
+        edge, at = [np.arange(len(step))] * 2, [np.zeros(len(step)), np.ones(len(step))]
+        for axis in (0, 1):
+            low, high = np.sort([corners[:-1, axis], corners[1:, axis]], axis=0)
+            first = np.ceil(low)
+            crossed = np.maximum(np.floor(high) - first + 1, 0).astype(np.int64)
+            own = np.repeat(np.arange(len(step)), crossed)
+            line = np.arange(len(own)) - np.repeat(np.cumsum(crossed) - crossed, crossed)
+            line = line + first[own]
+            moves = step[own, axis] != 0  # an edge along a line crosses none of its direction
+            edge.append(own[moves])
+            at.append(((line - start[own, axis])[moves]) / step[own, axis][moves])
+        edges, along = np.concatenate(edge), np.concatenate(at)
+        order = np.lexsort([along, edges])
+        edges, along = edges[order], along[order]
+        inner = edges[1:] == edges[:-1]
+        middle = ((along[1:] + along[:-1]) / 2)[inner, None]
+        of_edge = edges[1:][inner]
+        cols, rows = np.floor(start[of_edge] + middle * step[of_edge]).astype(np.int64).T
+        inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+        mask[rows[inside], cols[inside]] = True
+    return mask
+
+
 def box_sums(mask: Bools, boxes: Floats) -> Floats:
     """Exact area of a mask's true pixels within each box, in pixels.
 

@@ -93,6 +93,36 @@ def test_small_lesions_are_isolated_tumour_cells():
     assert ITC_UM == 275
 
 
+def test_what_the_mask_would_lose_is_marked_where_it_was_drawn():
+    """A strand between the pixels' centres: touched by the outline, marked by none."""
+    sampled, touched = two_lesions(), two_lesions()
+    touched[5:25, 90] = True  # 200 µm long, far from any lesion
+    touched[50, 10:50] = True  # the big lesion's own border, which growing holds anyway
+    grown = lesions(sampled, MPP, L0, touched=touched)
+    assert grown.label[15, 90] > 0
+    # seven pixels wide; beyond either end 7, 7 and 5 pixels lie within 37.5 µm
+    assert np.count_nonzero(grown.label == grown.label[15, 90]) == 7 * 20 + 2 * (7 + 7 + 5)
+    without = lesions(sampled, MPP, L0)
+    here = grown.label != grown.label[15, 90]
+    assert ((grown.label > 0) & here == (without.label > 0)).all()
+
+
+def test_a_touched_pixel_that_growing_holds_changes_nothing():
+    sampled, touched = two_lesions(), two_lesions()
+    touched[50:53, 10:50] = True  # up to 30 µm beyond the last marked row
+    label = lesions(sampled, MPP, L0, touched=touched).label
+    assert (label == lesions(sampled, MPP, L0).label).all()
+
+
+def test_a_lesion_that_no_centre_saw_is_a_lesion():
+    touched = np.zeros((60, 60), bool)
+    touched[10:40, 30] = True
+    truth = lesions(np.zeros((60, 60), bool), MPP, L0, touched=touched)
+    assert truth.counted == 1
+    result = hits(found((0.5, *at(31, 20)), (0.4, *at(50, 20))), truth)
+    assert (result.found.tolist(), result.false.tolist(), result.normal) == ([0.5], [0.4], False)
+
+
 def test_lesions_of_an_unannotated_slide_are_none():
     truth = lesions(np.zeros((5, 6), bool), MPP, L0)
     assert (truth.counted, truth.label.shape) == (0, (5, 6))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from histocnn.regions.raster import box_sums, outline, rasterise
+from histocnn.regions.raster import box_sums, outline, rasterise, touched
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 coordinates = st.integers(-300, 1200).map(lambda number: number / 100)
@@ -71,6 +71,38 @@ def test_rasterise_equals_a_point_test_per_pixel(
     clear |= region.is_empty
     expected = shapely.contains_xy(region, x, y)
     assert (rasterise(region, (8, 9), pixel) == expected)[clear].all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    points=st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=12),
+    pixel=pixels,
+)
+def test_touched_are_the_pixels_that_share_area_with_a_region(
+    points: list[tuple[float, float]], pixel: tuple[float, float]
+) -> None:
+    region = shapely.buffer(shapely.Polygon(points), 0)
+    col, row = np.meshgrid(np.arange(9), np.arange(8))
+    width, height = pixel
+    squares = shapely.box(col * width, row * height, (col + 1) * width, (row + 1) * height)
+    mask = touched(region, (8, 9), pixel)
+    assert mask[shapely.area(shapely.intersection(region, squares)) > 1e-6 * width * height].all()
+    assert (shapely.distance(region, squares)[mask] < 1e-6).all()
+
+
+def test_touched_of_a_strand_between_the_centres() -> None:
+    # x from 1.6 to 1.9 lies between the centres at 1.5 and 2.5; y from 0.2 to 2.2 in three rows
+    strand = shapely.box(1.6, 0.2, 1.9, 2.2)
+    assert not rasterise(strand, (4, 4), (1, 1)).any()
+    assert touched(strand, (4, 4), (1, 1)).tolist() == [[False, True, False, False]] * 3 + [
+        [False] * 4
+    ]
+    assert not touched(shapely.Polygon(), (2, 3), (1, 1)).any()
+    # what reaches beyond the mask is cut
+    assert touched(shapely.box(-9, -9, 0.5, 0.5), (2, 2), (1, 1)).tolist() == [
+        [True, False],
+        [False, False],
+    ]
 
 
 @settings(max_examples=150, deadline=None)

@@ -19,6 +19,7 @@ REPLICATES = 1000
 LEVEL = 0.95
 FEWEST = 5  # patients for any interval
 FEW = 20  # patients for an interval without a warning: docs/evaluation.md, coverage
+FEWEST_SLIDES, FEW_SLIDES = 10, 30  # the same for DeLong, slides of either class
 TRIES = 100  # times as many draws as replicates before a class is called too rare
 
 
@@ -225,3 +226,32 @@ def delong(scores: ArrayLike, positive: ArrayLike) -> DeLong:
     half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(np.diag(covariance))
     bounds = np.clip(np.stack([auroc - half, auroc + half], axis=1), 0, 1)
     return DeLong(auroc, covariance, bounds)
+
+
+def delong_interval(score: ArrayLike, positive: ArrayLike) -> Intervals:
+    """DeLong's interval of the AUROC of slides, where there are slides enough for it.
+
+    Its variance is an estimate from few ranks and 0 where the classes do not overlap: an interval
+    from 1 to 1 on two slides of each class holds nothing. At a true AUROC of 0.9 a nominal 95 %
+    holds it in 70 % of cohorts with 5 slides of each class, 82 % with 10 and 91 % with 30
+    (`benchmarks/coverage.py`).
+
+    Args:
+        score: float [N], of slides or patients, never of patches.
+        positive: bool [N].
+
+    Returns:
+        Intervals with bounds of "auroc"; without bounds below 10 slides of either class, or without
+        variance; marked "few slides" below 30.
+    """
+    positive = np.asarray(positive, bool)
+    n, fewer = len(positive), int(min(positive.sum(), (~positive).sum()))
+    if fewer < FEWEST_SLIDES:
+        counts = f"{positive.sum()} positive and {(~positive).sum()} negative slides"
+        note = f"no interval: {counts}, fewer than {FEWEST_SLIDES} of one kind"
+        return Intervals(groups=n, note=note)
+    low, high = delong(score, positive).bounds[0].tolist()
+    if low == high:
+        note = "no interval: the classes do not overlap, so that DeLong sees no variance"
+        return Intervals(groups=n, note=note)
+    return Intervals({"auroc": (low, high)}, n, note="few slides" * (fewer < FEW_SLIDES))

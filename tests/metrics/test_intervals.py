@@ -6,7 +6,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from histocnn.errors import MetricError
-from histocnn.metrics.intervals import bootstrap, delong, draw, paired_bootstrap
+from histocnn.metrics.intervals import bootstrap, delong, delong_interval, draw, paired_bootstrap
 from histocnn.metrics.tally import Tally, tally
 
 
@@ -167,3 +167,33 @@ def test_intervals_of_200_patients_cover_the_truth():
         low, high = bootstrap(counted.figures, counted.patches, replicates=400).bounds["auroc:t"]
         inside += low <= truth <= high
     assert 0.91 <= inside / 400 <= 0.97
+
+
+def of_each(n: int, overlap: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """n positives at 1.5, 2.5 … and n negatives at 1, 2 …; without overlap 100 higher."""
+    score = np.concatenate([np.arange(n) + (1.5 if overlap else 100.0), np.arange(n) + 1.0])
+    return score, np.repeat([True, False], n)
+
+
+def test_delong_gives_no_interval_of_few_slides():
+    score, positive = of_each(9)
+    found = delong_interval(score, positive)
+    assert found.bounds == {}
+    assert found.note == "no interval: 9 positive and 9 negative slides, fewer than 10 of one kind"
+    assert delong_interval([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0]).bounds == {}
+    assert delong_interval([0.9, 0.8, 0.2], [1, 1, 0]).bounds == {}
+
+
+def test_delong_gives_no_interval_without_variance():
+    score, positive = of_each(40, overlap=False)
+    found = delong_interval(score, positive)
+    assert found.bounds == {}
+    assert found.note == "no interval: the classes do not overlap, so that DeLong sees no variance"
+
+
+@pytest.mark.parametrize(("n", "note"), [(10, "few slides"), (29, "few slides"), (30, "")])
+def test_delong_of_enough_slides_has_its_interval(n, note):
+    score, positive = of_each(n)
+    found = delong_interval(score, positive)
+    assert found.bounds["auroc"] == pytest.approx(tuple(delong(score, positive).bounds[0]))
+    assert (found.note, found.groups) == (note, 2 * n)

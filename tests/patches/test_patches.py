@@ -13,17 +13,11 @@ import pytest
 
 from histocnn.errors import PatchesError, UsageError
 from histocnn.patches.grid import build_grid
-from histocnn.patches.images import read_image, resize
 from histocnn.patches.patches import open_patches
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
+from tests.patches.image_files import write_image
 from tests.slide_files import position_image, write_pyramid
-
-
-def write_image(path: Path, colour: tuple[int, int, int] = (200, 100, 50), side: int = 8) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((side, side, 3), colour[::-1], np.uint8))
-    return path
 
 
 @pytest.fixture
@@ -88,34 +82,6 @@ def test_csv_rows_are_relative_to_the_csv(tmp_path: Path) -> None:
     assert patches.patch(0)[0, 0].tolist() == [200, 100, 50]
 
 
-@pytest.mark.parametrize(
-    ("image", "expected"),
-    [
-        (np.full((4, 4), 90, np.uint8), [90, 90, 90]),
-        (np.full((4, 4, 3), (3, 2, 1), np.uint8), [1, 2, 3]),
-        (np.full((4, 4, 4), (30, 20, 10, 255), np.uint8), [10, 20, 30]),
-        (np.full((4, 4, 4), (30, 20, 10, 0), np.uint8), [255, 255, 255]),
-        (np.full((4, 4, 3), (3 * 257, 2 * 257, 257), np.uint16), [1, 2, 3]),
-        (np.full((4, 4), 0xFF00, np.uint16), [255, 255, 255]),
-    ],
-    ids=["grey", "rgb", "opaque", "transparent", "16-bit", "16-bit grey"],
-)
-def test_kinds_of_image_become_rgb(tmp_path: Path, image: np.ndarray, expected: list[int]) -> None:
-    for suffix in ("png", "tif"):
-        path = tmp_path / f"a.{suffix}"
-        cv2.imwrite(str(path), image)
-        found = read_image(path)
-        assert found.shape == (4, 4, 3)
-        assert found.dtype == np.uint8
-        assert found[1, 2].tolist() == expected
-
-
-def test_float_images_are_refused(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.tif"), np.zeros((4, 4, 3), np.float32))
-    with pytest.raises(PatchesError, match="float32 pixels"):
-        read_image(tmp_path / "a.tif")
-
-
 def test_corrupt_images_are_named_white_and_marked(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     for i in range(5):
@@ -166,13 +132,6 @@ def test_an_image_cut_at_the_edge_of_its_slide_is_padded_white(tmp_path: Path) -
     cut = next(iter(patches.batches())).pixels[3]
     assert (cut[:5] == 0).all()
     assert (cut[5:] == 255).all()
-
-
-def test_resize_keeps_one_scale_along_both_axes() -> None:
-    image = np.zeros((4, 8, 3), np.uint8)
-    half = resize(image, 4)
-    assert (half[:2] == 0).all()
-    assert (half[2:] == 255).all()
 
 
 def test_rows_come_in_the_order_asked(tmp_path: Path) -> None:
@@ -229,13 +188,6 @@ def test_a_moved_slide_needs_its_new_path(grid_file: Path, tmp_path: Path) -> No
     assert patches.patch(0).shape == (64, 64, 3)
 
 
-def test_another_slide_in_its_place_is_refused(grid_file: Path, tmp_path: Path) -> None:
-    write_pyramid(tmp_path / "s1.tiff", position_image(640, 480))
-    [patches] = open_patches(grid_file)
-    with pytest.raises(PatchesError, match="fingerprint differs"):
-        patches.patch(0)
-
-
 def test_features_of_images_lead_back_to_the_images(tmp_path: Path) -> None:
     write_image(tmp_path / "images" / "a" / "x.png")
     [patches] = open_patches(tmp_path / "images")
@@ -278,3 +230,10 @@ def test_what_cannot_be_patches_is_refused(tmp_path: Path) -> None:
 def test_patches_need_no_torch() -> None:
     code = "import sys, histocnn.patches.patches; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_another_slide_in_its_place_is_refused(grid_file: Path, tmp_path: Path) -> None:
+    write_pyramid(tmp_path / "s1.tiff", position_image(640, 480))
+    [patches] = open_patches(grid_file)
+    with pytest.raises(PatchesError, match="fingerprint differs"):
+        patches.patch(0)

@@ -100,7 +100,7 @@ def run(
     scale = _scale(model, reference, patch_px, mpp)
     clock = Clock()
     with clock.stage("doctor", "can these slides be trusted?"):
-        failed = doctor(slides, scale.patch_px, scale.mpp, min_tissue, slide_mpp)
+        failed = doctor(slides, scale.patch_px, scale.mpp, min_tissue, slide_mpp).exit_code
     with clock.stage("tile", f"patches of {scale.patch_px} px at {scale.mpp:g} µm/px"):
         failed |= tile(
             slides,
@@ -111,7 +111,7 @@ def run(
             min_tissue=min_tissue,
             slide_mpp=slide_mpp,
             workers=workers,
-        )
+        ).exit_code
     if reference is None:
         failed |= _predict(clock, out / "grids", model, out / "scores", workers, threads)
     else:
@@ -171,11 +171,11 @@ def demo(out: Path = Path("demo"), seed: int = 0, workers: int = 2) -> int:
     with clock.stage("demo", "8 synthetic H&E slides of 4 patients in 2 labs"):
         slides = make_cohort(out / "cohort", seed=seed)
     with clock.stage("doctor", "can these slides be trusted?"):
-        failed = doctor(slides, DEMO_SCALE.patch_px, DEMO_SCALE.mpp)
+        failed = doctor(slides, DEMO_SCALE.patch_px, DEMO_SCALE.mpp).exit_code
     with clock.stage("tile", "grids, and a picture of each"):
         failed |= tile(
             slides, grids, patch_px=DEMO_SCALE.patch_px, mpp=DEMO_SCALE.mpp, workers=workers
-        )
+        ).exit_code
     failed |= _train_small(clock, grids, slides, out / "model", seed)
     model = out / "model" / "model.safetensors"
     failed |= _predict(clock, grids, model, out / "cnn" / "scores", workers=1, threads=2)

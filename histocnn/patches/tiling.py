@@ -2,41 +2,169 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.errors import AnnotationError
-from histocnn.patches.grid import PatchGrid, build_grid
-from histocnn.patches.labels import coverage, labels_of, touches
-from histocnn.regions.annotations import Annotations
-from histocnn.regions.tissue import TissueMask, TissueSettings
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.errors import AnnotationError, UsageError
+from histocnn.patches.grid import PatchGrid, build_grid, check_patch_options
+from histocnn.patches.labels import area_report, coverage, labels_of, touches
+from histocnn.regions.annotations import Annotations, read_annotations
+from histocnn.regions.geojson import Frame
+from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
+from histocnn.regions.tissue_file import load_tissue
 from histocnn.slides.slide import Slide
 from histocnn.slides.stain import THUMBNAIL_MPP, Stains, estimate
+from histocnn.storage.hashing import sha256
 
 MPP_TOLERANCE = 0.05
 LOST_AREA_WARNING = 0.98  # an annotated class that loses more than 2 % deserves a look
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """What changes the content of a grid: the recipe, but for the hashes of its inputs."""
+    """What changes the content of a grid: the recipe, but for the hashes of its inputs.
 
-    patch_px: int
-    mpp: float
-    overlap_px: int
-    min_tissue: float
-    slide_mpp: float | None
-    allow_upsampling: bool
-    roi: str | None
-    label_coverage: float
-    max_background_coverage: float
-    frame: Literal["bounds", "slide"]
-    tissue: TissueSettings
-    export: Literal["png", "jpeg"] | None
+    `tile` explains them; its flags have these names.
+
+    Raises:
+        UsageError: One that no slide can satisfy; its name, its value and its range are said.
+    """
+
+    patch_px: int = 224
+    mpp: float = 0.5
+    overlap_px: int = 0
+    min_tissue: float = 0.5
+    slide_mpp: float | None = None
+    allow_upsampling: bool = False
+    roi: str | None = None
+    label_coverage: float = 0.5
+    max_background_coverage: float = 0.0
+    frame: Frame = "bounds"
+    tissue: TissueSettings = TissueSettings()  # noqa: RUF009 - frozen
+    export: Literal["png", "jpeg"] | None = None
+
+    def __post_init__(self) -> None:
+        check_patch_options(
+            patch_px=self.patch_px,
+            mpp=self.mpp,
+            overlap_px=self.overlap_px,
+            min_tissue=self.min_tissue,
+        )
+        for name in ("label_coverage", "max_background_coverage"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise UsageError(
+                    f"--{name} {share} is not a share", "Give a number between 0 and 1."
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of a grid's patches: index [N] into names, -1 unknown; coverage [N, C]."""
+
+    names: list[str]
+    index: NDArray[np.int64]
+    coverage: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tiled:
+    """A slide, its grid, and all that is known of the grid's patches.
+
+    Attributes:
+        entry: The slide's row of slides.csv.
+        options: How it was cut.
+        slide: The slide.
+        tissue: Its tissue, detected or edited.
+        grid: The kept patches.
+        labels: Of these patches.
+        areas: Of each annotated class, as `area_report`; empty without annotations.
+        stains: None where too little is stained.
+        notes: What the user should hear of it.
+    """
+
+    entry: SlideEntry
+    options: Options
+    slide: Slide
+    tissue: TissueMask
+    grid: PatchGrid
+    labels: Labels
+    areas: dict[str, dict[str, float]]
+    stains: Stains | None
+    notes: list[str]
+
+    @property
+    def outcome(self) -> Literal["no tissue", "no patches", "ok"]:
+        """Why there are no patches, or "ok"."""
+        if self.tissue.is_empty:
+            return "no tissue"
+        return "ok" if len(self.grid) else "no patches"
+
+
+def recipe_of(entry: SlideEntry, options: Options) -> dict[str, Any]:
+    """The options and hashes of all that decides what a slide's grid holds.
+
+    Raises:
+        SlideError: The slide cannot be opened, or its resolution is not known.
+    """
+    slide = open_slide(entry, options)
+    return {
+        **asdict(options),
+        "stage": "tile",
+        "slide": slide.fingerprint,
+        "slide_mpp": slide.require_mpp(),
+        "patient_id": entry.patient_id,
+        "background": entry.background,
+        "annotation": _hash(entry.annotation_path),
+        "tissue_path": _hash(entry.tissue_path),
+    }
+
+
+def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
+    """Find a slide's tissue, lay the grid over it and label its patches.
+
+    Raises:
+        AnnotationError: An annotation or tissue file is malformed or does not fit the slide.
+        SlideError: The slide cannot be opened, read or cut at this scale.
+    """
+    slide = open_slide(entry, options)
+    tissue = (
+        load_tissue(entry.tissue_path, slide, frame=options.frame)
+        if entry.tissue_path
+        else detect_tissue(slide, options.tissue)
+    )
+    annotations = (
+        read_annotations(entry.annotation_path, slide.size_l0, slide.bounds_l0, frame=options.frame)
+        if entry.annotation_path
+        else None
+    )
+    grid = grid_of(slide, tissue, annotations, options)
+    areas, notes = {}, disagreement(slide)
+    if annotations:
+        areas = area_report(annotations, tissue, grid.boxes_l0(), grid.slide_mpp)
+        notes += [*annotations.notes, *lost_area(areas)]
+    return Tiled(
+        entry=entry,
+        options=options,
+        slide=slide,
+        tissue=tissue,
+        grid=grid,
+        labels=label_patches(grid, annotations, entry.background, options),
+        areas=areas,
+        stains=stains_of(slide, tissue),
+        notes=notes,
+    )
+
+
+def open_slide(entry: SlideEntry, options: Options) -> Slide:
+    """The slide at its row's µm/px, else at that of the options, else at its own."""
+    return Slide(entry.slide_path, mpp=entry.mpp or options.slide_mpp)
 
 
 def grid_of(
@@ -61,22 +189,13 @@ def grid_of(
     if options.roi is None:
         return grid
     if annotations is None or options.roi not in annotations.classes:
-        found = ", ".join(annotations.classes) if annotations else "no annotation"
+        drawn = ", ".join(annotations.classes) if annotations else "no annotation"
         raise AnnotationError(
-            f"{slide.path.name} has no region of class {options.roi!r} (found: {found})",
+            f"{slide.path.name} has no region of class {options.roi!r} (found: {drawn})",
             "Give --roi one of these, or give the slide an annotation_path.",
         )
     inside = coverage(annotations, grid.boxes_l0(), [options.roi])[:, 0]
     return grid.select((inside >= options.label_coverage) & (inside > 0))
-
-
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """The labels of a grid's patches: index [N] into names, -1 unknown; coverage [N, C]."""
-
-    names: list[str]
-    index: NDArray[np.int64]
-    coverage: NDArray[np.float32]
 
 
 def label_patches(
@@ -128,3 +247,7 @@ def lost_area(areas: dict[str, dict[str, float]]) -> list[str]:
             if share < LOST_AREA_WARNING:
                 notes.append(f"only {share:.1%} of the area annotated {name!r} lies in {where}")
     return notes
+
+
+def _hash(path: Path | None) -> str | None:
+    return sha256(path) if path else None

@@ -6,7 +6,7 @@ within half a pixel of where level 0 has it, and 100,000 patches cost no more th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from shapely import Polygon
     from shapely.geometry.base import BaseGeometry
 
+    from histocnn.patches.grid import PatchGrid
+    from histocnn.patches.tiling import Labels
     from histocnn.pictures.sheet import Entry
 
 Pair = tuple[float, float]
@@ -132,12 +134,9 @@ def draw_patches(
 
 def tile_overview(
     thumbnail: NDArray[np.uint8],
-    size_l0: tuple[int, int],
-    slide_mpp: Pair,
+    grid: PatchGrid,
+    labels: Labels,
     *,
-    boxes_l0: NDArray[np.float64],
-    labels: NDArray[np.int64] | None,
-    class_names: Sequence[str],
     outline: BaseGeometry | None,
     title: str,
     path: Path,
@@ -146,49 +145,40 @@ def tile_overview(
 
     Args:
         thumbnail: The whole of level 0, uint8 [h, w, 3]; `PICTURE_PX` is a good size to ask for.
-        size_l0: Width and height of level 0.
-        slide_mpp: µm per level-0 pixel, x and y.
-        boxes_l0: minx, miny, maxx, maxy per patch in level-0 pixels, [N, 4].
-        labels: Index into `class_names` per patch, -1 unknown; None without annotations.
-        class_names: The classes that `labels` counts.
+        grid: The patches.
+        labels: Their labels.
         outline: The tissue in level-0 pixels.
         title: Above the picture.
         path: The PNG to write.
     """
     from histocnn.pictures.sheet import write_sheet
 
-    picture = canvas(thumbnail, size_l0, slide_mpp)
-    known = np.full(len(boxes_l0), -1, dtype=np.int64) if labels is None else labels
+    picture = canvas(thumbnail, grid.size_l0, grid.slide_mpp)
     # Index -1 is the last colour: that of a patch without a label, which gets no tint.
-    table = np.vstack([class_colours(len(class_names)), _UNLABELLED[None]])
-    alpha = np.where(known >= 0, 255, 0).astype(np.uint8)
-    draw_patches(picture, boxes_l0, np.column_stack([table[known], alpha]), size_l0)
+    table = np.vstack([class_colours(len(labels.names)), _UNLABELLED[None]])
+    alpha = np.where(labels.index >= 0, 255, 0).astype(np.uint8)
+    colours = np.column_stack([table[labels.index], alpha])
+    draw_patches(picture, grid.boxes_l0(), colours, grid.size_l0)
     if outline is not None:
-        draw_outline(picture, outline, size_l0)
+        draw_outline(picture, outline, grid.size_l0)
     write_sheet(
         picture,
         path,
         title=title,
-        width_um=size_l0[0] * slide_mpp[0],
-        key=_tile_legend(known, class_names, table, outlined=outline is not None),
+        width_um=grid.size_l0[0] * grid.slide_mpp[0],
+        key=_tile_legend(labels, table, outlined=outline is not None),
     )
 
 
-def _tile_legend(
-    labels: NDArray[np.int64],
-    class_names: Sequence[str],
-    table: NDArray[np.uint8],
-    *,
-    outlined: bool,
-) -> list[Entry]:
+def _tile_legend(labels: Labels, table: NDArray[np.uint8], *, outlined: bool) -> list[Entry]:
     from histocnn.pictures.sheet import Entry
 
-    counts = np.bincount(labels + 1, minlength=len(class_names) + 1).tolist()
+    counts = np.bincount(labels.index + 1, minlength=len(labels.names) + 1).tolist()
     entries = [
         Entry(f"{name}  ({count:,})", colour)
-        for name, count, colour in zip(class_names, counts[1:], table[:-1].tolist(), strict=True)
+        for name, count, colour in zip(labels.names, counts[1:], table[:-1].tolist(), strict=True)
     ]
-    unlabelled = "no label" if class_names else "patches"
+    unlabelled = "no label" if labels.names else "patches"
     entries.append(Entry(f"{unlabelled}  ({counts[0]:,})", table[-1].tolist(), "square"))
     if outlined:
         entries.append(Entry("tissue", _OUTLINE, "line"))

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
+from histocnn.patches.grid import PatchGrid
+from histocnn.patches.tiling import Labels
 from histocnn.pictures.overlay import (
     blend,
     canvas,
@@ -113,17 +115,30 @@ def read_png(path: Path) -> np.ndarray:
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
+def grid_of_cells(size_l0: tuple[int, int], cell: np.ndarray, patch_px: int) -> PatchGrid:
+    """Patches in these cells (row, col) of a slide at 0.5 µm/px, as fine as the slide."""
+    return PatchGrid(
+        size_l0=size_l0,
+        slide_mpp=(0.5, 0.5),
+        patch_px=patch_px,
+        mpp=0.5,
+        overlap_px=0,
+        cell=cell,
+        tissue_fraction=np.ones(len(cell), np.float32),
+    )
+
+
+def labels_of(names: list[str], index: np.ndarray) -> Labels:
+    return Labels(names, index, np.zeros((len(index), len(names)), np.float32))
+
+
 def test_tile_overview_shows_patches_labels_tissue_and_legend(tmp_path: Path) -> None:
     thumbnail = np.full((1000, 1200, 3), 255, dtype=np.uint8)
-    boxes = np.array([[100.0 * i, 0, 100.0 * i + 100, 100] for i in range(3)])
     path = tmp_path / "a.png"
     tile_overview(
         thumbnail,
-        (1200, 1000),
-        (0.5, 0.5),
-        boxes_l0=boxes,
-        labels=np.array([0, 1, -1]),
-        class_names=("normal", "tumour"),
+        grid_of_cells((1200, 1000), np.array([[0, 0], [0, 1], [0, 2]]), patch_px=100),
+        labels_of(["normal", "tumour"], np.array([0, 1, -1])),
         outline=box(300, 300, 900, 900),
         title="a slide",
         path=path,
@@ -137,11 +152,8 @@ def test_tile_overview_shows_patches_labels_tissue_and_legend(tmp_path: Path) ->
     blank = tmp_path / "b.png"
     tile_overview(
         thumbnail,
-        (1200, 1000),
-        (0.5, 0.5),
-        boxes_l0=np.empty((0, 4)),
-        labels=None,
-        class_names=(),
+        grid_of_cells((1200, 1000), np.empty((0, 2), np.int64), patch_px=100),
+        labels_of([], np.empty(0, np.int64)),
         outline=None,
         title="empty",
         path=blank,
@@ -150,17 +162,13 @@ def test_tile_overview_shows_patches_labels_tissue_and_legend(tmp_path: Path) ->
 
 
 def test_a_hundred_thousand_patches_take_seconds(tmp_path: Path) -> None:
-    side, count = 10.0, 316
+    side, count = 10, 316
     row, column = np.divmod(np.arange(count * count), count)
-    boxes = np.stack([column, row, column + 1, row + 1], axis=1) * side
     started = time.process_time()
     tile_overview(
         np.full((1500, 1500, 3), 230, dtype=np.uint8),
-        (3160, 3160),
-        (0.5, 0.5),
-        boxes_l0=boxes,
-        labels=(row % 3 - 1).astype(np.int64),
-        class_names=("normal", "tumour"),
+        grid_of_cells((3160, 3160), np.stack([row, column], axis=1), patch_px=side),
+        labels_of(["normal", "tumour"], (row % 3 - 1).astype(np.int64)),
         outline=box(0, 0, 3000, 3000),
         title="many",
         path=tmp_path / "many.png",

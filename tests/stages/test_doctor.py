@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import histocnn
 from histocnn.cli import main
+from histocnn.errors import UsageError
 from tests.slide_files import damage_tile, write_pyramid
 from tests.stages.test_tile import tissue_image
 
@@ -32,6 +34,7 @@ def test_a_good_slide_is_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert a["pixel_bytes"] == 24 * 256 * 256 * 3
     assert [level["downsample"][0] for level in a["levels"]] == [1, 2, 4]
     assert a["levels"][0]["tile_px"] == [256, 256]
+    assert a["misfit"] == ""
     assert a["tissue_mm2"] == pytest.approx(1536 * 1024 * 0.25e-6, rel=0.1)
 
 
@@ -79,11 +82,53 @@ def test_an_empty_slide_deserves_a_look(tmp_path: Path, capsys: pytest.CaptureFi
     assert found["a"]["warnings"] == ["no tissue found"]
 
 
+def test_a_slide_coarser_than_asked_is_sound_and_says_what_it_serves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pyramid(tmp_path / "a.tiff", tissue_image(), mpp=1.3)
+    code, found = doctor(capsys, "--slides", tmp_path / "a.tiff")
+    assert code == 0
+    a = found["a"]
+    assert (a["verdict"], a["problems"], a["patches"]) == ("look", [], None)
+    assert "Ask for --mpp 1.3 or more" in a["misfit"]
+    assert a["tissue_mm2"] == pytest.approx(1536 * 1024 * 1.69e-6, rel=0.1)
+    _, found = doctor(capsys, "--slides", tmp_path / "a.tiff", "--mpp", 1.3)
+    assert found["a"]["verdict"] == "ok"
+
+
+def test_a_slide_smaller_than_a_patch_is_sound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pyramid(tmp_path / "a.tiff", tissue_image(), mpp=0.5)
+    code, found = doctor(capsys, "--slides", tmp_path / "a.tiff", "--patch_px", 4096)
+    assert (code, found["a"]["verdict"]) == (0, "look")
+    assert "more than the slide's 2048 × 1536" in found["a"]["misfit"]
+
+
+def test_from_python_the_findings_are_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pyramid(tmp_path / "a.tiff", tissue_image(), mpp=0.5)
+    (tmp_path / "b.svs").write_bytes(b"nonsense")
+    result = histocnn.doctor(str(tmp_path), patch_px=256)
+    assert capsys.readouterr().out.count("\n") > 2
+    assert result.exit_code == 1
+    assert list(result.failures) == ["b"]
+    assert "b.svs: cannot be opened as a slide" in result.failures["b"]
+    table = result.to_dataframe().set_index("slide_id")
+    assert table.verdict.to_dict() == {"a": "ok", "b": "unusable"}
+    assert table.patches["a"] == 24
+    with pytest.raises(UsageError, match=r"--min_tissue 1\.2 is not a share\. Give a number"):
+        histocnn.doctor(tmp_path, min_tissue=1.2)
+
+
 def test_the_real_slides(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = doctor(capsys, "--slides", shared / "data/slides", "--mpp", 1.3)
     assert code == 1
     verdicts = {name: f["verdict"] for name, f in found.items()}
     assert verdicts["CMU-1-Small-Region"] == verdicts["CRC01-west"] == "ok"
+    for name in ["TCGA-XK-AAJU-prostate-pen-marks", "camelyon-jpeg"]:  # 4.64 and 29 µm/px
+        assert verdicts[name] == "look"
     for name in ["broken", "unopenable", "unreadable", "boxes", "TCGA-CR-7395-no-mpp-jp2k"]:
         assert verdicts[name] == "unusable"
     assert "352.778" in found["boxes"]["problems"][0]

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import pytest
 
+import histocnn
 from histocnn.cli import main
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
@@ -80,6 +81,18 @@ def test_a_grid_counted_by_hand(folder: Path, tmp_path: Path) -> None:
     areas = about["annotation_areas"]["tumour"]
     assert areas["annotated_um2"] == pytest.approx(768 * 1024 / 4)
     assert areas["in_patches_um2"] == pytest.approx(768 * 1024 / 4)
+
+
+def test_from_python_the_grids_and_failures_are_an_object(folder: Path, tmp_path: Path) -> None:
+    sheet = f"slide_id,slide_path\na,{folder}/a.tiff\nb,{folder}/a.geojson\n"
+    (tmp_path / "slides.csv").write_text(sheet)
+    result = histocnn.tile(str(tmp_path / "slides.csv"), str(tmp_path / "out"), patch_px=256)
+    assert result.exit_code == 1
+    assert result.outputs == [tmp_path / "out" / "a.h5"]
+    assert "a.geojson: cannot be opened as a slide" in result.failures["b"]
+    table = result.to_dataframe().set_index("slide_id")
+    assert table.patches["a"] == 24
+    assert table.status.to_dict() == {"a": "done", "b": "failed"}
 
 
 def test_other_tools_find_their_attributes(folder: Path, tmp_path: Path) -> None:

@@ -24,12 +24,13 @@ def write(path, columns, rows):
         writer.writerows(rows)
 
 
-found = {
-    f["slide_id"]: f
-    for path in snakemake.input.findings
-    for f in json.loads(Path(path).read_text())
+findings = [f for path in snakemake.input.findings for f in json.loads(Path(path).read_text())]
+# A misfit is a sound slide that cannot be cut at this config's patch_px and mpp.
+problems = {
+    f["slide_id"]: "; ".join(f["problems"]) or f["misfit"]
+    for f in findings
+    if f["problems"] or f["misfit"]
 }
-problems = {slide: "; ".join(f["problems"]) for slide, f in found.items() if f["problems"]}
 rows = list(rows_of(snakemake.input.rows))
 usable = [row for row in rows if row["slide_id"] not in problems]
 if not usable:

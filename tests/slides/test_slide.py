@@ -16,11 +16,9 @@ import pytest
 from histocnn.errors import ReadError, ResolutionError, SlideError, UsageError
 from histocnn.slides.slide import Slide
 from tests.slide_files import (
-    damage_tile,
     position_image,
     write_bounds_slide,
     write_pyramid,
-    write_sparse_pyramid,
 )
 
 APERIO = "Aperio Image Library v1\r\n600x500|AppMag = 20|MPP = 0.499"
@@ -207,39 +205,6 @@ def test_thumbnail_is_the_whole_slide(folder: Path, name: str) -> None:
         assert np.abs(thumbnail - expected).mean() < 3, mpp
     assert slide.thumbnail(max_px=100).shape == (78, 100, 3)
     assert slide.thumbnail(max_px=5000).shape == (777, 1001, 3)
-
-
-def test_thumbnail_in_bands_is_exact(tmp_path: Path) -> None:
-    """One level, several bands of tiles, lengths that fit nothing: as one area resampling."""
-    image = np.random.default_rng(0).integers(0, 256, (777, 1001, 3), np.uint8)
-    path = write_pyramid(tmp_path / "s.tif", image, compression="lzw", downsamples=(1,))
-    for mpp in (0.5, 0.61, 1.0, 7.3, 400):
-        size = max(1, round(1001 * 0.5 / mpp)), max(1, round(777 * 0.5 / mpp))
-        expected = cv2.resize(image.astype(float), size, interpolation=cv2.INTER_AREA)
-        thumbnail = Slide(path).thumbnail(mpp=mpp)
-        assert np.abs(thumbnail - expected).max() <= 1.1, mpp  # columns are rounded before rows
-
-
-def test_thumbnail_is_white_where_nothing_is(tmp_path: Path) -> None:
-    slide = Slide(write_bounds_slide(tmp_path / "b.scn"))
-    thumbnail = slide.thumbnail(max_px=256)
-    assert thumbnail.shape == (192, 256, 3)
-    assert (thumbnail[:, :63] == 255).all()
-    assert thumbnail[40:120, 70:190].max(axis=-1).mean() < 250
-    sparse = Slide(write_sparse_pyramid(tmp_path / "s.tif", (9000, 8000), downsamples=(1, 8)))
-    assert (sparse.thumbnail(mpp=8) == 255).all()
-
-
-def test_thumbnail_forgives_a_damaged_tile_but_not_all(tmp_path: Path) -> None:
-    image = np.zeros((256, 512, 3), np.uint8)
-    path = write_pyramid(tmp_path / "s.tif", image, downsamples=(1,))
-    damage_tile(path, 0, 1, 0)
-    thumbnail = Slide(path).thumbnail(max_px=64)
-    assert (thumbnail[:, :31] == 0).all()
-    assert (thumbnail[:, 33:] == 255).all()
-    damage_tile(path, 0, 0, 0)
-    with pytest.raises(ReadError, match="level 0 cannot be decoded"):
-        Slide(path).thumbnail(max_px=64)
 
 
 def test_thumbnail_wants_one_size(folder: Path) -> None:

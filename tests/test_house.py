@@ -64,7 +64,8 @@ UNTESTED: set[str] = {
     "pages.report",
     "pages.report_tables",
     "pages.viewer_script",
-    "patches.tiling",
+    "patches.examination",
+    "patches.grid_files",
     "phantom.cells",
     "phantom.paint",
     "phantom.pyramid",
@@ -84,9 +85,6 @@ UNTESTED: set[str] = {
     "stages.doctor",
     "stages.export",
     "stages.tile",
-    "storage.foreign",
-    "storage.hdf5",
-    "storage.json",
 }
 WITHOUT_DOCTEST: set[str] = {
     "patches.patches",

@@ -247,20 +247,6 @@ def test_a_run_of_nothing_is_no_error(tmp_path: Path) -> None:
     assert go(tmp_path, "", workers=4).exit_code == 0
 
 
-@pytest.mark.parametrize(
-    ("shares", "said"),
-    [
-        ({"pixels": 2.0, "compute": 1.0, "write": 1.0}, "pixels 50 %, compute 25 %, write 25 %: "
-         "pixel-bound"),
-        ({"compute": 1.0}, "compute 100 %: compute-bound"),
-        ({"pixels": 0.0}, ""),
-        ({}, ""),
-    ],
-)  # fmt: skip
-def test_verdict(shares: dict[str, float], said: str) -> None:
-    assert runs.verdict(shares) == said
-
-
 # A run in a process of its own, to be killed.
 
 SCRIPT = """

@@ -1,0 +1,90 @@
+"""What a folder remembers of its slides, and the sums that are made of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from histocnn.jobs.ledger import Ledger, Result, record_path, verdict
+
+DONE = Result("done", {"mpp": 0.5}, [], {"patches": 1200, "notes": ["pen found"]})
+FAILED = Result("failed", error="SlideError", message="s2.svs: is cut short. Copy it again.")
+
+
+def ledger(out: Path, slide_ids: str = "s1 s2 s3") -> Ledger:
+    return Ledger(out, ".h5", "tile", slide_ids.split())
+
+
+def test_a_finished_slide_leaves_its_record_and_its_line(tmp_path: Path) -> None:
+    line = ledger(tmp_path).enter("s1", DONE, 2.0)
+    assert line == "s1: 1,200 patches; pen found; 2.0 s"
+    record = json.loads(record_path(tmp_path / "s1.h5").read_text())
+    assert record == {
+        "slide_id": "s1",
+        "seconds": 2.0,
+        "patches": 1200,
+        "notes": ["pen found"],
+        "recipe": {"mpp": 0.5},
+    }
+
+
+def test_a_failure_lies_there_until_the_slide_is_done_or_was(tmp_path: Path) -> None:
+    for ended in (DONE, Result("skipped")):
+        book = ledger(tmp_path)
+        assert book.enter("s2", FAILED, 0.1) == f"s2: failed: {FAILED.message}"
+        failed = json.loads((tmp_path / "s2.failed.json").read_text())
+        assert (failed["error"], failed["command"]) == ("SlideError", "tile")
+        book.enter("s2", ended, 0.1)
+        assert not (tmp_path / "s2.failed.json").exists()
+
+
+def test_the_summary_is_in_the_order_of_the_input_however_it_ended(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    book.enter("s3", Result("skipped"), 0.0)
+    book.enter("s2", FAILED, 0.1)
+    book.enter("s1", DONE, 2.0)
+    total = book.summary
+    assert (total.done, total.failed, total.skipped) == (["s1"], ["s2"], ["s3"])
+    assert total.outputs == [tmp_path / "s1.h5", tmp_path / "s3.h5"]
+    assert total.patches == 1200
+    assert [row["status"] for row in total.rows] == ["done", "failed", "skipped"]
+    assert [row["seconds"] for row in total.rows] == [2.0, None, None]
+    assert total.exit_code == 1
+
+
+def test_a_slide_that_was_made_again_says_why(tmp_path: Path) -> None:
+    again = Result("done", {}, ["mpp", "patch_px"], {"outcome": "empty"})
+    line = ledger(tmp_path).enter("s1", again, 0.25)
+    assert line == "s1: empty; made again, because mpp and patch_px changed; 0.2 s"
+
+
+def test_sums_are_of_what_lies_in_the_folder(tmp_path: Path) -> None:
+    ledger(tmp_path).enter("earlier", DONE, 1.0)
+    (tmp_path / "earlier.h5").touch()
+    book = ledger(tmp_path)
+    book.enter("s1", DONE, 1.0)  # whose file somebody has removed since
+    book.enter("s2", FAILED, 1.0)
+    (tmp_path / "s9.failed.json").write_text("{cut short")
+    book.close()
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert set(facts["slides"]) == {"earlier"}
+    assert (facts["done"], facts["failed"], facts["skipped"]) == (1, 1, 0)
+    with (tmp_path / "failures.csv").open(newline="") as lines:
+        assert [row["slide_id"] for row in csv.DictReader(lines)] == ["s2"]
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"pixels": 2.0, "compute": 1.0, "write": 1.0}, "pixels 50 %, compute 25 %, write 25 %: "
+         "pixel-bound"),
+        ({"compute": 1.0}, "compute 100 %: compute-bound"),
+        ({"pixels": 0.0}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_verdict(shares: dict[str, float], said: str) -> None:
+    assert verdict(shares) == said

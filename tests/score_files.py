@@ -55,6 +55,13 @@ def write_scores(
     return path
 
 
+def copy_as(slide_id: str, source: Path, folder: Path) -> Path:
+    """The same scores, of a slide of another name."""
+    target = folder / f"{slide_id}.h5"
+    store.write(target, store.read(source), {**store.attributes(source), "slide_id": slide_id})
+    return target
+
+
 def grid_of(slide: Slide, patch_px: int, mpp: float, overlap_px: int = 0) -> PatchGrid:
     """All patches of a slide."""
     return build_grid(

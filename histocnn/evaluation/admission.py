@@ -8,7 +8,8 @@ import numpy as np
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError
-from histocnn.evaluation.judged import SEEN, Judged, ScoreFile
+from histocnn.evaluation.judged import Judged
+from histocnn.scores.scorefile import SEEN, ScoreFile
 
 
 def chosen_files(

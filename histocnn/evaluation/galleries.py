@@ -92,7 +92,7 @@ def heatmap_pictures(folder: Path, judged: Judged) -> list[Picture]:
     """For the report: each slide's heatmap as `heatmap` wrote it, made small."""
     pictures = []
     for file in judged.files[:HEATMAPS]:
-        path = folder / f"{file.path.stem}.png"
+        path = folder / f"{file.slide_id}.png"
         picture = picture_file(path, file.slide_id) if path.is_file() else None
         if picture is not None:
             pictures.append(picture)

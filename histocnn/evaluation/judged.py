@@ -5,39 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
-from histocnn.errors import MetricError, StoreError, UsageError
+from histocnn.errors import MetricError, UsageError
+from histocnn.evaluation.truth import label_patches
 from histocnn.patches.classes import UNKNOWN, recolumn, renumber, used
-from histocnn.scores.scored import score_files
-from histocnn.storage import store
-
-SEEN = ("no", "unknown", "val", "train")
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreFile:
-    """One score file: where it is, what its attributes say, and which datasets it has."""
-
-    path: Path
-    attributes: Mapping[str, Any]
-    names: frozenset[str]
-
-    @property
-    def slide_id(self) -> str:
-        """The slide, or the name of the folder of images."""
-        return str(self.attributes.get("slide_id", self.path.stem))
-
-    @property
-    def is_slide(self) -> bool:
-        """Whether its patches lie on one slide."""
-        return "coords" in self.names
+from histocnn.scores.scorefile import ScoreFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,25 +71,6 @@ class Judged:
     def called(self) -> NDArray[np.int64]:
         """int64 [N]: the class of the highest score; 0 where nothing was scored."""
         return np.asarray(np.nan_to_num(self.scores, nan=-1).argmax(axis=1), np.int64)
-
-
-def open_scores(scores: Path) -> list[ScoreFile]:
-    """Open every score file of a folder, or one file.
-
-    Raises:
-        StoreError: There is none, or one of them holds no scores.
-    """
-    files = []
-    for path in score_files(scores):
-        attributes = store.attributes(path)  # says what is wrong with a file that is not whole
-        with h5py.File(path, locking=False) as file:
-            names = frozenset(file)
-        if "scores" not in names or "scores.class_names" not in attributes:
-            raise StoreError(
-                f"{path}: holds no scores", "Give the folder that predict or knn wrote."
-            )
-        files.append(ScoreFile(path, attributes, names))
-    return files
 
 
 def parse_match(text: str) -> dict[str, str]:
@@ -173,11 +131,11 @@ def judge(
 
 def _classes(files: Sequence[ScoreFile], match: Mapping[str, str]) -> tuple[str, ...]:
     """The first file's classes by the truth's names; all files must have the same."""
-    first = [str(name) for name in files[0].attributes["scores.class_names"]]
+    first = files[0].class_names
     for file in files[1:]:
-        if set(file.attributes["scores.class_names"]) != set(first):
+        if set(file.class_names) != set(first):
             raise MetricError(
-                f"{file.path} scores {', '.join(file.attributes['scores.class_names'])}, but "
+                f"{file.path} scores {', '.join(file.class_names)}, but "
                 f"{files[0].path.name} {', '.join(first)}",
                 "Evaluate one model at a time.",
             )
@@ -196,44 +154,31 @@ def _part(
     match: Mapping[str, str],
 ) -> dict[str, Any]:
     """The columns of one file."""
-    wanted = ("scores", "labels", "coverage", "slide_ids", "patient_ids", "colour", "seen")
-    arrays = store.read(file.path, *(name for name in wanted if name in file.names))
-    stored = np.asarray(arrays["scores"], np.float32)
-    n = len(stored)
-    names = [match.get(name, name) for name in file.attributes["scores.class_names"]]
-    scores = recolumn(stored, names, class_names)
-    labels, border = _labels(file, entry, arrays, class_names)
-    patient = (entry.patient_id if entry else None) or file.attributes.get("patient_id") or ""
-    own_slide = file.slide_id if file.is_slide else ""
-    seen = arrays.get("seen") or [file.attributes.get("seen", "unknown")] * n
+    names = [match.get(name, name) for name in file.class_names]
+    labels, border = _labels(file, entry, class_names)
     return {
-        "scores": scores,
+        "scores": recolumn(file.scores(), names, class_names),
         "labels": labels,
         "border": border,
-        "slide_ids": arrays.get("slide_ids") or [own_slide] * n,
-        "patient_ids": arrays.get("patient_ids") or [patient if file.is_slide else ""] * n,
-        "seen": np.array([SEEN.index(s) if s in SEEN else 1 for s in seen], np.int64),
-        "colour": np.asarray(arrays.get("colour", np.full((n, 6), np.nan)), np.float32),
+        "slide_ids": file.slide_ids(),
+        "patient_ids": file.patient_ids(entry.patient_id if entry else None),
+        "seen": file.seen(),
+        "colour": file.colour(),
     }
 
 
 def _labels(
-    file: ScoreFile,
-    entry: SlideEntry | None,
-    arrays: Mapping[str, Any],
-    class_names: tuple[str, ...],
+    file: ScoreFile, entry: SlideEntry | None, class_names: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Labels as indices into the classes of the scores, without and with border patches."""
-    if "labels" in arrays and "labels.class_names" in file.attributes:
-        names = [str(name) for name in file.attributes["labels.class_names"]]
-        labels = np.asarray(arrays["labels"], np.int64)
-        coverage = arrays.get("coverage")
+    names: Sequence[str]
+    if file.label_names is not None:
+        names, labels = file.label_names, file.labels()
+        coverage = file.read("coverage").get("coverage")
     elif entry is not None and (entry.annotation_path or entry.background) and file.is_slide:
-        from histocnn.evaluation.truth import label_grid
-
-        names, labels, coverage = label_grid(file, entry)
+        names, labels, coverage = label_patches(file, entry)
     else:
-        nothing = np.full(len(arrays["scores"]), UNKNOWN, np.int64)
+        nothing = np.full(len(file), UNKNOWN, np.int64)
         return nothing, nothing
     unknown = sorted(used(labels, names) - set(class_names))
     if unknown:

@@ -177,17 +177,15 @@ def k_curve(judged: Judged) -> list[dict[str, Any]]:
         patches.
     """
     from histocnn.reference.neighbours import scores_by_k
-    from histocnn.storage import store
 
-    if not all({"neighbour_labels", "distances"} <= file.names for file in judged.files):
+    if not all({"neighbour_labels", "distances"} <= file.shapes.keys() for file in judged.files):
         return []
     first = judged.files[0].attributes
-    named = dict(zip(first["scores.class_names"], judged.score_classes, strict=True))
+    named = dict(zip(judged.files[0].class_names, judged.score_classes, strict=True))
     labels, distances = [], []
     for file in judged.files:
-        arrays = store.read(file.path, "neighbour_labels", "distances")
-        own = file.attributes["scores.class_names"]
-        meant = [named[name] for name in own]
+        arrays = file.read("neighbour_labels", "distances")
+        meant = [named[name] for name in file.class_names]
         labels.append(renumber(arrays["neighbour_labels"], meant, judged.class_names))
         distances.append(arrays["distances"])
     rows = np.random.default_rng(0).permutation(np.flatnonzero(judged.judged))[:CURVE_ROWS]
@@ -252,8 +250,6 @@ def compare(first: Judged, second: Judged, *, replicates: int, seed: int) -> Sec
 
 def _pairs(first: Judged, second: Judged) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the same patches in both: same slide and place, or same folder and image."""
-    from histocnn.storage import store
-
     other = {file.slide_id: (i, file) for i, file in enumerate(second.files)}
     rows: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for i, file in enumerate(first.files):
@@ -261,7 +257,7 @@ def _pairs(first: Judged, second: Judged) -> tuple[NDArray[np.int64], NDArray[np
         if twin is None:
             continue
         key = "coords" if file.is_slide else "paths"
-        own, its = (store.read(f.path, key)[key] for f in (file, twin))
+        own, its = (f.read(key)[key] for f in (file, twin))
         place = {_place(value): row for row, value in enumerate(its)}
         found = np.array([place.get(_place(value), -1) for value in own], np.int64)
         a, b = np.flatnonzero(first.file == i), np.flatnonzero(second.file == j)

@@ -12,8 +12,8 @@ import numpy as np
 
 from histocnn import __version__
 from histocnn.cohort.sheet import SlideEntry
-from histocnn.evaluation.judged import SEEN, Judged, ScoreFile
-from histocnn.storage import store
+from histocnn.evaluation.judged import Judged
+from histocnn.scores.scorefile import SEEN, ScoreFile
 
 LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
@@ -29,11 +29,12 @@ def model_of(file: ScoreFile, *, show_ids: bool) -> dict[str, Any]:
     """What the score files say of their making: scale, recipe, training cohort."""
     keys = ("patch_px", "mpp", "stride_px", "recipe", "training", "temperature", "thresholds")
     found = {key: file.attributes[key] for key in keys if file.attributes.get(key) is not None}
-    listed = {"reference_files", "reference_slide_ids", "reference_patient_ids"} & file.names
+    listed = sorted(
+        {"reference_files", "reference_slide_ids", "reference_patient_ids"} & file.shapes.keys()
+    )
     if listed:
-        ids = store.read(file.path, *listed)
         plural = {name: name.removeprefix("reference_").replace("_ids", "s") for name in listed}
-        found["reference"] = {plural[name]: len(ids[name]) for name in sorted(listed)}
+        found["reference"] = {plural[name]: file.shapes[name][0] for name in listed}
     return found if show_ids else private(found)
 
 

@@ -14,7 +14,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.patch_report import described, nest
-from histocnn.evaluation.truth import annotations_of, cells_of, detections_of, grid_of, lesions_of
+from histocnn.evaluation.truth import annotations_of, cells_of, detections_of, lesions_of
 from histocnn.metrics import camelyon17, confusion, froc
 from histocnn.metrics.intervals import Intervals, bootstrap, delong
 from histocnn.metrics.patch import number
@@ -81,7 +81,8 @@ def read_cases(
     """Heatmap and truth of every slide that slides.csv lists.
 
     Raises:
-        MetricError: A slide's file does not say its scale, or its detections are missing.
+        StoreError: A slide's patches do not lie on a grid of known scale.
+        MetricError: Its detections are missing.
     """
     column = judged.class_names.index(target)
     cases = []
@@ -89,7 +90,7 @@ def read_cases(
         entry = entries.get(file.slide_id)
         if entry is None or not file.is_slide:
             continue
-        grid, drawn = grid_of(file), annotations_of(file, entry)
+        grid, drawn = file.grid(), annotations_of(file, entry)
         prob, cell_um = cells_of(file, grid, judged.scores[judged.file == i, column])
         if options.detections is None:
             points = detections_of(

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
-from histocnn.errors import MetricError
 from histocnn.metrics import froc
 from histocnn.patches.grid import PatchGrid
 from histocnn.regions.annotations import Annotations, read_annotations
-from histocnn.storage import store
-
-if TYPE_CHECKING:
-    from histocnn.evaluation.judged import ScoreFile
-
-NEEDED = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")
-
-
-def grid_of(file: ScoreFile) -> PatchGrid:
-    """The grid of a slide's score file.
-
-    Raises:
-        MetricError: The file does not say its scale.
-    """
-    missing = [name for name in NEEDED if name not in file.attributes]
-    if missing or not file.is_slide:
-        raise MetricError(
-            f"{file.path}: does not say {', '.join(missing) or 'where its patches lie'}",
-            "Tile the slide with histocnn, so that its scale is known.",
-        )
-    arrays = store.read(file.path, *(n for n in ("coords", "cell") if n in file.names))
-    return PatchGrid.from_attributes(file.attributes, arrays["coords"], arrays.get("cell"))
+from histocnn.scores.scorefile import ScoreFile
 
 
 def annotations_of(file: ScoreFile, entry: SlideEntry) -> Annotations | None:
@@ -46,22 +22,24 @@ def annotations_of(file: ScoreFile, entry: SlideEntry) -> Annotations | None:
     )
 
 
-def label_grid(
+def label_patches(
     file: ScoreFile, entry: SlideEntry
 ) -> tuple[list[str], NDArray[np.int64], NDArray[np.float32]]:
-    """Label a grid's patches as tile does by default, for scores of a grid tiled without truth.
+    """Label a slide's patches as tile does by default, for scores of a grid tiled without truth.
 
     Returns:
         Class names, labels [N] into them (-1 unknown), coverage [N, C].
+
+    Raises:
+        StoreError: The file does not say its scale.
     """
     from histocnn.patches.labels import coverage, labels_of, touches
 
-    grid = grid_of(file)
-    drawn, boxes = annotations_of(file, entry), grid.boxes_l0()
+    drawn, boxes = annotations_of(file, entry), file.boxes_l0()
     names = sorted({*(drawn.classes if drawn else ()), *filter(None, [entry.background])})
     if drawn is None:
-        share = np.zeros((len(grid), len(names)), np.float32)
-        excluded = np.zeros(len(grid), bool)
+        share = np.zeros((len(boxes), len(names)), np.float32)
+        excluded = np.zeros(len(boxes), bool)
     else:
         share, excluded = coverage(drawn, boxes, names), touches(drawn.exclusion, boxes)
     labels = labels_of(share, names, excluded=excluded, background=entry.background)

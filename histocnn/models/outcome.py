@@ -25,7 +25,7 @@ from histocnn.models.data import PatchDataModule
 from histocnn.models.rows import Part
 from histocnn.models.spec import ModelSpec, hashed
 from histocnn.reference.colour import colour_baseline
-from histocnn.storage import store
+from histocnn.scores import scoring
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
@@ -114,23 +114,21 @@ def write_scores(out: Path, data: PatchDataModule, test: Predictions, spec: Mode
     """
     scores = softmax(test.logits / spec.temperature, axis=1)
     rows = data.rows["test"]
-    names = list(rows.class_names)
+    recipe = {"stage": "train", "split": "test", "model": spec.training}
     for number_, source in enumerate(rows.sources):
         mine = np.flatnonzero(rows.source == number_)
         if not len(mine):
             continue
-        datasets, attributes = source.carried()
-        datasets = {name: _take(values, rows.row[mine]) for name, values in datasets.items()}
-        datasets |= {
-            "labels": rows.labels[mine],
-            "scores": scores[mine],
-            "colour": test.colour[mine],
-        }
-        attributes |= {"labels.class_names": names, "scores.class_names": names, "seen": "no"}
-        attributes["recipe"] = {"command": "train", "split": "test", "model": spec.training}
+        carried, attributes = source.carried()
+        datasets = {name: _take(values, rows.row[mine]) for name, values in carried.items()}
+        own = rows.take(mine)
+        arrays = {"labels": own.labels, "scores": scores[mine], "colour": test.colour[mine]}
         single = len(rows.sources) == 1
-        store.write(
-            out / ("scores.h5" if single else f"scores/{source.name}.h5"), datasets, attributes
+        scoring.write_scores(
+            out / ("scores.h5" if single else f"scores/{source.name}.h5"),
+            (datasets, attributes | {"labels.class_names": list(rows.class_names)}),
+            arrays,
+            spec.scoring(recipe, own.slide_ids, own.patient_ids),
         )
     return np.asarray(scores, np.float32)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from torch import Tensor
 from histocnn import __version__
 from histocnn.errors import ModelError
 from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, Network, build
+from histocnn.scores.scoring import Scoring
 from histocnn.storage.atomic import replacing
 
 FORMAT = 1  # of the spec; raised when an older version could no longer understand it
@@ -103,6 +104,27 @@ class ModelSpec:
         if any(ids.get("patients") for ids in self.seen.values()) and not patient_id:
             return "unknown"  # the patients are known, but not whose this slide is
         return "no"
+
+    def scoring(
+        self, recipe: Mapping[str, Any], slide_ids: Sequence[str], patient_ids: Sequence[str]
+    ) -> Scoring:
+        """What a score file says of this model's scores.
+
+        Args:
+            recipe: Of the file.
+            slide_ids: The slide of each patch, "" unknown.
+            patient_ids: The patient of each patch, "" unknown.
+        """
+        pairs = list(zip(slide_ids, patient_ids, strict=True))
+        verdicts = {pair: self.seen_as(*pair) for pair in set(pairs)}
+        return Scoring(
+            class_names=self.class_names,
+            recipe=recipe,
+            seen=[verdicts[pair] for pair in pairs],
+            temperature=self.temperature,
+            thresholds=self.thresholds,
+            training=self.training,
+        )
 
 
 def hashed(identifier: str, salt: str | None) -> str:

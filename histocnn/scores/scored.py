@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.errors import StoreError, UsageError
+from histocnn.errors import UsageError
 from histocnn.patches.grid import PatchGrid
-from histocnn.storage import store
+from histocnn.scores.scorefile import open_score_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,51 +86,18 @@ def read_scored(path: Path) -> ScoredSlide:
     """Read the scores of one slide.
 
     Raises:
-        StoreError: The file is not whole, holds no scores, its patches are not a slide's, or they
-            do not lie where its grid has them.
+        StoreError: As `open_score_file` and `ScoreFile.grid`.
     """
-    stored = store.attributes(path)
-    with h5py.File(path, locking=False) as file:
-        names = {"coords", "cell", "scores", "novelty"} & set(file)
-    if "scores" not in names or "scores.class_names" not in stored:
-        raise StoreError(f"{path}: holds no scores", "Give the folder that predict or knn wrote.")
-    if "coords" not in names:
-        raise StoreError(
-            f"{path}: its patches are image files without a place on a slide",
-            "Score the patches that `histocnn tile` cuts from a slide.",
-        )
-    missing = [
-        k for k in ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px") if k not in stored
-    ]
-    if missing:
-        raise StoreError(
-            f"{path}: does not say its {', '.join(missing)}",
-            "Tile the slide again with histocnn, so that its scale is known.",
-        )
-    arrays: dict[str, Any] = store.read(path, *names)
-    grid = PatchGrid.from_attributes(stored, arrays["coords"], arrays.get("cell"))
-    off_px = int(np.abs(grid.coords - arrays["coords"]).max(initial=0))
-    if off_px > 1:
-        raise StoreError(
-            f"{path}: patches lie up to {off_px} level-0 pixels off a grid that starts at (0, 0)",
-            "Tile the slide with histocnn and score these patches, or pictures would not line up.",
-        )
-    scores = np.asarray(arrays["scores"], dtype=np.float32)
-    if scores.shape != (len(grid), len(stored["scores.class_names"])):
-        raise StoreError(
-            f"{path}: scores {scores.shape} do not fit {len(grid)} patches and "
-            f"{len(stored['scores.class_names'])} classes",
-            "Score the slide again.",
-        )
-    bounds = stored.get("bounds_l0")
+    file = open_score_file(path)
+    bounds = file.attributes.get("bounds_l0")
     return ScoredSlide(
-        slide_id=str(stored.get("slide_id", path.stem)),
-        grid=grid,
-        scores=scores,
-        class_names=tuple(stored["scores.class_names"]),
-        novelty=arrays.get("novelty"),
+        slide_id=file.slide_id,
+        grid=file.grid(),
+        scores=file.scores(),
+        class_names=file.class_names,
+        novelty=file.novelty(),
         bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
-        origin=_origin(stored),
+        origin=_origin(file.attributes),
     )
 
 
@@ -180,15 +146,3 @@ def check_share(name: str, value: float | None) -> None:
     """
     if value is not None and not 0 <= value <= 1:
         raise UsageError(f"--{name} {value} is not a probability", "Give a number between 0 and 1.")
-
-
-def score_files(scores: Path) -> list[Path]:
-    """The score files of a folder, or the one that is named.
-
-    Raises:
-        StoreError: There is none.
-    """
-    files = [scores] if scores.is_file() else sorted(scores.glob("*.h5"))
-    if not files:
-        raise StoreError(f"{scores}: no score files", "Give the folder that predict or knn wrote.")
-    return files

@@ -1,116 +1,231 @@
-"""Score files of knn and probe: a query's rows as they came, scored against a reference."""
+"""Score files as everybody reads them: checked once, when they are opened."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.patches.patches import FilePatches
-from histocnn.reference.features import Exclude, Features, check_same, groups_of, left_out, load
-from histocnn.reference.neighbours import UNKNOWN
+from histocnn.errors import StoreError
+from histocnn.patches.grid import PatchGrid
+from histocnn.patches.patches import id_of
 from histocnn.storage import store
+from histocnn.storage.hdf5 import opening
+
+SEEN = ("no", "unknown", "val", "train")  # what a file may say of a patch's patient, least first
+SCALE = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")  # what a grid is made of
+OFF_GRID_L0 = 1  # level-0 px that rounding explains
+ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
+    "coords": (2,),
+    "cell": (2,),
+    "colour": (6,),
+    "labels": (),
+    "novelty": (),
+    "paths": (),
+    "patient_ids": (),
+    "seen": (),
+    "slide_ids": (),
+}
 
 
-@dataclass(frozen=True)
-class Query:
-    """A feature file to be scored."""
+@dataclass(frozen=True, eq=False)
+class ScoreFile:
+    """One score file, opened by `open_score_file`: N patches, C classes; arrays are read on demand.
 
-    file: Path
+    Attributes:
+        path: Where it is.
+        attributes: What it says of slide, scale and making.
+        shapes: Its datasets, and their shapes.
+        class_names: The C classes of the scores; the file's own, matched with others by name.
+    """
+
+    path: Path
+    attributes: Mapping[str, Any]
+    shapes: Mapping[str, tuple[int, ...]]
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.shapes["scores"][0]
 
     @property
     def slide_id(self) -> str:
-        """Names the score file."""
-        return self.file.stem
+        """The slide, or the name of the folder of images."""
+        return id_of(self.attributes, self.path)
+
+    @property
+    def is_slide(self) -> bool:
+        """Whether its patches lie on one slide."""
+        return "coords" in self.shapes
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        """The classes that `labels` point into; None where the file has no truth."""
+        names = self.attributes.get("labels.class_names")
+        return None if names is None or "labels" not in self.shapes else tuple(map(str, names))
+
+    def read(self, *names: str) -> dict[str, Any]:
+        """Those of the named datasets that the file has."""
+        present = [name for name in names if name in self.shapes]
+        return store.read(self.path, *present) if present else {}
+
+    def scores(self) -> NDArray[np.float32]:
+        """float32 [N, C]; a row of NaN was not scored."""
+        return np.asarray(self.read("scores")["scores"], np.float32)
+
+    def labels(self) -> NDArray[np.int64]:
+        """int64 [N], index into `label_names`, -1 unknown.
+
+        Raises:
+            StoreError: One points at no class.
+        """
+        names = self.label_names
+        if names is None:
+            return np.full(len(self), -1, np.int64)
+        labels = np.asarray(self.read("labels")["labels"], np.int64)
+        if len(labels) and not -1 <= labels.min() <= labels.max() < len(names):
+            raise StoreError(
+                f"{self.path}: labels {labels.min()} to {labels.max()} of {len(names)} classes",
+                "Make the grid and the scores again.",
+            )
+        return labels
+
+    def colour(self) -> NDArray[np.float32]:
+        """float32 [N, 6]: RGB mean and deviation, NaN where the file has none."""
+        absent = np.full((len(self), 6), np.nan)
+        return np.asarray(self.read("colour").get("colour", absent), np.float32)
+
+    def novelty(self) -> NDArray[np.float32] | None:
+        """float32 [N], percentile 0 to 100; None where nobody asked for it."""
+        return self.read("novelty").get("novelty")
+
+    def slide_ids(self) -> list[str]:
+        """The slide of each patch, "" unknown."""
+        own = self.slide_id if self.is_slide else ""
+        return self.read("slide_ids").get("slide_ids") or [own] * len(self)
+
+    def patient_ids(self, of_slide: str | None = None) -> list[str]:
+        """The patient of each patch, "" unknown; `of_slide` knows better than the file."""
+        own = (of_slide or self.attributes.get("patient_id") or "") if self.is_slide else ""
+        return self.read("patient_ids").get("patient_ids") or [str(own)] * len(self)
+
+    def seen(self) -> NDArray[np.int64]:
+        """int64 [N], index into SEEN: whether what scored had seen the patch's patient."""
+        said = self.read("seen").get("seen") or [self.attributes.get("seen")] * len(self)
+        unknown = SEEN.index("unknown")
+        return np.array([SEEN.index(s) if s in SEEN else unknown for s in said], np.int64)
+
+    def grid(self) -> PatchGrid:
+        """The grid that the patches lie on; figures of single patches need none.
+
+        Raises:
+            StoreError: They are image files, the scale is not known, or they do not lie where a
+                grid from (0, 0) has them, each in a cell of its own.
+        """
+        coords, grid = self._placed()
+        off_px = int(np.abs(grid.coords - coords).max(initial=0))
+        if off_px > OFF_GRID_L0:
+            raise StoreError(
+                f"{self.path}: patches lie up to {off_px} level-0 pixels off a grid that starts at "
+                "(0, 0)",
+                "Tile the slide with histocnn and score these patches, or pictures would not line "
+                "up.",
+            )
+        if ((grid.cell < 0) | (grid.cell >= grid.shape)).any():
+            raise StoreError(
+                f"{self.path}: patches lie outside the slide's {grid.size_l0[0]} × "
+                f"{grid.size_l0[1]} level-0 pixels",
+                "Tile the slide with histocnn and score these patches.",
+            )
+        doubled = len(grid) - len(np.unique(grid.cell @ [grid.shape[1], 1]))
+        if doubled:
+            raise StoreError(
+                f"{self.path}: {doubled} patches lie in the cell of another one",
+                "Tile the slide with histocnn and score these patches.",
+            )
+        return grid
+
+    def boxes_l0(self) -> NDArray[np.float64]:
+        """Extent of each patch: float64 [N, 4], (minx, miny, maxx, maxy) in level-0 px.
+
+        Exact on a grid, else from the coordinates, which are rounded to whole pixels.
+
+        Raises:
+            StoreError: The patches are image files, or the scale is not known.
+        """
+        coords, grid = self._placed()
+        if np.abs(grid.coords - coords).max(initial=0) <= OFF_GRID_L0:
+            return grid.boxes_l0()
+        footprint = self.attributes.get("footprint_l0", grid.footprint_l0)  # of foreign files
+        return np.hstack([coords, coords + np.asarray(footprint, np.float64)])
+
+    def _placed(self) -> tuple[NDArray[np.int64], PatchGrid]:
+        """The coordinates as they are, and the grid that comes nearest to them."""
+        if not self.is_slide:
+            raise StoreError(
+                f"{self.path}: its patches are image files without a place on a slide",
+                "Score the patches that `histocnn tile` cuts from a slide.",
+            )
+        missing = [name for name in SCALE if name not in self.attributes]
+        if missing:
+            raise StoreError(
+                f"{self.path}: does not say its {', '.join(missing)}",
+                "Tile the slide again with histocnn, so that its scale is known.",
+            )
+        arrays = self.read("coords", "cell")
+        coords = np.asarray(arrays["coords"])
+        return coords, PatchGrid.from_attributes(self.attributes, coords, arrays.get("cell"))
 
 
-def open_query(query: Query, reference: Features) -> Features:
-    """The query's rows, made as the reference was.
+def score_files(scores: Path) -> list[Path]:
+    """The score files of a folder, or the one that is named.
 
     Raises:
-        FeaturesError: As `features.load`, or the two do not fit each other.
+        StoreError: There is none.
     """
-    found = load([query.file])
-    check_same(reference, found)
-    return found
+    files = [scores] if scores.is_file() else sorted(scores.glob("*.h5"))
+    if not files:
+        raise StoreError(f"{scores}: no score files", "Give the folder that predict or knn wrote.")
+    return files
 
 
-def seen(reference: Features, query: Features, exclude: Exclude) -> list[str]:
-    """Of each query row, whether its patient or slide took part: "train", "no" or "unknown"."""
-    everyone, shared = groups_of(reference, reference), groups_of(query, reference)
-    excluded = left_out(query, reference, exclude)
-    patients_known, slides_known = any(reference.patient_ids), any(reference.slide_ids)
+def open_scores(scores: Path) -> list[ScoreFile]:
+    """Open every score file of a folder, or one file.
 
-    @cache
-    def took_part(group: tuple[int, ...], kept_from: tuple[int, ...]) -> bool:
-        shares = ((everyone == group) & (np.array(group) != UNKNOWN)).any(1)
-        gone = ((everyone == kept_from) & (np.array(kept_from) != UNKNOWN)).any(1)
-        return bool((shares & ~gone).any())
-
-    verdicts = []
-    for i, (patient, slide) in enumerate(zip(query.patient_ids, query.slide_ids, strict=True)):
-        if took_part(tuple(shared[i]), tuple(excluded[i])):
-            verdicts.append("train")
-        elif patient if patients_known else slide if slides_known else "":
-            verdicts.append("no")
-        else:
-            verdicts.append("unknown")
-    return verdicts
-
-
-def write_scores(
-    target: Path,
-    query: Features,
-    reference: Features,
-    arrays: Mapping[str, NDArray[Any]],
-    recipe: Mapping[str, Any],
-    exclude: Exclude,
-) -> dict[str, Any]:
-    """Write a query's score file.
-
-    Args:
-        target: The file.
-        query: Its readable rows.
-        reference: What they were compared with.
-        arrays: `scores` [M, C] and others with a row per query row; rows that were left out
-            become NaN, or -1 in whole numbers.
-        recipe: Of the file.
-        exclude: What was left out of the reference.
-
-    Returns:
-        The facts that `jobs.run.run` keeps.
+    Raises:
+        StoreError: There is none, or as `open_score_file`.
     """
-    patches = FilePatches(query.files[0])
-    datasets, attributes = patches.carried()
-    total = len(patches)
-    rows = query.row
-    for name, array in arrays.items():
-        fill = np.nan if array.dtype.kind == "f" else -1
-        datasets[name] = np.full((total, *array.shape[1:]), fill, array.dtype)
-        datasets[name][rows] = array
-    verdicts = seen(reference, query, exclude)
-    if patches.coords is None:
-        datasets["seen"] = np.full(total, "unknown", object)
-        datasets["seen"][rows] = verdicts
-        datasets["seen"] = datasets["seen"].tolist()
-    else:
-        attributes["seen"] = verdicts[0] if verdicts else "unknown"
-    datasets |= {
-        "reference_files": [file.name for file in reference.files],
-        "reference_sha256": list(reference.hashes),
-        "reference_slide_ids": sorted(set(reference.slide_ids) - {""}),
-        "reference_patient_ids": sorted(set(reference.patient_ids) - {""}),
-    }
-    attributes |= {"scores.class_names": list(reference.class_names), "recipe": recipe}
-    store.write(target, datasets, attributes)
-    notes = []
-    if query.unreadable:
-        notes.append(f"{query.unreadable} of {total} rows are NaN, not scored")
-    if reference.unreadable:
-        notes.append(f"{reference.unreadable} reference rows are NaN, left out")
-    return {"patches": total, "outcome": "ok" if total else "empty", "notes": notes}
+    return [open_score_file(path) for path in score_files(scores)]
+
+
+def open_score_file(path: Path) -> ScoreFile:
+    """Open a file that predict, knn, probe or train wrote, and check that its parts fit.
+
+    Raises:
+        StoreError: It is not whole, holds no scores, or its datasets do not fit each other.
+    """
+    attributes = store.attributes(path)  # says what is wrong with a file that is not whole
+    with opening(path) as file:
+        shapes = {n: item.shape for n, item in file.items() if isinstance(item, h5py.Dataset)}
+    names = attributes.get("scores.class_names")
+    if "scores" not in shapes or not names:
+        raise StoreError(f"{path}: holds no scores", "Give the folder that predict or knn wrote.")
+    if len(set(names)) < len(names):
+        raise StoreError(f"{path}: two of its classes bear one name", "Score the slide again.")
+    place = next((name for name in ("coords", "paths") if name in shapes), "scores")
+    rows = shapes[place][0] if shapes[place] else 0
+    if shapes["scores"] != (rows, len(names)):
+        raise StoreError(
+            f"{path}: scores {shapes['scores']} do not fit {rows} patches and {len(names)} classes",
+            "Score the slide again.",
+        )
+    for name, shape in ROW_SHAPES.items():
+        if shapes.get(name, (rows, *shape)) != (rows, *shape):
+            raise StoreError(
+                f"{path}: {name} {shapes[name]} do not fit {rows} patches", "Score the slide again."
+            )
+    return ScoreFile(path, attributes, shapes, tuple(map(str, names)))

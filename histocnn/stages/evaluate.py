@@ -76,8 +76,9 @@ def evaluate(
         0.
     """
     from histocnn.evaluation.admission import check_missing, check_seen, chosen_files, left_out
-    from histocnn.evaluation.judged import judge, open_scores, parse_match
+    from histocnn.evaluation.judged import judge, parse_match
     from histocnn.evaluation.slide_report import SlideOptions, choose_target
+    from histocnn.scores.scorefile import open_scores
 
     if replicates < 1:
         raise UsageError(f"--replicates {replicates} is no number of replicates", "Give 1000.")
@@ -224,8 +225,8 @@ def about(judged: Judged, entries: Entries, scores: Path, *, show_ids: bool) -> 
     """The parts of metrics.json that say what was evaluated."""
     import numpy as np
 
-    from histocnn.evaluation.judged import SEEN
     from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows, versions
+    from histocnn.scores.scorefile import SEEN
 
     counts = np.bincount(judged.seen, minlength=len(SEEN)).tolist()
     return {

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
-from histocnn.patches.patches import FilePatches
-from histocnn.scores.scored import check_share, read_scored, score_files
+from histocnn.patches.patches import FilePatches, open_files
+from histocnn.scores.scored import check_share, read_scored
+from histocnn.scores.scorefile import score_files
 from histocnn.storage.hashing import sha256
 
 SUFFIXES = {
@@ -67,7 +68,7 @@ def export(
     if to == "camelyon16":
         options |= {"radius_um": radius_um, "min_prob": min_prob}
     summary = runs.run(
-        [FilePatches(file) for file in score_files(scores)],
+        open_files(score_files(scores)),
         out=out,
         command="export",
         recipe=partial(recipe_of, options=options),

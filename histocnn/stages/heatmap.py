@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
-from histocnn.patches.patches import FilePatches
-from histocnn.scores.scored import check_share, read_scored, score_files, summarise
+from histocnn.patches.patches import FilePatches, open_files
+from histocnn.scores.scored import check_share, read_scored, summarise
+from histocnn.scores.scorefile import score_files
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.hashing import sha256
 
@@ -52,7 +52,6 @@ def heatmap(
     check_share("threshold", threshold)
     if not 0 < top_percent <= 100:
         raise UsageError(f"--top_percent {top_percent} is no share", "Give more than 0, up to 100.")
-    moved = {entry.slide_id: entry for entry in read_cohort(slides)} if slides else {}
     options = {
         "stage": "heatmap",
         "class_name": class_name,
@@ -61,7 +60,7 @@ def heatmap(
         "threshold": threshold,
     }
     summary = runs.run(
-        [FilePatches(file, moved.get(file.stem)) for file in score_files(scores)],
+        open_files(score_files(scores), slides),
         out=out,
         command="heatmap",
         recipe=partial(recipe_of, options=options),

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
 from histocnn.patches.gridpixels import GridPixels
-from histocnn.patches.patches import FilePatches
+from histocnn.patches.patches import FilePatches, open_files
 from histocnn.reference.features import (
     Exclude,
     Features,
@@ -24,7 +23,7 @@ from histocnn.reference.features import (
     own_rows,
 )
 from histocnn.reference.neighbours import UNI, Knn, Metric, Reference, Weights, vote
-from histocnn.scores.scorefile import Query, open_query, write_scores
+from histocnn.scores.query import open_query, write_query
 from histocnn.storage.hashing import sha256
 
 Coordinates = tuple[tuple[int, int], ...]
@@ -72,7 +71,7 @@ def knn(
     settings = UNI if protocol == "uni" else Knn(k, metric, weights, center)
     if settings.k < 1:
         raise UsageError(f"--k {k} is no number of neighbours", "Give 1 or more, such as 20.")
-    queries = [Query(file) for file in feature_files(query)]
+    queries = open_files(feature_files(query))
     examples = load(feature_files(reference)).labelled()
     shown = Shown(explain, tuple(explain_at), slides)
     index = Reference(examples.values, groups_of(examples, examples), settings)
@@ -100,7 +99,7 @@ class Shown:
 
 
 def recipe_of(
-    query: Query, examples: Features, knn: Knn, exclude: Exclude, shown: Shown
+    query: FilePatches, examples: Features, knn: Knn, exclude: Exclude, shown: Shown
 ) -> dict[str, Any]:
     """The settings and the hashes of reference and query."""
     return {
@@ -114,7 +113,7 @@ def recipe_of(
 
 
 def score(
-    query: Query,
+    query: FilePatches,
     target: Path,
     recipe: dict[str, Any],
     tick: runs.Tick,
@@ -141,7 +140,7 @@ def score(
     if shown.count or shown.at:
         sheet = target.with_name(f"{target.stem}_neighbours.png")
         notes = _explain(sheet, rows, examples, arrays, shown)
-    facts = write_scores(target, rows, examples, arrays, recipe, exclude)
+    facts = write_query(target, rows, examples, arrays, recipe, exclude)
     notes.append(f"novelty: reference rows compared without their own {index.calibration[0]}")
     facts["notes"] += notes
     tick(facts["patches"], facts["patches"])
@@ -158,10 +157,7 @@ def _explain(
     """
     from histocnn.pictures.neighbour_sheets import at_points, choose, draw_sheet
 
-    moved = {entry.slide_id: entry for entry in read_cohort(shown.slides)} if shown.slides else {}
-    patches, *sources = (
-        FilePatches(file, moved.get(file.stem)) for file in (*rows.files, *examples.files)
-    )
+    patches, *sources = open_files((*rows.files, *examples.files), shown.slides)
     lines = choose(arrays["scores"], arrays["novelty"], examples.class_names, shown.count)
     missed = list(shown.at)
     if isinstance(patches.pixels, GridPixels):

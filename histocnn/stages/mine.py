@@ -52,7 +52,8 @@ def mine(
         0.
     """
     from histocnn.cohort.sheet import read_cohort
-    from histocnn.evaluation.judged import judge, open_scores, parse_match
+    from histocnn.evaluation.judged import judge, parse_match
+    from histocnn.scores.scorefile import open_scores
     from histocnn.storage.atomic import write_text
 
     if per_slide < 1 or most < 1:
@@ -84,7 +85,7 @@ def trained_on(judged: Judged, entries: Mapping[str, SlideEntry]) -> NDArray[np.
     """
     import numpy as np
 
-    from histocnn.evaluation.judged import SEEN
+    from histocnn.scores.scorefile import SEEN
 
     split = np.array(
         [*(entries[s].split if s in entries else None for s in judged.slide_ids), None]
@@ -128,13 +129,11 @@ def hardest(
 
 def to_csv(judged: Judged, rows: NDArray[np.int64]) -> str:
     """The list as text."""
-    from histocnn.storage import store
-
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
     places = {
-        number: store.read(file.path, *({"coords", "paths"} & file.names))
+        number: file.read("coords", "paths")
         for number, file in enumerate(judged.files)
         if number in judged.file[rows]
     }

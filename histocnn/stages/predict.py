@@ -135,30 +135,17 @@ def score(
     """Write the scores of one slide, folder or CSV."""
     runner = scorer.open()
     checked(patches, runner.spec)
-    verdicts = seen(patches, runner.spec)
+    scoring = runner.spec.scoring(recipe, patches.slide_ids, patches.patient_ids)
+    verdicts, attributes = scoring.stored(of_slide=patches.coords is not None)
     return write_results(
         target,
         patches,
         runner,
         dtypes={},
-        attributes={
-            "scores.class_names": list(runner.spec.class_names),
-            "temperature": runner.spec.temperature,
-            "thresholds": runner.spec.thresholds,
-            "training": runner.spec.training,
-            "recipe": recipe,
-            **({"seen": verdicts[0]} if patches.coords is not None and verdicts else {}),
-        },
+        attributes=attributes,
         tick=tick,
-        copy={"seen": verdicts} if patches.coords is None else {},
+        copy=verdicts,
         normalise=normaliser(runner.spec, patches),
         batch_size=batch_size,
         threads=threads,
     )
-
-
-def seen(patches: Patches, spec: ModelSpec) -> list[str]:
-    """Which part of the model's training cohort each patch's slide or patient was in."""
-    pairs = list(zip(patches.slide_ids, patches.patient_ids, strict=True))
-    verdicts = {pair: spec.seen_as(*pair) for pair in set(pairs)}
-    return [verdicts[pair] for pair in pairs]

@@ -8,9 +8,10 @@ from typing import Any
 
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
+from histocnn.patches.patches import FilePatches, open_files
 from histocnn.reference.features import Exclude, Features, feature_files, load, units
 from histocnn.reference.linear import Probe
-from histocnn.scores.scorefile import Query, open_query, write_scores
+from histocnn.scores.query import open_query, write_query
 from histocnn.storage.hashing import sha256
 
 
@@ -38,7 +39,7 @@ def probe(
     """
     if not c > 0:
         raise UsageError(f"--c {c} is no strength", "Give a positive number, such as 0.01.")
-    queries = [Query(file) for file in feature_files(query)]
+    queries = open_files(feature_files(query))
     examples = load(feature_files(reference)).labelled()
     model = Probe(examples.values, examples.labels, units(examples, examples, exclude)[0], c)
     summary = runs.run(
@@ -51,7 +52,7 @@ def probe(
     return summary.exit_code
 
 
-def recipe_of(query: Query, examples: Features, c: float, exclude: Exclude) -> dict[str, Any]:
+def recipe_of(query: FilePatches, examples: Features, c: float, exclude: Exclude) -> dict[str, Any]:
     """The settings and the hashes of reference and query."""
     return {
         "stage": "probe",
@@ -63,7 +64,7 @@ def recipe_of(query: Query, examples: Features, c: float, exclude: Exclude) -> d
 
 
 def score(
-    query: Query,
+    query: FilePatches,
     target: Path,
     recipe: dict[str, Any],
     tick: runs.Tick,
@@ -76,6 +77,6 @@ def score(
     rows = open_query(query, examples)
     _, kept_from = units(rows, examples, exclude)
     scores = model.scores(rows.values, kept_from)
-    facts = write_scores(target, rows, examples, {"scores": scores}, recipe, exclude)
+    facts = write_query(target, rows, examples, {"scores": scores}, recipe, exclude)
     tick(facts["patches"], facts["patches"])
     return facts

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from histocnn.models import outcome
 from histocnn.models.data import PatchDataModule
 from histocnn.models.outcome import Predictions
 from histocnn.models.spec import ModelSpec
+from histocnn.scores.scored import read_scored
 from histocnn.storage import store
 from tests.models.patch_files import write_folder, write_grids
 
@@ -20,8 +23,14 @@ def test_of_many_slides_each_has_a_file_of_its_tested_patches(tmp_path):
     assert len(set(rows.source)) == 2
     logits = np.stack([np.zeros(len(rows)), np.arange(len(rows))], axis=1).astype(np.float32)
     logits[0] = np.nan  # a patch that could not be read
+    cohort = {
+        part: {"patients": data.rows[part].patient_ids, "slides": data.rows[part].slide_ids}
+        for part in ("train", "val")
+    }
+    points = {"t": {"youden": {"threshold": 0.4}}}
+    spec = replace(SPEC, seen=cohort, thresholds=points, training={"patches": {"train": 7}})
     scores = outcome.write_scores(
-        tmp_path, data, Predictions(logits, np.zeros((len(rows), 6), np.float32)), SPEC
+        tmp_path, data, Predictions(logits, np.zeros((len(rows), 6), np.float32)), spec
     )
     assert np.isnan(scores[0]).all()
     expected = 1 / (1 + np.exp(-1 / 2))  # one logit more, at temperature 2
@@ -37,6 +46,12 @@ def test_of_many_slides_each_has_a_file_of_its_tested_patches(tmp_path):
         assert np.array_equal(found["labels"], rows.labels[mine])
         assert attributes["slide_id"] == file.stem
         assert attributes["seen"] == "no"
+        assert attributes["temperature"] == 2.0
+        assert attributes["thresholds"] == points
+        assert attributes["recipe"] == {
+            "stage": "train", "split": "test", "model": {"patches": {"train": 7}},
+        }  # fmt: skip
+        assert read_scored(file).origin == "model trained on 7 patches"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from histocnn.cli import main
 from histocnn.patches.grid import build_grid
 from histocnn.scores.scored import ScoredSlide, most_likely, read_scored, summarise
 from histocnn.slides.slide import Slide
-from tests.score_files import CLASSES, grid_of, random_scores, write_scores
+from tests.score_files import CLASSES, copy_as, grid_of, random_scores, write_scores
 from tests.slide_files import position_image, write_bounds_slide, write_pyramid
 
 
@@ -171,7 +171,7 @@ def test_one_slide_jobs_share_slides_csv_and_done_slides_are_skipped(
     scores.mkdir()
     one = ("--class_name", "tumour")
     for name in "ab":
-        shutil.copy(scored / "a.h5", scores / f"{name}.h5")
+        copy_as(name, scored / "a.h5", scores)
         assert heatmap(scores / f"{name}.h5", out, *one) == 0
     with (out / "slides.csv").open(newline="") as file:
         assert [row["slide_id"] for row in csv.DictReader(file)] == ["a", "b"]
@@ -188,7 +188,7 @@ def test_a_job_that_ends_between_anothers_look_and_its_writing_is_in_slides_csv(
     scores, out = tmp_path / "scores", tmp_path / "out"
     scores.mkdir()
     for name in "ab":
-        shutil.copy(scored / "a.h5", scores / f"{name}.h5")
+        copy_as(name, scored / "a.h5", scores)
     write_text, others = stages_heatmap.write_text, ["b"]
 
     def write_late(path: Path, text: str) -> None:

@@ -1,0 +1,70 @@
+"""What a score file says of its scores, and the one way to write such a file whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histocnn.storage import store
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """How scores came about: predict, knn, probe and train say it alike.
+
+    Attributes:
+        class_names: The C classes, in the order of the scores' columns.
+        recipe: What decides whether the file is done, with its `stage`.
+        seen: Of each patch, whether its patient took part: one of `scorefile.SEEN`.
+        temperature: That divided the logits; None where there are none.
+        thresholds: Operating points of a model: {class: {point: {"threshold"}}}.
+        training: Facts of the model's training cohort.
+    """
+
+    class_names: Sequence[str]
+    recipe: Mapping[str, Any]
+    seen: Sequence[str]
+    temperature: float | None = None
+    thresholds: Mapping[str, Any] | None = None
+    training: Mapping[str, Any] | None = None
+
+    def stored(self, *, of_slide: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(datasets, attributes) beside the scores.
+
+        Args:
+            of_slide: All patches are of one slide, so that one verdict holds for all of them.
+        """
+        attributes: dict[str, Any] = {
+            "scores.class_names": list(self.class_names),
+            "temperature": self.temperature,
+            "thresholds": self.thresholds,
+            "training": self.training,
+            "recipe": self.recipe,
+        }
+        if not of_slide:
+            return {"seen": list(self.seen)}, attributes
+        return {}, attributes | {"seen": next(iter(self.seen), "unknown")}
+
+
+def write_scores(
+    target: Path,
+    carried: tuple[Mapping[str, Any], Mapping[str, Any]],
+    arrays: Mapping[str, Any],
+    scoring: Scoring,
+) -> None:
+    """Write a score file in one step.
+
+    Args:
+        target: The file.
+        carried: (datasets, attributes) of the patches that were scored, as `Patches.carried`.
+        arrays: `scores` float32 [N, C], and what else there is of each patch or of the reference.
+        scoring: What the file says of the scores.
+
+    Raises:
+        StoreError: As `store.write`.
+    """
+    datasets, attributes = carried
+    own, said = scoring.stored(of_slide="coords" in datasets)
+    store.write(target, {**datasets, **arrays, **own}, {**attributes, **said})

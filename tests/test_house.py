@@ -76,14 +76,11 @@ UNTESTED: set[str] = {
     "pipeline",
     "reference.features",
     "reference.linear",
-    "scores.scored",
-    "scores.scorefile",
     "stages.doctor",
     "stages.export",
     "stages.tile",
 }
 WITHOUT_DOCTEST: set[str] = {
-    "patches.patches",
     "pipeline",
     "stages.doctor",
     "stages.embed",

@@ -109,7 +109,7 @@ class Patches(ABC):
     @property
     def slide_ids(self) -> list[str]:
         """The slide of each patch, "" unknown."""
-        return self._known("slide_ids", self.attributes.get("slide_id", self.name))
+        return self._known("slide_ids", self.name)
 
     @property
     def patient_ids(self) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from histocnn.errors import PatchesError, UsageError
 from histocnn.patches.grid import build_grid
-from histocnn.patches.patches import open_patches
+from histocnn.patches.patches import id_of, open_patches
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
 from tests.patches.image_files import write_image
@@ -237,3 +237,29 @@ def test_another_slide_in_its_place_is_refused(grid_file: Path, tmp_path: Path) 
     [patches] = open_patches(grid_file)
     with pytest.raises(PatchesError, match="fingerprint differs"):
         patches.patch(0)
+
+
+def test_a_file_is_of_the_slide_that_it_names(tmp_path: Path, grid_file: Path) -> None:
+    renamed = grid_file.with_name("s1_patches.h5")
+    grid_file.rename(renamed)
+    moved = tmp_path / "elsewhere" / "s1.tiff"
+    moved.parent.mkdir()
+    (tmp_path / "s1.tiff").rename(moved)
+    [patches] = open_patches(renamed.parent, slides=moved.parent)
+    assert patches.name == patches.slide_id == "s1"
+    assert set(patches.slide_ids) == {"s1"}
+    assert patches.patch(0).shape == (64, 64, 3)
+    again = pickle.loads(pickle.dumps(patches))  # noqa: S301 - our own
+    assert again.name == "s1"
+    assert again.patch(0).shape == (64, 64, 3)
+
+
+def test_a_file_that_cannot_be_opened_goes_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "s9.h5").write_bytes(b"no HDF5")
+    [patches] = open_patches(tmp_path)
+    assert patches.slide_id == "s9"
+
+
+@pytest.mark.parametrize("named", ["", ".", "..", "a/b", "..\\b", "/etc/passwd", "a\0b"])
+def test_a_name_that_leads_into_another_folder_is_not_believed(named: str) -> None:
+    assert id_of({"slide_id": named}, Path("grids/s1.h5")) == "s1"

@@ -23,6 +23,7 @@ from histocnn.patches.listing import Listing, list_csv, list_folder
 from histocnn.patches.patch_set import CARRIED, Datasets, Patches
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
+from histocnn.storage.hdf5 import check_is_hdf5
 
 __all__ = ["FilePatches", "ImagePatches", "Patches", "id_of", "open_files", "open_patches"]
 
@@ -177,13 +178,14 @@ def open_patches(
         patient_pattern: Regular expression that finds the patient in an image's relative path.
 
     Raises:
-        PatchesError: Nothing of the three, or not as described there.
+        PatchesError, StoreError: Nothing of the three, or not as described there.
     """
     source = Path(source)
     if source.is_file() and source.suffix == ".csv":
         return [ImagePatches(source.stem, list_csv(source, patient_pattern))]
-    files = [source] if source.is_file() else sorted(source.glob("*.h5"))
-    if files:
+    if source.is_file():
+        check_is_hdf5(source)  # a wrong file is the command's mistake, and no slide's failure
+    if files := [source] if source.is_file() else sorted(source.glob("*.h5")):
         return [*open_files(files, slides)]
     if source.is_dir():
         return [ImagePatches(source.resolve().name, list_folder(source, patient_pattern))]

@@ -18,6 +18,8 @@ from histocnn.storage.atomic import RawFile, replacing, write_error
 from histocnn.storage.json import to_json
 
 PREFIX = "histocnn_"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")  # the second begins an empty archive
 CACHE_BYTES = 16 << 20  # holds the open chunks of every dataset, so that each is written once
 
 Datasets = Mapping[str, NDArray[Any] | Sequence[str]]
@@ -71,7 +73,7 @@ def describe(file: h5py.File, attributes: Mapping[str, Any], path: Path) -> None
 def encode(value: Any) -> Any:
     """Numbers, rows of numbers, texts and rows of texts as they are; all else as JSON.
 
-    A text that looks like JSON is stored as JSON too, so that `_decode` cannot mistake it.
+    A text that looks like JSON is stored as JSON too, so that `decode` cannot mistake it.
     """
     if isinstance(value, str | Path):
         text = str(value)
@@ -120,7 +122,39 @@ def opening(path: Path) -> Iterator[h5py.File]:
     except FileNotFoundError as error:
         raise StoreError(f"{path}: there is no such file", "Check the folder's name.") from error
     except (OSError, RuntimeError) as error:
+        raise _unusable(path, error) from error
+
+
+def check_is_hdf5(path: Path) -> None:
+    """Refuse a file that a user names and that is plainly something else.
+
+    Raises:
+        StoreError: It cannot be read, or does not begin as an HDF5 file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(SIGNATURE))
+    except OSError as error:
         raise StoreError(
-            f"{path}: not a whole HDF5 file ({str(error).splitlines()[0]})",
-            "Delete it and run the stage that wrote it again.",
+            f"{path}: cannot be read ({error.strerror or error})", "Check its name and permissions."
         ) from error
+    if start.startswith(ZIP_SIGNATURES):
+        raise StoreError(f"{path}: a zip archive", "Unzip it and give the folder.")
+    if start != SIGNATURE:
+        raise StoreError(f"{path}: not an HDF5 file", "Give what a stage of histocnn wrote.")
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    """The error for a file that HDF5 cannot use: what the file is decides the remedy.
+
+    Nothing is to be deleted: it may not be ours, and a stage replaces what is not whole.
+    """
+    try:
+        check_is_hdf5(path)
+    except StoreError as other:
+        return other
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return StoreError(
+        f"{path}: not a whole HDF5 file ({reason})",
+        "Copy it again, or run the stage that wrote it again.",
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from histocnn.errors import PatchesError, UsageError
+from histocnn.errors import PatchesError, StoreError, UsageError
 from histocnn.patches.grid import build_grid
 from histocnn.patches.patches import id_of, open_patches
 from histocnn.slides.slide import Slide
@@ -69,11 +70,13 @@ def test_class_folders_may_be_links(tmp_path: Path) -> None:
     assert patches.paths == ["a/x.png"]
 
 
-def test_csv_rows_are_relative_to_the_csv(tmp_path: Path) -> None:
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv_rows_are_relative_to_the_csv(tmp_path: Path, separator: str) -> None:
     for name in ("x/a.png", "x/b.png"):
         write_image(tmp_path / name)
     table = tmp_path / "mine.csv"
-    table.write_text("path,label,patient_id,split\nx/b.png,t,p1,test\nx/a.png,,p2,train\n")
+    text = "path,label,patient_id,split\nx/b.png,t,p1,test\nx/a.png,,p2,train\n"
+    table.write_text(text.replace(",", separator))
     [patches] = open_patches(table)
     assert patches.name == "mine"
     assert patches.labels.tolist() == [0, -1]
@@ -225,6 +228,13 @@ def test_what_cannot_be_patches_is_refused(tmp_path: Path) -> None:
     store.write(tmp_path / "s.h5", {"scores": np.zeros((2, 2))}, {"slide_id": "s"})
     with pytest.raises(PatchesError, match="neither coords nor paths"):
         len(open_patches(tmp_path / "s.h5")[0])
+
+
+def test_a_zip_is_refused_before_any_slide_is_blamed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.writestr("a/1.png", b"")
+    with pytest.raises(StoreError, match=r"a zip archive.*Unzip it"):
+        open_patches(tmp_path / "images.zip")
 
 
 def test_patches_need_no_torch() -> None:

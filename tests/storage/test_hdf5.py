@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_what_is_missing_or_no_hdf5_is_one_line(tmp_path: Path) -> None:
         pass
     (tmp_path / "a.h5").write_text("text")
     with (
-        pytest.raises(StoreError, match=r"a\.h5: not a whole HDF5 file"),
+        pytest.raises(StoreError, match=r"a\.h5: not an HDF5 file"),
         hdf5.opening(tmp_path / "a.h5"),
     ):
         pass
@@ -107,3 +108,41 @@ def test_the_recipe_is_json_that_anyone_can_read(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "r") as file:
         assert json.loads(file.attrs["histocnn_recipe"]) == GRID["recipe"]
         assert tuple(file.attrs["histocnn_size_l0"]) == (1000, 2000)
+
+
+def test_a_users_zip_is_to_be_unzipped(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "patches.zip", "w") as archive:
+        archive.writestr("tumour/1.png", b"")
+    with (
+        pytest.raises(StoreError, match=r"patches\.zip: a zip archive.* Unzip it") as caught,
+        hdf5.opening(tmp_path / "patches.zip"),
+    ):
+        pass
+    assert "elete" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0 a TIFF", b"PK in a text"])
+def test_a_users_file_is_called_no_hdf5_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "scan.tif").write_bytes(content)
+    with (
+        pytest.raises(StoreError, match=r"scan\.tif: not an HDF5 file\. Give what"),
+        hdf5.opening(tmp_path / "scan.tif"),
+    ):
+        pass
+
+
+def test_a_file_cut_short_is_made_again_by_its_stage(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    store.write(path, {"labels": np.arange(1000)}, {"recipe": {}})
+    path.write_bytes(path.read_bytes()[:-100])
+    with (
+        pytest.raises(StoreError, match=r"a\.h5: not a whole HDF5 file \(.*Copy it again, or run"),
+        hdf5.opening(path),
+    ):
+        pass
+    assert store.differences(path, {}) is None  # as the remedy says: the stage makes it again
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be read"), hdf5.opening(tmp_path):
+        pass

@@ -96,9 +96,11 @@ def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes | None) -> Non
     path = tmp_path / "a.h5"
     store.write(path, {"coords": COORDS}, BARE)
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
-    with pytest.raises(StoreError, match=r"a.h5: not a whole HDF5 file .*Delete it") as caught:
+    said = r"a.h5: not an? (whole )?HDF5 file"
+    with pytest.raises(StoreError, match=said) as caught:
         store.read(path)
     assert "\n" not in str(caught.value)
+    assert "elete" not in str(caught.value)  # it may be somebody's only copy of something else
 
 
 def test_missing_file_and_dataset_are_named(tmp_path: Path) -> None:

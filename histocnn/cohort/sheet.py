@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
-import io
 import math
 import re
 from collections import Counter, defaultdict
@@ -12,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from histocnn.cohort.table import read_table, separator_of
 from histocnn.errors import CohortError
 
 SUFFIXES = (
@@ -106,86 +104,13 @@ def check_leakage(
         )
 
 
-def read_table(
-    path: Path, needed: Sequence[str], known: Sequence[str] = ()
-) -> list[tuple[int, dict[str, str]]]:
-    """Read a comma-separated UTF-8 file: for each row its line number and its values, stripped.
-
-    Args:
-        path: The file.
-        needed: Columns that must be there.
-        known: Columns that may be; others are ignored unless they nearly match one.
-
-    Raises:
-        CohortError: Not UTF-8, semicolons, no rows, a column missing, doubled or nearly right, a
-            row longer or shorter than the header.
-    """
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(path, header, needed, [*needed, *known])
-        rows = []
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if len(values) != len(header):
-                raise CohortError(
-                    f"{path}: line {reader.line_num} has {len(values)} values for {len(header)} "
-                    "columns",
-                    "Put a value that contains a comma in double quotes.",
-                )
-            stripped = (value.strip() for value in values)
-            rows.append((reader.line_num, dict(zip(header, stripped, strict=True))))
-    except csv.Error as error:
-        raise CohortError(f"{path}: line {reader.line_num} is not CSV ({error})") from error
-    if not rows:
-        raise CohortError(f"{path}: has no rows", f"One row each; columns: {', '.join(header)}.")
-    return rows
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise CohortError(f"{path}: line {line} is not UTF-8", 'Save it as "CSV UTF-8".') from error
-    except OSError as error:
-        raise CohortError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _check_header(
-    path: Path, header: Sequence[str], needed: Sequence[str], known: Sequence[str]
-) -> None:
-    if not any(header):
-        raise CohortError(f"{path}: is empty", f"Its first line names: {', '.join(needed)}.")
-    if len(header) == 1 and (found := re.search(r"[;\t]", header[0])):
-        name = {";": "semicolons", "\t": "tabs"}[found[0]]
-        raise CohortError(f"{path}: is separated by {name}", "Save it with commas.")
-    doubled = [name for name in known if header.count(name) > 1]
-    if doubled:
-        raise CohortError(f"{path}: has the column {doubled[0]} twice", "Remove one.")
-    absent = [name for name in known if name not in header]
-    for name in header:
-        plain = re.sub(r"[\s-]+", "_", name.lower())
-        near = difflib.get_close_matches(plain, absent, n=1, cutoff=0.75)
-        if name not in known and near:
-            raise CohortError(
-                f'{path}: the column "{name}" is unknown', f'Did you mean "{near[0]}"?'
-            )
-    missing = [name for name in needed if name not in header]
-    if missing:
-        raise CohortError(
-            f"{path}: has no column {' and no column '.join(missing)}, only {', '.join(header)}",
-            f"Name the columns {', '.join(needed)} in its first line.",
-        )
-
-
 def _read_csv(path: Path) -> list[SlideEntry]:
     rows = read_table(path, _NEEDED, COLUMNS)
-    return [_entry(path, line, row) for line, row in rows]
+    decimal = "." if separator_of(path) == "," else ","
+    return [_entry(path, line, row, decimal) for line, row in rows]
 
 
-def _entry(path: Path, line: int, row: Mapping[str, str]) -> SlideEntry:
+def _entry(path: Path, line: int, row: Mapping[str, str], decimal: str) -> SlideEntry:
     values: dict[str, str | Path | float] = {}
     for column in COLUMNS:
         where = f"{path}: line {line}, column {column}"
@@ -196,7 +121,7 @@ def _entry(path: Path, line: int, row: Mapping[str, str]) -> SlideEntry:
         elif column.endswith("_path"):
             values[column] = path.parent / text
         elif column == "mpp":
-            values[column] = _mpp(where, text)
+            values[column] = _mpp(where, text, decimal)
         elif column == "split" and text not in SPLITS:
             raise CohortError(f'{where}: "{text}" is no split', f"Write {' or '.join(SPLITS)}.")
         else:
@@ -204,16 +129,18 @@ def _entry(path: Path, line: int, row: Mapping[str, str]) -> SlideEntry:
     return SlideEntry(**values)  # type: ignore[arg-type]  # by column, each of its type
 
 
-def _mpp(where: str, text: str) -> float:
+def _mpp(where: str, text: str, decimal: str) -> float:
+    """µm/px; a decimal comma is read where commas separate nothing, else named."""
     try:
-        mpp = float(text)
+        mpp = float(text.replace(decimal, "."))
     except ValueError:
         mpp = math.nan
-    if not (math.isfinite(mpp) and mpp > 0):
-        raise CohortError(
-            f'{where}: "{text}" is no resolution', "Give µm per level-0 pixel, such as 0.25."
-        )
-    return mpp
+    if math.isfinite(mpp) and mpp > 0:
+        return mpp
+    remedy = "Give µm per level-0 pixel, such as 0.25."
+    if re.fullmatch(r"\d+,\d+", text):
+        remedy = f"Write the decimal comma as a point: {text.replace(',', '.')}."
+    raise CohortError(f'{where}: "{text}" is no resolution', remedy)
 
 
 def _check(path: Path, entries: Sequence[SlideEntry]) -> None:

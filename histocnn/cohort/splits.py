@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histocnn.cohort.sheet import SPLITS, check_leakage, read_table
+from histocnn.cohort.sheet import SPLITS, check_leakage
+from histocnn.cohort.table import read_table
 from histocnn.errors import CohortError, UsageError
 from histocnn.storage.atomic import write_text
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from histocnn.cohort.sheet import read_table
+from histocnn.cohort.table import read_table
 from histocnn.errors import PatchesError
 from histocnn.models.rows import Rows
 

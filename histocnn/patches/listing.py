@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.errors import PatchesError, UsageError
+from histocnn.cohort.table import separator_of
+from histocnn.errors import CohortError, PatchesError, UsageError
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -80,8 +81,8 @@ def list_csv(file: Path, patient_pattern: str | None = None) -> Listing:
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            table = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            table = list(csv.DictReader(lines, delimiter=separator_of(file)))
+    except (OSError, UnicodeDecodeError, csv.Error, CohortError) as error:
         raise PatchesError(f"{file}: {error}", "It must be a UTF-8 CSV.") from None
     if not table or "path" not in table[0]:
         raise PatchesError(

@@ -69,6 +69,22 @@ def test_absolute_paths_and_excels_byte_order_mark_are_fine(folder: Path) -> Non
     assert entry.slide_path == folder / "slides/a.svs"
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("mpp", ["0,25", "0.25"])
+def test_excels_separators_are_read_with_their_decimal_comma(
+    folder: Path, separator: str, mpp: str
+) -> None:
+    rows = [
+        ["slide_id", "slide_path", "label", "mpp", "split"],
+        ["a", "slides/a.svs", "grade 1, mild", mpp, "train"],
+        ["b", "slides/b.svs", "", "", ""],
+    ]
+    text = "\r\n".join(separator.join(row) for row in rows) + "\r\n"
+    a, b = read_cohort(table(folder, text, "utf-8-sig"))
+    assert (a.mpp, a.label, a.split) == (0.25, "grade 1, mild", "train")
+    assert b == SlideEntry("b", folder / "slides/b.svs")
+
+
 HEAD = "slide_id,slide_path,mpp,split\n"
 
 
@@ -77,8 +93,6 @@ HEAD = "slide_id,slide_path,mpp,split\n"
     [
         ("", ["is empty", "slide_id, slide_path"]),
         (HEAD, ["has no rows"]),
-        ("slide_id;slide_path\na;slides/a.svs\n", ["separated by semicolons", "with commas"]),
-        ("slide_id\tslide_path\na\tslides/a.svs\n", ["separated by tabs"]),
         ("slide_id,patient_id\na,b\n", ["no column slide_path", "slide_id, patient_id"]),
         (
             "slide_id,slide_path,patient\na,slides/a.svs,p\n",
@@ -90,12 +104,18 @@ HEAD = "slide_id,slide_path,mpp,split\n"
         (HEAD + "a,slides/a.svs,0,\n", ['line 2, column mpp: "0" is no resolution']),
         (HEAD + "a,slides/a.svs,-0.5,\n", ['line 2, column mpp: "-0.5"']),
         (HEAD + "\na,slides/a.svs,nan,\n", ['line 3, column mpp: "nan"']),
-        (HEAD + 'a,slides/a.svs,"0,25",\n', ['"0,25" is no resolution']),
+        (
+            HEAD + 'a,slides/a.svs,"0,25",\n',
+            ['"0,25" is no resolution', "as a point: 0.25."],
+        ),
+        (HEAD.replace(",", ";") + "a;slides/a.svs;0,25 µm;\n", ['"0,25 µm" is no resolution']),
+        (HEAD.replace(",", ";") + "a;slides/a.svs;1.300,5;\n", ['"1.300,5" is no resolution']),
+        ("slide_id;slide_path,split\n" * 2, ["no column slide_id"]),
         (HEAD + "a,slides/a.svs,inf,\n", ['"inf" is no resolution']),
         (HEAD + "a,,0.5,\n", ["line 2, column slide_path is empty"]),
         (HEAD + "a,slides/a.svs,,validation\n", ['column split: "validation" is no split']),
         (HEAD + "a,slides/a.svs,,holdout\n", ["column split", "Write train or val or test."]),
-        (HEAD + "a,slides/a.svs,0,25,\n", ["line 2 has 5 values for 4 columns", "quotes"]),
+        (HEAD + "a,slides/a.svs,0,25,\n", ["line 2 has 5 values for 4 columns", "quotes", "point"]),
         (HEAD + "a,slides/a.svs\n", ["line 2 has 2 values for 4 columns"]),
         (HEAD + 'a,"slides/a.svs,,\n', ["is not CSV"]),
         (HEAD + "a,slides/a.svs,,\na,slides/b.svs,,\n", ["the same slide_id twice: a"]),

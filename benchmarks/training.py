@@ -23,7 +23,8 @@ from pytorch_lightning import Callback, Trainer
 
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
-from histocnn.stages.train import default_precision
+from histocnn.models.options import DataOptions, ModelOptions
+from histocnn.models.training import default_precision
 
 warnings.filterwarnings("ignore")
 WARM = 3  # batches before the clock starts
@@ -77,12 +78,12 @@ class Repeated:
     """One batch of random pixels, again and again: what training costs without its data."""
 
     def __init__(self, data: PatchDataModule, count: int) -> None:
-        shape = (data.batch_size, data.side_px, data.side_px, 3)
-        labels = torch.arange(data.batch_size) % len(data.class_names)
+        shape = (data.options.batch_size, data.side_px, data.side_px, 3)
+        labels = torch.arange(data.options.batch_size) % len(data.class_names)
         self.count = count
         self.batch = {
             "pixels": torch.randint(0, 256, shape, dtype=torch.uint8),
-            "labels": labels, "rows": labels, "colour": torch.zeros(data.batch_size, 6),
+            "labels": labels, "rows": labels, "colour": torch.zeros(data.options.batch_size, 6),
         }  # fmt: skip
 
     def __len__(self) -> int:
@@ -93,7 +94,9 @@ class Repeated:
 
 
 def model(asked, data: PatchDataModule) -> Classifier:
-    network = Classifier(data.class_names, asked.backbone, None, input_px=data.input_px)
+    network = Classifier(
+        data.class_names, ModelOptions(asked.backbone, None), input_px=data.input_px
+    )
     network.network.to(memory_format=torch.channels_last)
     return network
 
@@ -110,10 +113,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     rates: dict[str, list[float]] = {"D": [], "N": [], "R": []}
-    data = PatchDataModule(
+    chosen = DataOptions(
         asked.patches, split_by="file", fractions=(0.9, 0.05, 0.05), input_px=asked.input_px,
         augment=asked.augment, batch_size=asked.batch_size, workers=asked.workers,
     )  # fmt: skip
+    data = PatchDataModule(chosen)
     for _ in range(asked.rounds):
         rates["D"].append(data_rate(data, asked.batches))
         for name in ("N", "R"):

@@ -219,7 +219,7 @@ def _train_small(clock: Clock, grids: Path, slides: Path, out: Path, seed: int) 
         "trainer.accelerator": "cpu",
     }
     with clock.stage("train", "a small network on the first lab's patients"):
-        return train([f"--{name}={value}" for name, value in words.items()])
+        return train([f"--{name}={value}" for name, value in words.items()]).exit_code
 
 
 def _predict(

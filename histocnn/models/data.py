@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +14,9 @@ from torch.utils.data import DataLoader
 from histocnn.cohort.splits import read_split, split
 from histocnn.errors import PatchesError, TrainingError
 from histocnn.models.augment import Pipeline
+from histocnn.models.census import check_classes
 from histocnn.models.hard import with_hard
+from histocnn.models.options import DataOptions
 from histocnn.models.rows import SPLITS, Part, Rows, check, gather, group
 from histocnn.models.samples import (
     Collate,
@@ -30,7 +31,6 @@ from histocnn.slides.stain import Normaliser
 
 log = logging.getLogger(__name__)
 
-Balance = Literal["none", "loss", "sampler"]
 MAX_UNREADABLE = 0.01  # of all patches; one in a hundred may be lost, more is another problem
 FEW_UNREADABLE = 5
 
@@ -39,83 +39,41 @@ class PatchDataModule(LightningDataModule):
     """Labelled patches in three splits.
 
     Args:
-        patches: A folder of grids, a folder of images by class, or a CSV of images.
-        slides: Where the slides of grids are now; a slides.csv with splits decides them.
-        patient_pattern: Regular expression that finds the patient in an image's path.
-        class_names: The classes in order; default: those that occur, sorted.
-        split_by: `patient` (slide where no patient is known), or `file`: optimistic.
-        fractions: Of train, val and test.
-        folds: Instead of fractions k folds by turns: `fold` is test, the next val.
-        fold: Which, from 0.
-        split_file: A split.csv of an earlier run, to be used again.
-        hard: A list that `histocnn mine` wrote: its patches come twice into every epoch.
-        max_per_class: A quick run on so many patches per class, drawn by seed.
-        balance: Against unequal classes: weights in the loss, or a sampler that evens them out.
-        augment: `none`, `light`, `histology`, or steps as {class_path: …, init_args: {…}}.
-        input_px: Side to which patches are scaled; default: as they are.
-        stain: Macenko normalisation, estimated per slide or (with seams) per patch.
-        batch_size: Patches per step and process.
-        workers: Processes that read and augment; 0: the main process does.
-        start: How workers start.
-        seed: Of split, order and augmentation; follows seed_everything.
+        options: Which patches, how they are split, and how they are loaded.
+        seed: Of split, order and augmentation.
 
     Raises:
         HistocnnError: See `open_patches`, `splits.split`; a single or an empty class, labels
             outside `class_names`, sizes that differ.
     """
 
-    def __init__(
-        self,
-        patches: Path,
-        slides: Path | None = None,
-        patient_pattern: str | None = None,
-        class_names: list[str] | None = None,
-        split_by: Literal["patient", "file"] = "patient",
-        fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
-        folds: int | None = None,
-        fold: int = 0,
-        split_file: Path | None = None,
-        hard: Path | None = None,
-        max_per_class: int | None = None,
-        balance: Balance = "none",
-        augment: str | list[dict[str, Any]] = "histology",
-        input_px: int | None = None,
-        stain: Literal["none", "slide", "patch"] = "none",
-        batch_size: int = 64,
-        workers: int = 2,
-        start: Literal["fork", "spawn"] = "fork",
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, options: DataOptions, seed: int = 0) -> None:
         super().__init__()
-        self.pipeline = Pipeline(augment)
-        self.batch_size, self.workers, self.start, self.seed = batch_size, workers, start, seed
-        self.balance = balance
-        self.stain = None if stain == "none" else Normaliser(per_patch=stain == "patch").to_dict()
-        rows = gather(open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern),
-                      class_names, slides)  # fmt: skip
-        if max_per_class is not None:
-            rows = rows.take(_at_most(rows.labels, max_per_class, seed))
-        given = all(rows.splits)
-        self.groups = group(rows, "given" if given else split_by)
-        if split_file is not None:
-            parts = read_split(split_file, self.groups)
-        elif given:
-            parts = np.array(rows.splits)
-        else:
-            parts = split(rows.labels, self.groups, fractions=fractions, folds=folds, fold=fold,
-                          seed=seed)  # fmt: skip
-        check(rows, parts, by_file=split_by == "file" and not given)
-        self.parts = parts
-        self.rows: dict[Part, Rows] = {p: rows.take(np.flatnonzero(parts == p)) for p in SPLITS}
-        if hard is not None:
-            self.rows["train"] = with_hard(self.rows["train"], hard)
+        self.options, self.seed = options, seed
+        self.pipeline = Pipeline(options.augment)
+        self.stain = None
+        if options.stain != "none":
+            self.stain = Normaliser(per_patch=options.stain == "patch").to_dict()
+        sources = open_patches(
+            options.patches, slides=options.slides, patient_pattern=options.patient_pattern
+        )
+        rows = gather(sources, options.class_names, options.slides)
+        if options.max_per_class is not None:
+            rows = rows.take(_at_most(rows.labels, options.max_per_class, seed))
+        self.groups, self.parts = _divided(rows, options, seed)
+        self.rows: dict[Part, Rows] = {
+            p: rows.take(np.flatnonzero(self.parts == p)) for p in SPLITS
+        }
+        check_classes(self.rows, decided_by(rows, options))
+        if options.hard is not None:
+            self.rows["train"] = with_hard(self.rows["train"], options.hard)
         self.class_names = list(rows.class_names)
         self.patch_px, self.mpp = _same(rows, "patch_px"), _same(rows, "mpp")
-        self.input_px = input_px
-        if input_px is None and self.patch_px is None:
+        self.input_px = options.input_px
+        if self.input_px is None and self.patch_px is None:
             raise PatchesError(
-                f"{patches}: its patches are of several sizes or not square",
-                "Say with --data.input_px to which side they shall be scaled",
+                f"{options.patches}: its patches are of several sizes or not square",
+                "Say with --data.input_px to which side they shall be scaled.",
             )
         self.problems: dict[str, None] = {}  # as a set that keeps its order
 
@@ -127,7 +85,7 @@ class PatchDataModule(LightningDataModule):
     @property
     def class_weights(self) -> list[float] | None:
         """What the loss multiplies each class with, if `balance` is `loss`."""
-        if self.balance != "loss":
+        if self.options.balance != "loss":
             return None
         weights: list[float] = class_weights(self._train.labels, len(self.class_names)).tolist()
         return weights
@@ -150,7 +108,7 @@ class PatchDataModule(LightningDataModule):
             rng = np.random.default_rng(self.seed)
             rows = rows.take(np.sort(rng.permutation(len(rows))[:limit]))
         weights = None
-        if train and self.balance == "sampler":
+        if train and self.options.balance == "sampler":
             weights = class_weights(rows.labels, len(self.class_names)).numpy()[rows.labels]
         dataset = PatchDataset(
             rows,
@@ -170,13 +128,13 @@ class PatchDataModule(LightningDataModule):
         )
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=self.options.batch_size,
             sampler=sampler,
             collate_fn=Collate(self.side_px),
-            num_workers=self.workers,
+            num_workers=self.options.workers,
             worker_init_fn=one_thread,
-            multiprocessing_context=self.start if self.workers else None,
-            persistent_workers=train and self.workers > 0,
+            multiprocessing_context=self.options.start if self.options.workers else None,
+            persistent_workers=train and self.options.workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else it draws from the one that dropout is seeded on
         )
@@ -204,9 +162,33 @@ class PatchDataModule(LightningDataModule):
             raise TrainingError(
                 f"{len(self.problems)} of {total} patches could not be read, the last: "
                 f"{next(reversed(self.problems))}",
-                "Repair the data; losing more than 1 % is refused",
+                "Repair the data: losing more than 1 % is refused.",
             )
         return batch
+
+
+def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], NDArray[np.str_]]:
+    """What stays together, and the split of each row."""
+    given = all(rows.splits)
+    groups = group(rows, "given" if given else options.split_by)
+    if options.split_file is not None:
+        parts = read_split(options.split_file, groups)
+    elif given:
+        parts = np.array(rows.splits)
+    else:
+        parts = split(rows.labels, groups, fractions=options.fractions, folds=options.folds,
+                      fold=options.fold, seed=seed)  # fmt: skip
+    check(rows, parts, decided_by(rows, options), by_file=options.split_by == "file" and not given)
+    return groups, parts
+
+
+def decided_by(rows: Rows, options: DataOptions) -> str:
+    """What the split follows, for messages."""
+    if options.split_file is not None:
+        return f"--data.split_file {options.split_file}"
+    if all(rows.splits):
+        return f"the split column of {rows.splits_from}"
+    return "--data.folds" if options.folds else "--data.fractions"
 
 
 def _at_most(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:

@@ -100,7 +100,7 @@ def finished_spec(
             "patches": {part: len(rows) for part, rows in data.rows.items()},
             "prior": data.prior("train"),
             "val_prior": data.prior("val"),
-            "balance": data.balance,
+            "balance": data.options.balance,
             "seed": data.seed,
         },
     )  # fmt: skip

@@ -37,6 +37,7 @@ class Rows:
         patient_ids: "" unknown.
         slide_ids: "" unknown.
         splits: As the source gives them, "" where it does not.
+        splits_from: What gave them: slides.csv, or the patches themselves.
     """
 
     sources: Sequence[Patches]
@@ -47,6 +48,7 @@ class Rows:
     patient_ids: list[str]
     slide_ids: list[str]
     splits: list[str]
+    splits_from: str = ""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -62,6 +64,7 @@ class Rows:
             [self.patient_ids[i] for i in index],
             [self.slide_ids[i] for i in index],
             [self.splits[i] for i in index],
+            self.splits_from,
         )
 
     def name(self, index: int) -> str:
@@ -85,7 +88,7 @@ def gather(
     if outside:
         raise PatchesError(
             f"the patches have labels that are not in class_names: {', '.join(outside)}",
-            f"class_names is {', '.join(names)}: add them, or take those patches out",
+            f"class_names is {', '.join(names)}: add them, or take those patches out.",
         )
     from_csv = slides is not None and slides.suffix == ".csv"
     given = {e.slide_id: e.split or "" for e in read_cohort(slides)} if from_csv and slides else {}
@@ -110,10 +113,11 @@ def gather(
     if not len(arrays["labels"]) or len(names) < 2 or empty:
         what = f"class {', '.join(empty)} has no patches" if empty and names else "no labels"
         what = what if empty or not names else f"only the class {names[0]}"
-        raise PatchesError(f"nothing can be learnt: {what}", "Give patches of two classes or more")
+        raise PatchesError(f"nothing can be learnt: {what}", "Give patches of two classes or more.")
     return Rows(
         sources, arrays["source"], arrays["row"], arrays["labels"], tuple(names),
         columns["patient"], columns["slide"], columns["split"],
+        str(slides) if any(given.values()) else str(sources[0].name) if sources else "",
     )  # fmt: skip
 
 
@@ -139,7 +143,7 @@ def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str
             f"of {unknown} patches neither patient nor slide is known, first "
             f"{rows.name(groups.index(''))}",
             "Give --data.patient_pattern or a patient_id column; if patients are truly unknown, "
-            "--data.split_by file",
+            "--data.split_by file.",
         )
     by_slide = sum(not p for p in rows.patient_ids)
     if by_slide:
@@ -147,12 +151,13 @@ def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str
     return groups
 
 
-def check(rows: Rows, parts: NDArray[np.str_], *, by_file: bool = False) -> None:
+def check(rows: Rows, parts: NDArray[np.str_], decided_by: str, *, by_file: bool = False) -> None:
     """Refuse splits that share a patient or the same bytes, or that are empty.
 
     Args:
         rows: The patches.
         parts: [N], the split of each.
+        decided_by: What the split follows.
         by_file: Somebody asked for a split that shares patients; `group` said what that means.
 
     Raises:
@@ -162,7 +167,7 @@ def check(rows: Rows, parts: NDArray[np.str_], *, by_file: bool = False) -> None
         check_leakage(rows.patient_ids, [str(part) for part in parts])
     for part in SPLITS:
         if not (parts == part).any():
-            raise CohortError(f"the {part} split is empty", "Change fractions, folds or split_file")
+            raise CohortError(f"the {part} split is empty", f"Change {decided_by}.")
     same = defaultdict(list)
     for index, size in enumerate(_sizes(rows)):
         same[size].append(index)
@@ -196,5 +201,5 @@ def _check_bytes(rows: Rows, parts: NDArray[np.str_], indices: Sequence[int]) ->
             raise CohortError(
                 f"{rows.name(other)} ({parts[other]}) and {rows.name(index)} ({parts[index]}) are "
                 "the same image",
-                "Remove one, or put both into one split",
+                "Remove one, or put both into one split.",
             )

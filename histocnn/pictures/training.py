@@ -11,13 +11,16 @@ from numpy.typing import ArrayLike
 from histocnn.storage.atomic import replacing
 
 
-def write_history(path: Path, history: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+def write_history(
+    path: Path, history: Mapping[str, Sequence[tuple[int, float]]], best_epoch: int | None = None
+) -> None:
     """Draw training and validation curves, so that overfitting can be seen.
 
     Args:
         path: A PNG.
         history: {"train_loss": [(epoch, value), …], …}; what is before the `_` is the curve's
             colour, what is behind it the panel.
+        best_epoch: The one that the model is of, marked in every panel.
     """
     from matplotlib.figure import Figure
 
@@ -29,6 +32,8 @@ def write_history(path: Path, history: Mapping[str, Sequence[tuple[int, float]]]
             points = history.get(f"{part}_{panel}", ())
             if points:
                 axes.plot(*zip(*points, strict=True), "o-", color=colour, label=part, ms=3)
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="0.4", ls="--", lw=1, label=f"best: {best_epoch}")
         axes.set(title=panel, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)

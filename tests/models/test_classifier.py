@@ -10,13 +10,16 @@ from torch import nn
 
 from histocnn.errors import TrainingError, UsageError
 from histocnn.models.backbones import Network, build
-from histocnn.models.classifier import AUXILIARY_WEIGHT, Classifier, warm_up_and_cosine
+from histocnn.models.classifier import AUXILIARY_WEIGHT, Classifier
 from histocnn.models.data import PatchDataModule
+from histocnn.models.options import DataOptions, ModelOptions
 from tests.models.patch_files import write_csv
 
 
-def classifier(**options) -> Classifier:
-    return Classifier(["a", "b"], **{"backbone": "lenet5", "weights": None} | options)
+def classifier(class_names=("a", "b"), **options) -> Classifier:
+    given = {k: options.pop(k) for k in ("class_weights", "input_px") if k in options}
+    usual = {"backbone": "lenet5", "weights": None}
+    return Classifier(list(class_names), ModelOptions(**usual | options), **given)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def listing(tmp_path_factory):
 
 
 def fit(model: Classifier, listing: Path, out: Path, epochs: int = 1, **options) -> Trainer:
-    data = PatchDataModule(listing, augment="none", workers=0, batch_size=8)
+    data = PatchDataModule(DataOptions(listing, augment="none", workers=0, batch_size=8))
     with warnings.catch_warnings():  # Lightning's advice, and its use of what torch deprecates
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_|torch.utils")
         trainer = Trainer(
@@ -35,15 +38,6 @@ def fit(model: Classifier, listing: Path, out: Path, epochs: int = 1, **options)
         )  # fmt: skip
         trainer.fit(model, data)
     return trainer
-
-
-def test_warm_up_and_cosine_by_hand():
-    factor = warm_up_and_cosine(warmup=3, steps=11)
-    assert [factor(s) for s in range(3)] == [0.25, 0.5, 0.75]
-    assert factor(3) == 1
-    assert factor(7) == pytest.approx(0.5)
-    assert factor(11) == pytest.approx(0)
-    assert warm_up_and_cosine(0, 10)(0) == 1
 
 
 def test_decay_spares_biases_and_the_backbone_learns_by_its_factor(listing, tmp_path):
@@ -117,7 +111,7 @@ def test_a_checkpoint_of_other_classes_is_refused():
     checkpoint: dict = {}
     classifier().on_save_checkpoint(checkpoint)
     classifier().on_load_checkpoint(checkpoint)
-    other = Classifier(["a", "c"], backbone="lenet5", weights=None)
+    other = classifier(["a", "c"])
     with pytest.raises(
         TrainingError, match=r"classes are \['a', 'b'\], the patches' are \['a', 'c'\]"
     ):

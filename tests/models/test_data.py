@@ -10,6 +10,7 @@ import pytest
 
 from histocnn.errors import CohortError, PatchesError, TrainingError
 from histocnn.models.data import PatchDataModule
+from histocnn.models.options import DataOptions
 from histocnn.models.samples import EpochSampler, class_weights
 from tests.models.patch_files import patch, write_csv, write_folder, write_grids
 
@@ -28,10 +29,9 @@ def own(tmp_path):
 
 
 def module(path, **options):
-    return PatchDataModule(
-        path,
-        **{"patient_pattern": PATTERN, "augment": "light", "workers": 0, "batch_size": 8} | options,
-    )
+    seed = options.pop("seed", 0)
+    usual = {"patient_pattern": PATTERN, "augment": "light", "workers": 0, "batch_size": 8}
+    return PatchDataModule(DataOptions(path, **usual | options), seed)
 
 
 def test_a_patient_is_in_one_split(folder):
@@ -203,8 +203,8 @@ def grids(tmp_path_factory):
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers_read_slides(grids, start):
-    plain = PatchDataModule(grids, augment="none", workers=0, batch_size=4)
-    data = PatchDataModule(grids, augment="none", workers=1, batch_size=4, start=start)
+    plain = PatchDataModule(DataOptions(grids, augment="none", workers=0, batch_size=4))
+    data = PatchDataModule(DataOptions(grids, augment="none", workers=1, batch_size=4, start=start))
     assert data.patch_px == 32
     assert data.mpp == 1.0
     assert len(plain.rows["train"]) == 11  # 12 patches, one of them unlabelled
@@ -221,14 +221,14 @@ def test_a_split_in_slides_csv_is_kept(grids, tmp_path):
             [("slide_id", "slide_path", "split"),
              *((s, grids.parent / f"{s}.tiff", p) for s, p in order.items())]
         )  # fmt: skip
-    data = PatchDataModule(grids, slides=tmp_path / "slides.csv", workers=0)
+    data = PatchDataModule(DataOptions(grids, slides=tmp_path / "slides.csv", workers=0))
     for slide, part in order.items():
         assert set(data.rows[part].slide_ids) == {slide}
 
 
 def test_stain_normalisation_is_per_slide_or_per_patch(grids):
     for stain, per_patch in (("slide", False), ("patch", True)):
-        data = PatchDataModule(grids, stain=stain, augment="none", workers=0)
+        data = PatchDataModule(DataOptions(grids, stain=stain, augment="none", workers=0))
         assert data.stain["per_patch"] is per_patch
         next(iter(data.loader("train")))
 

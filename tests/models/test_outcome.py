@@ -7,6 +7,7 @@ import pytest
 
 from histocnn.models import outcome
 from histocnn.models.data import PatchDataModule
+from histocnn.models.options import DataOptions
 from histocnn.models.outcome import Predictions
 from histocnn.models.spec import ModelSpec
 from histocnn.scores.scored import read_scored
@@ -18,7 +19,7 @@ SPEC = ModelSpec("lenet5", class_names=("n", "t"), temperature=2.0)
 
 def test_of_many_slides_each_has_a_file_of_its_tested_patches(tmp_path):
     grids = write_grids(tmp_path, slides=6)
-    data = PatchDataModule(grids, workers=0, fractions=(1 / 3, 1 / 3, 1 / 3))
+    data = PatchDataModule(DataOptions(grids, workers=0, fractions=(1 / 3, 1 / 3, 1 / 3)))
     rows = data.rows["test"]
     assert len(set(rows.source)) == 2
     logits = np.stack([np.zeros(len(rows)), np.arange(len(rows))], axis=1).astype(np.float32)
@@ -62,7 +63,8 @@ def test_of_many_slides_each_has_a_file_of_its_tested_patches(tmp_path):
     ],
 )
 def test_figures_say_what_they_rest_on(tmp_path, options, unit, title):
-    data = PatchDataModule(write_folder(tmp_path / "images", per_patient=3), workers=0, **options)
+    folder = write_folder(tmp_path / "images", per_patient=3)
+    data = PatchDataModule(DataOptions(folder, workers=0, **options))
     rows = data.rows["test"]
     sure = np.eye(2, dtype=np.float32)[rows.labels]
     groups = [g for g, p in zip(data.groups, data.parts, strict=True) if p == "test"]

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from histocnn import cli
 from histocnn.errors import TrainingError
 from histocnn.models.classifier import Classifier
+from histocnn.models.run_folder import checkpoint, curves
 from histocnn.models.spec import load
-from histocnn.stages import train as stage
 from histocnn.stages.train import train
 from histocnn.storage import store
 from tests.models.patch_files import write_csv
@@ -43,7 +44,8 @@ def words(listing: Path, out: Path, *more: str) -> list[str]:
 def run(listing, tmp_path_factory):
     """An uninterrupted run of four epochs with dropout and augmentation."""
     out = tmp_path_factory.mktemp("run")
-    assert train(words(listing, out, *FOUR)) == 0
+    result = train(words(listing, out, *FOUR))
+    assert result.exit_code == 0
     return out
 
 
@@ -109,9 +111,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(run, listing, tmp_path, mo
     )
     for name, tensor in whole.items():
         assert torch.equal(mine[name], tensor), name
-    curves = stage.history(tmp_path / "logs")
-    assert [epoch for epoch, _ in curves["val_loss"]] == list(range(4))
-    assert curves["train_loss"] == stage.history(run / "logs")["train_loss"]
+    mine = curves(tmp_path / "logs")
+    assert [epoch for epoch, _ in mine["val_loss"]] == list(range(4))
+    assert mine["train_loss"] == curves(run / "logs")["train_loss"]
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +180,10 @@ def test_a_batch_that_does_not_fit_says_what_to_lower(listing, tmp_path, monkeyp
 
 
 def test_checkpoints_that_are_not_there(tmp_path, caplog):
-    assert stage.checkpoint("last", tmp_path) is None
+    assert checkpoint("last", tmp_path) is None
     assert "begins at the start" in caplog.text
     with pytest.raises(TrainingError, match="no such checkpoint"):
-        stage.checkpoint("elsewhere.ckpt", tmp_path)
+        checkpoint("elsewhere.ckpt", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["train", "linear_probe", "lenet5_mnist", "mlp_mnist"])
@@ -195,7 +197,5 @@ def test_shipped_configs_are_short_and_valid(name, capsys):
 
 
 def test_a_misspelt_option_is_wrong_usage(listing, tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        train([*words(listing, tmp_path), "--data.batchsize", "3"])
-    assert stop.value.code == 2
+    assert cli.main(["train", *words(listing, tmp_path), "--data.batchsize", "3"]) == 2
     assert "batchsize" in capsys.readouterr().err

@@ -1,0 +1,160 @@
+"""Words and YAML → `TrainOptions`, without torch unless Lightning's own options are touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from histocnn.errors import UsageError
+from histocnn.models.options import SECTIONS, RunOptions, TrainerOptions, TrainOptions
+
+DESCRIPTION = """Train or fine-tune a network on labelled patches.
+
+Writes OUT/model.safetensors, metrics.json, the test split's scores, pictures, logs and checkpoints.
+Every key of a --config file is also a flag."""
+MORE = "histocnn train --help=all adds every option of Lightning's Trainer: loggers, callbacks …"
+SWITCHES = ("--compile", "--anonymise", "--overwrite")
+OURS = {f.name for f in fields(TrainerOptions)}
+# Which of Lightning's defaults we change: our sampler repeats nothing, and nobody asked for a list
+# of layers.
+DEFAULTS = {"use_distributed_sampler": False, "enable_model_summary": False}
+
+
+def parse(words: Sequence[str]) -> TrainOptions:
+    """The options that these words (and the files they name) give.
+
+    Raises:
+        UsageError: An unknown key, a value of the wrong type or out of range, or a file that is
+            not there.
+        SystemExit: Help or the configuration was asked for and has been printed.
+    """
+    words = _spelt_out(words)
+    if "--help=all" in words:
+        parser(whole=True).print_help()
+        raise SystemExit(0)
+    whole = _touches_lightning(words)
+    made = parser(whole=whole)
+    try:
+        found = made.parse_args(words)
+    except ArgumentError as error:
+        message = " ".join(str(error).removeprefix("error: ").split())
+        raise UsageError(message, "See histocnn train --help.") from None
+    _check_files(found)
+    text = _as_yaml(found)
+    # Its name since 4.5x; the older one warns there.
+    ready = getattr(made, "instantiate", None) or made.instantiate_classes
+    ready = ready(found)
+    trainer = vars(ready.trainer)
+    return TrainOptions(
+        run=RunOptions(**{f.name: getattr(found, f.name) for f in fields(RunOptions)}),
+        data=ready.data,
+        model=ready.model,
+        trainer=DEFAULTS | trainer,
+        early_stopping=ready.early_stopping,
+        text=text,
+    )
+
+
+def parser(*, whole: bool) -> ArgumentParser:
+    """The parser of our options; `whole`: with all of Lightning's Trainer, which is loaded then."""
+    made = ArgumentParser(
+        prog="histocnn train", description=DESCRIPTION, epilog=MORE, exit_on_error=False
+    )
+    made.add_argument("--config", action="config", help="A YAML file of these options.")
+    made.add_class_arguments(RunOptions)
+    for name, options in SECTIONS.items():
+        if not (whole and options is TrainerOptions):
+            made.add_class_arguments(options, name)
+            continue
+        from pytorch_lightning import Trainer
+
+        made.add_class_arguments(
+            Trainer, name, fail_untyped=False, instantiate=False, sub_configs=True
+        )
+        changed = {**asdict(TrainerOptions()), **DEFAULTS}
+        made.set_defaults({f"{name}.{key}": value for key, value in changed.items()})
+    return made
+
+
+def as_words(options: Mapping[str, Any]) -> list[str]:
+    """Python's keyword arguments as words of the command line.
+
+    Args:
+        options: Sections as dicts or dataclasses, single keys with a dot, values of any type.
+
+    >>> as_words({"out": Path("runs/a"), "data": {"workers": 0}, "model.weights": None})
+    ['--out=runs/a', '--data.workers=0', '--model.weights=null']
+    """
+    return [
+        f"--{key}={value if isinstance(value, str) else json.dumps(value, default=str)}"
+        for key, value in _flat(options)
+    ]
+
+
+def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in options.items():
+        section = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        if key in SECTIONS and isinstance(section, Mapping):
+            yield from ((f"{key}.{name}", _plain(item)) for name, item in section.items())
+        else:
+            yield key, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _as_yaml(found: Namespace) -> str:
+    """Every key with its value, none included, so that the text alone gives the same run again."""
+    lasting = {k: v for k, v in found.as_dict().items() if k not in ("config", "overwrite")}
+    plain = json.loads(json.dumps(lasting, default=str))  # paths and tuples
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+
+
+def _spelt_out(words: Sequence[str]) -> list[str]:
+    """Let `--overwrite` stand for `--overwrite=true`, which is all that jsonargparse reads."""
+    following = [*words[1:], "--"]
+    return [
+        f"{word}=true" if word in SWITCHES and after.startswith("-") else word
+        for word, after in zip(words, following, strict=True)
+    ]
+
+
+def _touches_lightning(words: Sequence[str]) -> bool:
+    """Whether a flag or a file names an option of the Trainer that is not among ours."""
+    for word, value in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, given = word.partition("=")
+        section, _, key = flag.removeprefix("--").partition(".")
+        if section == "trainer" and key.rstrip("+") not in OURS:
+            return True
+        if flag == "--config" and not _keys(given if equals else value) <= OURS:
+            return True
+    return False
+
+
+def _keys(config: str) -> set[str]:
+    """The keys of a file's trainer section; none where it cannot be read: the parser says why."""
+    try:
+        stored = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return set()
+    section = stored.get("trainer") if isinstance(stored, Mapping) else None
+    return set(section) if isinstance(section, Mapping) else set()
+
+
+def _check_files(found: Namespace) -> None:
+    """Name what is not there before anything slow is loaded."""
+    named = {f"data.{key}": found.data[key] for key in ("patches", "slides", "split_file", "hard")}
+    if found.model.weights != "imagenet":
+        named["model.weights"] = found.model.weights
+    for flag, path in named.items():
+        if path is not None and not Path(path).exists():
+            raise UsageError(
+                f"--{flag} {path}: there is no such file or folder", "Give one that exists."
+            )

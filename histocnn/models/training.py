@@ -1,0 +1,191 @@
+"""A training run with Lightning: what it is made of, its course, and what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-defined]
+    MisconfigurationException,
+)
+
+from histocnn.cohort.splits import write_split
+from histocnn.errors import TrainingError
+from histocnn.models import outcome
+from histocnn.models.census import table
+from histocnn.models.classifier import Classifier
+from histocnn.models.data import PatchDataModule
+from histocnn.models.infer import choose_bf16
+from histocnn.models.options import TrainOptions
+from histocnn.models.run_folder import METRICS, MODEL, begin, checkpoint
+from histocnn.models.spec import save
+from histocnn.storage.atomic import write_text
+from histocnn.storage.json import to_json
+
+# Hints of Lightning's that do not apply: our loaders and samplers are as they must be.
+NOT_APPLICABLE = (
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*The number of training batches .* is smaller than the logging interval.*",
+    ".*LeafSpec.*is deprecated.*",
+    ".*`srun` command is available.*",
+    ".*recommended to use .*sync_dist=True.*",  # torchmetrics has already gathered the values
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run found.
+
+    Attributes:
+        metrics: Of the test split, as `metrics.json` has them.
+        class_names: In the order of the network's outputs.
+    """
+
+    metrics: dict[str, Any]
+    class_names: list[str]
+
+
+def train(options: TrainOptions) -> Trained | None:
+    """Train, write the model, the test split's scores and its figures.
+
+    Returns:
+        None of a trial (`fast_dev_run`), and in every process but the first.
+
+    Raises:
+        HistocnnError: What cannot be trained, and why; see `PatchDataModule` and `Classifier`.
+    """
+    with _our_errors():
+        run = _Run(options)
+        run.fit()
+        return None if options.trainer["fast_dev_run"] else run.conclude()
+
+
+class _Run:
+    """Data, network and trainer of one run."""
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options, seed = options, options.run.seed_everything
+        _hush()
+        seed_everything(seed, workers=True, verbose=False)
+        self.data = data = PatchDataModule(options.data, seed)
+        self.model = Classifier(
+            data.class_names,
+            options.model,
+            class_weights=data.class_weights,
+            input_px=data.input_px,
+            stain=data.stain,
+            seed=seed,
+        )
+        self.model.network.to(memory_format=torch.channels_last)
+        if options.run.compile:
+            self.model.network.compile()
+        self.trainer = make_trainer(options)
+
+    def fit(self) -> None:
+        """Train, from the start or from a checkpoint."""
+        run, data = self.options.run, self.data
+        if self.trainer.is_global_zero:
+            print(table(data.rows), flush=True)
+            if not self.options.trainer["fast_dev_run"]:
+                begin(self.options)
+                write_split(run.out / "split.csv", data.groups, [str(p) for p in data.parts])
+        start = checkpoint(run.ckpt_path, run.out)
+        self.trainer.fit(self.model, data, ckpt_path=start, weights_only=True)
+
+    def conclude(self) -> Trained | None:
+        """From the best epoch write the model, the test split's scores, and the figures."""
+        out, data, model = self.options.run.out, self.data, self.model
+        stored = out / "checkpoints" / "best.ckpt"
+        best = torch.load(stored, map_location="cpu", weights_only=True)
+        model.load_state_dict(best["state_dict"])
+        val, test = (outcome.predict(self.trainer, model, data, part) for part in ("val", "test"))
+        colour_only = outcome.baseline(data, test)
+        if not self.trainer.is_global_zero:
+            return None
+        spec = outcome.finished_spec(model, data, val, anonymise=self.options.run.anonymise)
+        save(out / MODEL, model.network, spec)
+        scores = outcome.write_scores(out, data, test, spec)
+        groups = [g for g, part in zip(data.groups, data.parts, strict=True) if part == "test"]
+        metrics = outcome.metrics(data, scores, colour_only, spec.thresholds, groups)
+        metrics["best_epoch"] = int(best["epoch"])
+        write_text(out / METRICS, to_json(metrics, indent=2))
+        return Trained(metrics, data.class_names)
+
+
+def make_trainer(options: TrainOptions) -> Trainer:
+    """The trainer with our loggers and callbacks in the output folder, and the user's behind."""
+    out, stopping = options.run.out, options.early_stopping
+    asked = dict(options.trainer)
+    best = ModelCheckpoint(
+        out / "checkpoints", filename="best", monitor=stopping.monitor, mode=stopping.mode,
+        save_last=True, enable_version_counter=False,
+        save_on_train_epoch_end=True,  # after validation a resumed run would be in mid-epoch
+    )  # fmt: skip
+    ours: list[Callback] = [best, LearningRateMonitor(), EarlyStopping(**asdict(stopping))]
+    if asked["enable_progress_bar"] is not False:
+        ours.append(RichProgressBar(leave=True))
+    loggers: list[Logger] = [
+        CSVLogger(out, "logs"),
+        TensorBoardLogger(out / "logs", "tensorboard", version=0),
+    ]
+    asked |= {
+        "default_root_dir": asked.get("default_root_dir") or out,
+        "precision": asked["precision"] or default_precision(),
+        "logger": [*loggers, *_listed(asked.get("logger"))],
+        "callbacks": [*ours, *_listed(asked.get("callbacks"))],
+    }
+    return Trainer(**asked)
+
+
+def default_precision() -> str:
+    """bf16-mixed where the hardware multiplies it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return "bf16-mixed" if choose_bf16("auto", device) else "32-true"
+
+
+def _listed(asked: Any) -> list[Any]:
+    """None, a switch, one thing or several → a list of things."""
+    if asked is None or isinstance(asked, bool):
+        return []
+    return list(asked) if isinstance(asked, list | tuple) else [asked]
+
+
+def _hush() -> None:
+    for message in NOT_APPLICABLE:
+        warnings.filterwarnings("ignore", message)
+    for chatty in ("pytorch_lightning.utilities.rank_zero", "lightning.fabric"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Say in our words what Lightning and torch find wrong."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        absent = re.search("gpu|cuda|accelerator", str(error), re.IGNORECASE)
+        remedy = "Use --trainer.accelerator cpu, or auto." if absent else ""
+        raise TrainingError(" ".join(str(error).split()), remedy) from error
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "t allocate memory" not in str(error):
+            raise
+        raise TrainingError(
+            "a batch does not fit the memory",
+            "Lower --data.batch_size (and raise --trainer.accumulate_grad_batches by as much).",
+        ) from error

@@ -9,6 +9,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.metrics import froc
 from histocnn.patches.grid import PatchGrid
 from histocnn.regions.annotations import Annotations, read_annotations
+from histocnn.scores.detections import peaks
 from histocnn.scores.scorefile import ScoreFile
 
 
@@ -48,7 +49,7 @@ def label_patches(
 
 def lesions_of(file: ScoreFile, drawn: Annotations | None, target: str) -> froc.Lesions:
     """The lesions of a slide on a mask of about 7.8 µm/px; none without annotation."""
-    from histocnn.regions.raster import rasterise
+    from histocnn.regions.raster import rasterise, touched
 
     width, height = file.attributes["size_l0"]
     mpp_x, mpp_y = file.attributes["slide_mpp"]
@@ -56,8 +57,11 @@ def lesions_of(file: ScoreFile, drawn: Annotations | None, target: str) -> froc.
     shape = (int(np.ceil(height / l0_per_px[1])), int(np.ceil(width / l0_per_px[0])))
     if drawn is None or target not in drawn.classes:
         return froc.Lesions(np.zeros(shape, np.int32), np.zeros(1, bool), l0_per_px)
-    mask = rasterise(drawn.classes[target], shape, l0_per_px)
-    return froc.lesions(mask, (froc.MASK_MPP, froc.MASK_MPP), l0_per_px)
+    region = drawn.classes[target]
+    return froc.lesions(
+        rasterise(region, shape, l0_per_px), (froc.MASK_MPP, froc.MASK_MPP), l0_per_px,
+        touched=touched(region, shape, l0_per_px),
+    )  # fmt: skip
 
 
 def cells_of(
@@ -73,9 +77,5 @@ def cells_of(
 def detections_of(
     grid: PatchGrid, raster: NDArray[np.float32], *, radius_um: float, min_prob: float
 ) -> froc.Detections:
-    """Local maxima of a heatmap, at its cells' centres: without overlap the patches'."""
-    rows, columns = np.nonzero(~np.isnan(raster))
-    centres = (np.stack([columns, rows], axis=1) + 0.5) * grid.stride_l0
-    return froc.detections(
-        centres, raster[rows, columns], grid.slide_mpp, radius_um=radius_um, min_prob=min_prob
-    )
+    """Local maxima of a heatmap, as they are exported."""
+    return peaks(grid, raster, radius_um=radius_um, min_prob=min_prob)

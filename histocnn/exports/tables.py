@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from histocnn.metrics.froc import detections
+from shapely.geometry.base import BaseGeometry
+
+from histocnn.scores.detections import outside, peaks
 from histocnn.scores.scored import ScoredSlide
 from histocnn.storage.atomic import replacing, write_text
 
@@ -31,16 +33,26 @@ def write_wsinfer(slide: ScoredSlide, path: Path, *, classes: list[int]) -> None
 
 
 def write_camelyon16(
-    slide: ScoredSlide, path: Path, class_index: int, *, radius_um: float, min_prob: float
-) -> None:
-    """Write detections as the challenge takes them: lines of p,x,y, level-0 pixels, no header."""
-    boxes = slide.grid.boxes_l0()
-    found = detections(
-        (boxes[:, :2] + boxes[:, 2:]) / 2,
-        slide.scores[:, class_index],
-        slide.grid.slide_mpp,
-        radius_um=radius_um,
-        min_prob=min_prob,
-    )
-    lines = zip(found.prob.tolist(), found.xy_l0.tolist(), strict=True)
-    write_text(path, "".join(f"{p:.6g},{x:.1f},{y:.1f}\n" for p, (x, y) in lines))
+    slide: ScoredSlide,
+    path: Path,
+    class_index: int,
+    *,
+    radius_um: float,
+    min_prob: float,
+    exclusion: BaseGeometry | None = None,
+) -> int:
+    """Write detections as the challenge takes them: lines of p,x,y, level-0 pixels, no header.
+
+    Coordinates are whole, because the published reader knows no others; probabilities have all
+    their digits, so that those that are equal, and only those, stay equal.
+
+    Returns:
+        How many detections lay in the exclusion and are left out: the published evaluation would
+        count them as false positives.
+    """
+    heat = slide.grid.raster(slide.scores[:, class_index])
+    found = peaks(slide.grid, heat, radius_um=radius_um, min_prob=min_prob)
+    kept, left_out = outside(found, exclusion)
+    lines = zip(kept.prob.tolist(), kept.xy_l0.tolist(), strict=True)
+    write_text(path, "".join(f"{p!r},{x},{y}\n" for p, (x, y) in lines))
+    return left_out

@@ -372,6 +372,20 @@ def test_other_peoples_detections_take_the_place_of_the_heatmap(cohort, tmp_path
     assert "radius_um" not in froc
 
 
+def test_a_strand_thinner_than_the_lesion_mask_is_a_lesion(tmp_path):
+    own = write_cohort(tmp_path / "c", patients=4)
+    # 7 × 200 µm between the centres of two columns of 7.8 µm, at 1567.8 and 1583.4 px
+    strand = [[1568, 600], [1582, 600], [1582, 1000], [1568, 1000], [1568, 600]]
+    path = tmp_path / "c" / "slide_01.geojson"
+    drawn = json.loads(path.read_text())
+    drawn["features"][0]["geometry"]["coordinates"] = [strand]
+    path.write_text(json.dumps(drawn))
+    evaluate(own.scores, tmp_path / "out", slides=own.slides, replicates=50)
+    found = metrics(tmp_path / "out")
+    assert (found["froc"]["lesions"], found["froc"]["normal"]) == (2, 2)
+    assert found["slide"]["positive"] == 2
+
+
 def test_camelyon17_classes_are_staged(tmp_path):
     nodes = write_cohort(tmp_path / "c", shift=6.0)
     rename_as_nodes(nodes)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import shapely
 import tifffile
+from shapely.affinity import translate
 from shapely.geometry import shape
 
 from histocnn.cli import main
@@ -223,17 +224,49 @@ def test_ome_tiff_is_a_pyramid_of_means_of_what_was_scored(tmp_path: Path) -> No
 
 
 def test_camelyon16_detections_are_the_peaks(case: Case, tmp_path: Path) -> None:
-    path = run(case, tmp_path, "camelyon16", "--class_name", "tumour", "--min_prob", "0.6")
+    chosen = ("--min_prob", "0.6", "--radius_um", "75")
+    path = run(case, tmp_path, "camelyon16", "--class_name", "tumour", *chosen)
+    for line in path.read_text().splitlines():
+        p, x, y = line.split(",")
+        assert (float(p), int(x), int(y)) >= (0.6, 0, 0)  # as the published reader takes them
     found = read_detections(path)
     assert (np.diff(found.prob) <= 0).all()
-    assert found.prob.min() >= 0.6
-    assert found.prob[0] == pytest.approx(np.nanmax(case.scores[:, 1]), abs=1e-5)
-    boxes = case.grid.boxes_l0()
-    best = boxes[np.nanargmax(case.scores[:, 1])]
-    assert np.abs(found.xy_l0[0] - (best[:2] + best[2:]) / 2).max() <= 0.05
-    apart_um = (found.xy_l0[:, None] - found.xy_l0[None]) * case.slide.require_mpp()
-    distance = np.hypot(*np.moveaxis(apart_um, 2, 0))
-    assert distance[~np.eye(len(distance), dtype=bool)].min() > 75
+    heat = case.grid.raster(case.scores[:, 1])
+    assert found.prob[0] == np.nanmax(heat)
+    row, column = np.argwhere(heat == np.nanmax(heat))[0]
+    middle = (np.array([column, row]) + 0.5) * case.grid.stride_l0
+    off = np.minimum(middle, np.array(case.slide.size_l0) - 1) - found.xy_l0[0]
+    assert ((off >= -1e-6) & (off < 1)).all()  # the pixel that holds the middle of the cell
+    assert (found.xy_l0 < case.slide.size_l0).all()
+    # Middles beyond the edge were moved onto the slide after the peaks were chosen.
+    inner = found.xy_l0[(found.xy_l0 < np.array(case.slide.size_l0) - 1).all(axis=1)]
+    distance = np.hypot(*np.moveaxis((inner[:, None] - inner) * case.slide.require_mpp(), 2, 0))
+    assert distance[~np.eye(len(distance), dtype=bool)].min() > 74  # 75, in whole pixels
+
+
+def test_camelyon16_leaves_out_what_is_excluded_and_says_how_much(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--class_name", "tumour", "--radius_um", "0")
+    before = run(case, tmp_path / "1", "camelyon16", *options).read_text().splitlines()
+    frame = case.slide.bounds_l0[:2] if case.slide.bounds_l0 else (0, 0)  # QuPath's
+    excluded = shapely.box(100.5, 100.5, 500.5, 400.5)
+    feature = {
+        "type": "Feature",
+        "geometry": json.loads(shapely.to_geojson(translate(excluded, *(-x for x in frame)))),
+        "properties": {"objectType": "annotation", "classification": {"name": "Exclusion"}},
+    }
+    (tmp_path / "a.geojson").write_text(json.dumps(feature))
+    slides = tmp_path / "slides.csv"
+    slides.write_text(f"slide_id,slide_path,annotation_path\na,{case.slide.path},a.geojson\n")
+    path = run(case, tmp_path / "2", "camelyon16", *options, "--slides", str(slides))
+    inside = [shapely.contains_xy(excluded, *map(int, line.split(",")[1:])) for line in before]
+    assert 0 < sum(inside) < len(inside)
+    assert path.read_text().splitlines() == [
+        line for line, out in zip(before, inside, strict=True) if not out
+    ]
+    said = "".join(capsys.readouterr()) + (tmp_path / "2" / "run.json").read_text()
+    assert f"{sum(inside)} detections inside Exclusion left out" in said
 
 
 def test_what_is_done_is_not_done_again(
@@ -282,6 +315,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
         (("--to", "camelyon16", "--class_name", "tumour", "--min_prob", "-1"), "--min_prob -1"),
         (("--to", "csv", "--merge", "0.5"), "--merge has no meaning for csv"),
         (("--to", "camelyon16"), "Name it with --class_name"),
+        (("--to", "csv", "--slides", "slides.csv"), "--slides has no meaning for csv"),
     ],
 )
 def test_options_that_cannot_be_meant(

@@ -88,15 +88,25 @@ class Ledger:
         suffix: Of the slides' files.
         command: The stage's name.
         slide_ids: In the order in which the summary names them.
+        source: The file or folder that the user gave as input, if it is known.
     """
 
-    def __init__(self, out: Path, suffix: str, command: str, slide_ids: Sequence[str]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        suffix: str,
+        command: str,
+        slide_ids: Sequence[str],
+        *,
+        source: str | Path | None = None,
+    ) -> None:
         self._out = out
         self._suffix = suffix
         self._command = command
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._slide_ids = slide_ids
+        self._source = str(Path(source).resolve()) if source else None
         self._results: dict[str, tuple[Result, float]] = {}
         self._patches = 0
         self._shares: Counter[str] = Counter()
@@ -129,6 +139,7 @@ class Ledger:
                 "message": result.message,
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
                 "traceback": result.traceback,
+                "source": self._source,
             }
             write_text(failure, to_json(failed, indent=1))
             return f"{slide_id}: failed: {result.message}"
@@ -155,10 +166,25 @@ class Ledger:
 
     def close(self) -> None:
         """Sum up what lies in the folder: failures.csv and run.json."""
+        for failure in self._out.glob("*.failed.json"):
+            if self._is_past(failure):
+                failure.unlink(missing_ok=True)
         sum_up(
             lambda: (_failures(self._out), _records(self._out, self._suffix)),
-            lambda found: self._write_sums(*found),
+            lambda sums: self._write_sums(*sums),
         )
+
+    def _is_past(self, failure: Path) -> bool:
+        """Whether a failure's input is gone, or is ours and no longer holds the slide.
+
+        Jobs of one slide each share a folder: what another input holds is not ours to judge.
+        """
+        facts = next(iter(_read_all([failure])), {})
+        source = facts.get("source")
+        if source is None:
+            return False
+        ours = (source, facts.get("command")) == (self._source, self._command)
+        return not Path(source).exists() or (ours and facts["slide_id"] not in self._slide_ids)
 
     def _write_sums(self, failures: str, slides: dict[str, Any]) -> None:
         write_text(self._out / "failures.csv", failures)
@@ -205,13 +231,13 @@ def _line(slide_id: str, result: Result, seconds: float) -> str:
 
 def _read_all(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The JSON files that are there; another process may remove one meanwhile."""
-    found = []
+    records = []
     for path in sorted(paths):
         try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
+            records.append(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             continue
-    return found
+    return records
 
 
 def _failures(out: Path) -> str:
@@ -225,10 +251,10 @@ def _failures(out: Path) -> str:
 
 def _records(out: Path, suffix: str) -> dict[str, Any]:
     """The facts of every slide whose file is there, without the recipe, which is in the file."""
-    found = _read_all((out / RECORDS).glob(f"*{suffix}.json"))
+    records = _read_all((out / RECORDS).glob(f"*{suffix}.json"))
     return {
         facts["slide_id"]: {k: v for k, v in facts.items() if k not in ("slide_id", "recipe")}
-        for facts in found
+        for facts in records
         if (out / f"{facts['slide_id']}{suffix}").exists()
     }
 

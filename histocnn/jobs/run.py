@@ -48,6 +48,7 @@ def run(
     work: Callable[[T, Path, dict[str, Any], Tick], dict[str, Any] | None],
     workers: int = 1,
     suffix: str = ".h5",
+    source: str | Path | None = None,
 ) -> Summary:
     """Make `<out>/<slide_id><suffix>` of every item that has none by today's recipe.
 
@@ -61,6 +62,8 @@ def run(
         workers: Slides in parallel processes (spawned); `recipe` and `work` are then functions of
             a module or `functools.partial` of one.
         suffix: Of the target.
+        source: The file or folder that the user gave as input. A failure of an earlier run over it
+            is forgotten when it no longer holds the slide.
 
     Raises:
         StoreError: `out` cannot be written.
@@ -75,7 +78,7 @@ def run(
     out = Path(out)
     check_writable(out)
     _sweep(out)
-    ledger = Ledger(out, suffix, command, list(counts))
+    ledger = Ledger(out, suffix, command, list(counts), source=source)
     try:
         with Bars(command, len(items)) as bars:
             _run_all(items, _Job(out, suffix, recipe, work), workers, ledger, bars)

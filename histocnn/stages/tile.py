@@ -80,6 +80,7 @@ def tile(
         recipe=partial(recipe_of, options=options),
         work=partial(_tile_slide, options=options, threads=threads),
         workers=workers,
+        source=slides,
     )
 
 

@@ -88,3 +88,40 @@ def test_sums_are_of_what_lies_in_the_folder(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_verdict(shares: dict[str, float], said: str) -> None:
     assert verdict(shares) == said
+
+
+def failed_slides(out: Path) -> list[str]:
+    with (out / "failures.csv").open(newline="") as file:
+        return [row["slide_id"] for row in csv.DictReader(file)]
+
+
+def fail(out: Path, slide_id: str, source: Path, command: str = "tile") -> None:
+    book = Ledger(out, ".h5", command, [slide_id], source=source)
+    book.enter(slide_id, FAILED, 0.1)
+    book.close()
+
+
+def test_a_failure_goes_when_its_slide_has_left_the_input_or_the_input_is_gone(
+    tmp_path: Path,
+) -> None:
+    out, sheet, other = tmp_path / "out", tmp_path / "slides.csv", tmp_path / "other.csv"
+    sheet.touch()
+    other.touch()
+    fail(out, "typo", sheet)  # a row that is taken out of the sheet later
+    fail(out, "gone", tmp_path / "removed.h5")
+    fail(out, "others", other)  # a job of one slide, whose failure concerns nobody else
+    fail(out, "drawn", sheet, command="heatmap")
+    Ledger(out, ".h5", "tile", ["s1"], source=sheet).close()
+    assert failed_slides(out) == ["drawn", "others"]
+    assert not (out / "typo.failed.json").exists()
+
+
+def test_a_failure_stays_while_its_slide_is_in_the_input(tmp_path: Path) -> None:
+    sheet = tmp_path / "slides.csv"
+    sheet.touch()
+    fail(tmp_path, "s2", sheet)
+    (tmp_path / "s3.failed.json").write_text('{"slide_id": "s3"}')  # of an earlier version
+    book = Ledger(tmp_path, ".h5", "tile", ["s1", "s2"], source=sheet)
+    book.enter("s1", DONE, 1.0)  # interrupted before it came to s2
+    book.close()
+    assert failed_slides(tmp_path) == ["s2", "s3"]

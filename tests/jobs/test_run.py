@@ -171,6 +171,24 @@ def test_a_success_takes_the_failure_away(tmp_path: Path) -> None:
     assert (tmp_path / "failures.csv").read_text() == "slide_id,error,message,command,time\n"
 
 
+def test_a_slide_that_left_the_input_takes_its_failure_along(tmp_path: Path) -> None:
+    (tmp_path / "grids").mkdir()
+
+    def again(names: str) -> list[str]:
+        runs.run(
+            items(names),
+            out=tmp_path / "out",
+            command="embed",
+            recipe=recipe,
+            work=work,
+            source=tmp_path / "grids",
+        )
+        return (tmp_path / "out" / "failures.csv").read_text().splitlines()[1:]
+
+    assert len(again("a broken")) == 1
+    assert again("a") == []
+
+
 def _mended(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> None:
     store.write(target, {}, {"recipe": recipe})
 

@@ -80,6 +80,7 @@ def embed(
         items,
         out=out,
         command="embed",
+        source=patches,
         recipe=partial(
             recipe_of, network=describe(source, network, spec), dtype=dtype, bf16=bf16
         ),

@@ -80,6 +80,7 @@ def export(
         open_files(score_files(scores)),
         out=out,
         command="export",
+        source=scores,
         recipe=partial(recipe_of, options=options, annotations=annotations),
         work=partial(export_slide, annotations=annotations),
         workers=workers,

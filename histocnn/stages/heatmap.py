@@ -63,6 +63,7 @@ def heatmap(
         open_files(score_files(scores), slides),
         out=out,
         command="heatmap",
+        source=scores,
         recipe=partial(recipe_of, options=options),
         work=draw_slide,
         workers=workers,

@@ -79,6 +79,7 @@ def knn(
         queries,
         out=out,
         command="knn",
+        source=query,
         recipe=partial(recipe_of, examples=examples, knn=settings, exclude=exclude, shown=shown),
         work=partial(score, examples=examples, index=index, exclude=exclude, shown=shown),
     )

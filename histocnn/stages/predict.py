@@ -69,6 +69,7 @@ def predict(
         items,
         out=out,
         command="predict",
+        source=patches,
         recipe=partial(recipe_of, scorer=scorer, model_sha256=sha256(model)),
         work=partial(score, scorer=scorer, batch_size=batch_size, threads=threads),
         workers=workers,

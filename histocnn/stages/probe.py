@@ -46,6 +46,7 @@ def probe(
         queries,
         out=out,
         command="probe",
+        source=query,
         recipe=partial(recipe_of, examples=examples, c=c, exclude=exclude),
         work=partial(score, examples=examples, model=model, exclude=exclude),
     )

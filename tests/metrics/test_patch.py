@@ -12,7 +12,6 @@ from scipy.special import softmax
 from histocnn.errors import MetricError
 from histocnn.metrics import patch
 from histocnn.metrics.calibration import operating_points
-from histocnn.metrics.tally import STEPS, tally
 
 
 def scored(n: int, c: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -140,28 +139,3 @@ def test_stored_operating_points_are_applied_not_fitted_again():
 def test_nothing_to_judge_is_an_error():
     with pytest.raises(MetricError, match="no patch is both labelled and scored"):
         patch.figures(np.full((2, 2), np.nan), [0, 1], "ab")
-
-
-def test_figures_under_weights_are_those_of_the_repeated_patients():
-    scores, labels = scored(200, 3)
-    groups = np.arange(200) % 7
-    weights = np.array([[1, 0, 2, 1, 1, 3, 0], [0, 1, 1, 1, 1, 1, 2]])
-    found = tally(scores, labels, groups, "abc").figures(weights)
-    for row, weight in enumerate(weights):
-        repeated = np.repeat(np.arange(200), weight[groups])
-        expected = tally(scores[repeated], labels[repeated], repeated * 0, "abc").figures()
-        for figure, value in expected.items():
-            assert found[figure][row] == pytest.approx(value[0], abs=1e-12), figure
-
-
-def test_grouping_many_scores_by_rank_moves_areas_by_less_than_1e_4():
-    rng = np.random.default_rng(0)
-    labels = (rng.random(4 * STEPS) < 0.05).astype(int)
-    logit = rng.normal(size=4 * STEPS) + 2 * labels
-    scores = softmax(np.stack([0 * logit, logit], 1), axis=1)
-    counted = tally(scores, labels, np.arange(4 * STEPS) % 10, ["n", "t"])
-    assert counted.ladders[0].positives.shape[1] == STEPS
-    exact, grouped = counted.figures(), counted.figures(np.ones((1, 10)))
-    assert exact["auroc:t"][0] == pytest.approx(sk.roc_auc_score(labels, scores[:, 1]), abs=1e-12)
-    for figure in exact:
-        assert grouped[figure][0] == pytest.approx(exact[figure][0], abs=1e-4), figure

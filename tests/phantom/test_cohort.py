@@ -20,9 +20,7 @@ from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
 from histocnn.phantom import cohort as phantom
 from histocnn.phantom.cohort import PhantomSpec, PhantomTruth, make_phantom, make_sparse
-from histocnn.phantom.paint import Painter
-from histocnn.phantom.stain import BLOCK_PX, GLASS_RGB, PEN_RGB
-from histocnn.phantom.tissue import lay_out
+from histocnn.phantom.stain import GLASS_RGB, PEN_RGB
 from histocnn.regions.annotations import read_annotations
 
 PATCH_PX = 224
@@ -72,21 +70,6 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "b.tif", "c.tif"]
 
 
-@pytest.mark.parametrize("size_px", [(1, 1), (255, 257), (2049, 300)])
-@pytest.mark.parametrize("mpp", [0.25, 2.0])
-def test_any_size_opens_at_its_resolution(
-    tmp_path: Path, size_px: tuple[int, int], mpp: float
-) -> None:
-    make_phantom(tmp_path / "x.tif", PhantomSpec(size_px, mpp=mpp, pen="blue", blur=True))
-    with openslide.OpenSlide(tmp_path / "x.tif") as slide:
-        assert slide.properties["openslide.vendor"] == "generic-tiff"
-        assert slide.dimensions == size_px
-        assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(mpp, rel=1e-6)
-        assert float(slide.properties["openslide.mpp-y"]) == pytest.approx(mpp, rel=1e-6)
-        for level, size in enumerate(slide.level_dimensions):
-            slide.read_region((0, 0), level, size)
-
-
 def test_levels_are_halved(penned: tuple[Path, PhantomTruth]) -> None:
     with openslide.OpenSlide(penned[0]) as slide:
         assert slide.level_dimensions == ((1501, 1201), (751, 601), (376, 301), (188, 151))
@@ -131,19 +114,6 @@ def test_an_outline_is_exact_to_a_pixel(tmp_path: Path) -> None:
     wanted = mask_of(truth.pen, (900, 900))
     assert (dark & on_glass).sum() == pytest.approx((wanted & on_glass).sum(), rel=0.01)
     assert not (dark & on_glass & ~mask_of(truth.pen.buffer(1.5), (900, 900))).any()
-
-
-def test_blocks_meet_without_a_seam() -> None:
-    size_px = (4096, 2048)
-    layout = lay_out(
-        np.random.default_rng(0), (2048, 1024), (1900, 950), lesions=1, pen=False, blur=True
-    )
-    painter = Painter(layout, size_px, 0.5, "A", None, 0)
-    whole, shifted = painter.paint(0, 0), painter.paint(BLOCK_PX // 2, 0)
-    assert whole is not None
-    assert shifted is not None
-    apart = cv2.absdiff(whole[:, BLOCK_PX // 2 :], shifted[:, : BLOCK_PX // 2])
-    assert apart.max() <= 2  # fixed-point arithmetic rounds from each block's own origin
 
 
 def test_sparse_slide_is_huge_and_tiny(tmp_path: Path) -> None:

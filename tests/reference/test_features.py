@@ -1,0 +1,123 @@
+"""Feature files as rows: joined by class name, checked to fit, groups left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from histocnn.errors import FeaturesError
+from histocnn.reference.features import (
+    check_same,
+    feature_files,
+    groups_of,
+    left_out,
+    load,
+    own_rows,
+    units,
+)
+from histocnn.storage import store
+from tests.feature_files import write_features
+
+
+def test_files_are_joined_and_classes_matched_by_name(tmp_path: Path) -> None:
+    one = write_features(tmp_path / "1.h5", n=4, classes=("tumour", "normal"), nan_rows=[1])
+    two = write_features(tmp_path / "2.h5", n=3, classes=("fat", "normal"), seed=1)
+    both = load([one, two])
+    assert len(both) == 6
+    assert both.class_names == ("fat", "normal", "tumour")
+    assert both.labels.tolist() == [2, 2, 1, 0, 1, 0]  # row 1 of the first is NaN
+    assert both.file.tolist() == [0, 0, 0, 1, 1, 1]
+    assert both.row.tolist() == [0, 2, 3, 0, 1, 2]
+    assert both.unreadable == 1
+    assert both.values.dtype == np.float32
+    np.testing.assert_array_equal(both.values[3:], store.read(two, "features")["features"])
+    assert both.only(np.array([5, 0])).row.tolist() == [2, 0]
+
+
+def test_a_reference_has_labels_of_two_classes_and_no_names_without_rows(tmp_path: Path) -> None:
+    classes = ("a", "none of these", "z")
+    file = write_features(tmp_path / "1.h5", n=6, classes=classes)
+    rows = load([file])
+    kept = rows.only(rows.labels != 1).labelled()
+    assert kept.class_names == ("a", "z")
+    assert kept.labels.tolist() == [0, 1, 0, 1]
+    with pytest.raises(FeaturesError, match="all reference patches are 'a'"):
+        rows.only(rows.labels == 0).labelled()
+    with pytest.raises(FeaturesError, match="none of 3 reference patches has a label"):
+        load([write_features(tmp_path / "2.h5", n=3, labelled=False)]).labelled()
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"width": 9}, "features of width 8 and 9"),
+        (
+            {"network": {"backbone": "tiny", "weights": "1"}},
+            "different recipes: weights '0+' / '1'",
+        ),
+        ({"mpp": 0.6}, "patches at 0.5 and 0.6 µm/px"),
+    ],
+)
+def test_features_that_were_not_made_alike_are_refused(
+    tmp_path: Path, other: dict[str, object], difference: str
+) -> None:
+    one = load([write_features(tmp_path / "1.h5")])
+    two = load([write_features(tmp_path / "2.h5", **other)])  # type: ignore[arg-type]
+    with pytest.raises(FeaturesError, match=difference):
+        check_same(one, two)
+    check_same(one, load([write_features(tmp_path / "3.h5", seed=4, mpp=0.502)]))  # rounding
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (np.zeros(4), r"features of shape \(4,\)"),
+        (np.full((2, 3), np.inf), "infinite values in 2 rows"),
+        (np.full((2, 3), np.nan), "all 2 rows are NaN"),
+    ],
+)
+def test_what_are_no_features_is_said(tmp_path: Path, features: np.ndarray, said: str) -> None:
+    store.write(tmp_path / "a.h5", {"features": features, "paths": ["x"] * len(features)}, {})
+    with pytest.raises(FeaturesError, match=said):
+        load([tmp_path / "a.h5"])
+
+
+def test_a_folder_without_features_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FeaturesError, match=r"no \.h5 files"):
+        feature_files(tmp_path)
+    file = write_features(tmp_path / "b.h5")
+    assert feature_files(tmp_path) == feature_files(file) == [file]
+
+
+def test_groups_are_left_out_by_patient_slide_or_not_at_all(tmp_path: Path) -> None:
+    reference = load([write_features(tmp_path / "r.h5", n=4, patients=("p1", "p2"))])
+    query = load([write_features(tmp_path / "q.h5", n=2, patients=("p2", "p3"))])
+    patients, slides = groups_of(query, reference).T.tolist()
+    assert patients == [groups_of(reference, reference)[2, 0], -1]
+    assert slides == [-1, -1]
+    assert left_out(query, reference, "patient").T.tolist() == [patients, slides]
+    assert (left_out(query, reference, "slide")[:, 0] == -1).all()
+    assert (left_out(query, reference, "none") == -1).all()
+
+
+def test_a_row_knows_itself_by_its_files_hash_not_its_name(tmp_path: Path) -> None:
+    file = write_features(tmp_path / "a.h5", n=4, nan_rows=[0])
+    copy = tmp_path / "renamed.h5"
+    copy.write_bytes(file.read_bytes())
+    reference, query = load([file]), load([copy]).only(np.array([2, 0]))
+    assert own_rows(query, reference).tolist() == [2, 0]
+    other = load([write_features(tmp_path / "b.h5", n=4, seed=9)])
+    assert own_rows(other, reference).tolist() == [-1] * 4
+
+
+def test_units_are_patients_then_patches_where_nobody_is_known(tmp_path: Path) -> None:
+    known = load([write_features(tmp_path / "a.h5", n=4, patients=("p1", "p2"))])
+    own, asked = units(known, known, "patient")
+    assert own.tolist() == asked.tolist()
+    assert own[0] == own[1] != own[2] == own[3]
+    unknown = load([write_features(tmp_path / "b.h5", n=3)])
+    own, asked = units(known, unknown, "patient")
+    assert len(set(own.tolist())) == 3
+    assert asked.tolist() == [-1] * 4

@@ -36,7 +36,7 @@ def label_patches(
     """
     from histocnn.patches.labels import coverage, labels_of, touches
 
-    drawn, boxes = annotations_of(file, entry), file.boxes_l0()
+    boxes, drawn = file.boxes_l0(), annotations_of(file, entry)
     names = sorted({*(drawn.classes if drawn else ()), *filter(None, [entry.background])})
     if drawn is None:
         share = np.zeros((len(boxes), len(names)), np.float32)

@@ -152,7 +152,15 @@ def _load_one(file: Path) -> Features:
         )
     patches = FilePatches(file)
     if len(patches) != len(values):
-        raise FeaturesError(f"{file}: {len(values)} features of {len(patches)} patches")
+        raise FeaturesError(
+            f"{file}: {len(values)} features of {len(patches)} patches", "Embed them again."
+        )
+    if patches.labels.max(initial=-1) >= len(patches.class_names):
+        raise FeaturesError(
+            f"{file}: labels up to {patches.labels.max()} of {len(patches.class_names)} named "
+            "classes",
+            "Write the classes' names as the attribute class_names of the dataset labels.",
+        )
     recipe = patches.attributes.get("recipe") or {}
     everything = Features(
         files=(file,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -121,3 +122,20 @@ def test_units_are_patients_then_patches_where_nobody_is_known(tmp_path: Path) -
     own, asked = units(known, unknown, "patient")
     assert len(set(own.tolist())) == 3
     assert asked.tolist() == [-1] * 4
+
+
+def test_foreign_files_are_of_the_slide_that_they_name(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "case7_patches.h5", "w") as file:
+        file["features"] = np.zeros((1, 3, 4), np.float32)
+        file["coords"] = np.zeros((1, 3, 2), np.int64)
+        file["coords"].attrs["name"] = "case7"
+    assert load([tmp_path / "case7_patches.h5"]).slide_ids == ["case7"] * 3
+
+
+def test_labels_without_names_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "theirs.h5", "w") as file:
+        file["features"] = np.zeros((3, 4), np.float32)
+        file["coords"] = np.zeros((3, 2), np.int64)
+        file["labels"] = [0, 1, 0]
+    with pytest.raises(FeaturesError, match=r"theirs\.h5: labels up to 1 of 0 named classes"):
+        load([tmp_path / "theirs.h5"])

@@ -16,6 +16,8 @@ from histocnn.storage import store
 SIZE_L0, MPP = (400, 300), (0.5, 0.5)
 GRID = build_grid(SIZE_L0, MPP, patch_px=50, mpp=1.0)  # 100 level-0 px: 3 rows of 4
 
+PREVIOUS = Path(__file__).parents[1] / "previous" / "0.1.0"
+
 
 def write(path: Path, *, drop: tuple[str, ...] = (), said: Any = (), **datasets: Any) -> Path:
     """A slide's score file of 12 patches; arrays and attributes may be changed or left out."""
@@ -201,3 +203,16 @@ def test_a_folder_or_one_file(tmp_path):
 def test_the_slide_is_the_one_that_the_file_names(tmp_path, named, expected):
     path = write(tmp_path / "x_patches.h5", said={"slide_id": named})
     assert open_score_file(path).slide_id == expected
+
+
+def test_files_of_training_by_version_0_1_0_are_read(tmp_path):
+    """Their recipe says `command`, and they know neither temperature nor thresholds."""
+    files = open_scores(PREVIOUS / "model" / "scores")
+    assert [file.slide_id for file in files] == ["phantom_05", "phantom_07"]
+    for file in files:
+        stored = store.read(file.path)
+        assert file.attributes["recipe"]["command"] == "train"
+        assert np.array_equal(file.scores(), stored["scores"])
+        assert np.array_equal(file.labels(), stored["labels"])
+        assert np.array_equal(file.grid().coords, stored["coords"])
+        assert [SEEN[i] for i in file.seen()] == ["no"] * len(file)

@@ -314,6 +314,17 @@ def test_suppression_measures_in_um_per_axis_and_skips_unscored_patches():
     assert detections(xy, [np.nan] * 4, (1, 1), radius_um=1, min_prob=0).prob.size == 0
 
 
+def test_suppression_reaches_as_far_as_its_radius_wherever_the_points_lie():
+    # Neighbours are 117.6 µm apart, as is the radius; in binary some come out a little further.
+    for overlap in (0, 37, 56):
+        column = np.arange(60) + 0.5
+        xy = np.stack([column * (112 - overlap) * 1.05 / 0.243, np.full(60, 100.0)], axis=1)
+        radius_um = (112 - overlap) * 1.05
+        prob = np.linspace(0.9, 0.3, 60)
+        result = detections(xy, prob, (0.243, 0.243), radius_um=radius_um, min_prob=0)
+        assert result.prob.tolist() == prob[::2].tolist()
+
+
 def test_other_peoples_detections_are_read(tmp_path):
     path = tmp_path / "test_001.csv"
     path.write_text("p,x,y\n0.5,100,200.5\n\n1e-2, 3, 4\n")

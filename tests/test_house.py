@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,3 +167,10 @@ def test_every_public_module_has_a_doctest() -> None:
         if not any(parser.get_examples(text) for text in texts):
             without.add(module)
     assert without <= WITHOUT_DOCTEST
+
+
+def test_every_file_of_the_package_goes_into_the_wheel() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    endings = [pattern.removeprefix("**/*") for pattern in declared["package-data"]["*"]]
+    files = {path.name for path in PACKAGE.rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    assert {name for name in files if not name.endswith(tuple(endings))} == set()

@@ -20,17 +20,21 @@ from histocnn.metrics.intervals import bootstrap, paired_bootstrap
 from histocnn.metrics.tally import tally
 from histocnn.models.backbones import Embedder, build
 from histocnn.models.infer import Runner, choose_bf16, choose_device, infer
-from histocnn.models.outcome import COMPARED, only
 from histocnn.models.rows import gather, group
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import open_patches
-from histocnn.pictures.training import write_confusion
+from histocnn.pictures import curves
 from histocnn.reference import neighbours
 from histocnn.reference.colour import colour_baseline
 from histocnn.stages.train import train
 from histocnn.storage import store
 
 SEED = 0
+COMPARED = ("accuracy", "balanced_accuracy", "macro_auroc")
+
+
+def only(values, names):
+    return lambda weights: {k: v for k, v in values(weights).items() if k in names}
 
 
 def options() -> tuple[argparse.Namespace, list[str], argparse.Namespace]:
@@ -131,8 +135,8 @@ def compare(mine, asked, rows, groups, fold_of, scores, colours) -> None:
         if isinstance(values, dict):
             print(name, {k: [round(float(x), 4) for x in v] for k, v in values.items()})
     (mine.out / "folds.json").write_text(json.dumps(result, indent=2))
-    write_confusion(mine.out / "confusion.png", first.confusion.sum(axis=0).astype(int), names,
-                    "out of fold")  # fmt: skip
+    picture = curves.confusion(first.confusion.sum(axis=0).astype(int), names, "out of fold")
+    curves.save_png(picture, mine.out / "confusion.png")
 
 
 if __name__ == "__main__":

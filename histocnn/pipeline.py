@@ -250,7 +250,7 @@ def _evaluate(clock: Clock, scores: Path, out: Path, **options: Any) -> int:
     from histocnn.stages.evaluate import evaluate
 
     with clock.stage("evaluate", "figures with intervals, and a report"):
-        return evaluate(scores, out, **options)
+        return evaluate(scores, out, **options).exit_code
 
 
 def _scale(

@@ -1,83 +1,77 @@
-"""Judged patches as the figures of a report; see `pictures.curves` for how each is drawn."""
+"""The pictures of a report, from judged patches; `pictures.curves` is how each is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from histocnn.evaluation.assembly import Evaluated
 from histocnn.evaluation.judged import Judged
 from histocnn.metrics.counts import cumulative
-from histocnn.metrics.froc import RATES, Froc
-from histocnn.pages.html import interval_text
+from histocnn.metrics.froc import RATES
+from histocnn.metrics.sections import PatchReport
 from histocnn.pictures import curves
 
 NAMES = ("roc", "precision_recall", "reliability", "confusion", "strip", "froc", "k_curve")
+Save = Callable[[str, Figure], None]
 
 
-def draw(
-    folder: Path,
-    judged: Judged,
-    patch: Mapping[str, Any],
-    *,
-    shown: Sequence[str],
-    froc: Froc | None,
-    k_curve: Sequence[Mapping[str, Any]],
-    footnote: str,
-) -> None:
-    """Write every figure that there is something to show in, and remove an older run's others.
+def draw(folder: Path, found: Evaluated) -> None:
+    """Draw everything that there is something to show in, and remove an older run's others.
 
     Args:
         folder: Where PNG and SVG go.
-        judged: The patches.
-        patch: Their figures, as `patch_report.patch_figures` gives.
-        shown: Classes that curves are drawn for.
-        froc: The curve, if lesions are known.
-        k_curve: [{"k", "accuracy", …}] of a k-NN.
-        footnote: Said below every figure.
+        found: The report and its patches.
     """
+    judged, report = found.judged, found.report
     folder.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         for suffix in ("png", "svg"):
             (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+    footnote = "includes seen patients" * bool(report.warnings)
 
-    def save(name: str, figure: Any) -> None:
-        curves.save(figure, folder, name, footnote)
+    def save(name: str, picture: Figure) -> None:
+        curves.save(picture, folder, name, footnote)
 
-    _draw_curves(save, judged, patch, shown)
-    save("reliability", curves.reliability(patch["reliability"], patch["figures"]["ece"]["value"]))
-    save("confusion", curves.confusion(patch["confusion"], judged.class_names))
+    names = judged.class_names
+    shown = names if len(names) > 2 else (found.target or names[-1],)
+    _draw_curves(save, judged, report.patch, shown)
+    save(
+        "reliability",
+        curves.reliability(report.patch.reliability, report.patch.figures["ece"].value),
+    )
+    save("confusion", curves.confusion(report.patch.confusion, names))
     rows = strip_rows(judged)
     if rows:
-        save("strip", curves.strip(rows, judged.class_names))
-    if froc is not None:
-        save("froc", curves.froc(*froc.curve(), RATES, froc.sensitivity()))
-    if k_curve:
-        ks = [point["k"] for point in k_curve]
+        save("strip", curves.strip(rows, names))
+    if found.curve is not None:
+        save("froc", curves.froc(*found.curve.curve(), RATES, found.curve.sensitivity()))
+    if report.k_curve:
         lines = {
-            name.replace("_", " "): [point[name] for point in k_curve]
+            name.replace("_", " "): [getattr(point, name) for point in report.k_curve]
             for name in ("accuracy", "balanced_accuracy", "macro_auroc")
         }
-        save("k_curve", curves.k_curve(ks, lines))
+        save("k_curve", curves.k_curve([point.k for point in report.k_curve], lines))
 
 
-def _draw_curves(save: Any, judged: Judged, patch: Mapping[str, Any], shown: Sequence[str]) -> None:
+def _draw_curves(save: Save, judged: Judged, patch: PatchReport, shown: Sequence[str]) -> None:
     rows = judged.judged
     roc, precision, prevalence = [], [], []
     for name in shown:
-        own = patch["per_class"][name]
-        if own["auroc"]["value"] is None:
+        own = patch.per_class[name]
+        if own["auroc"].value is None:
             continue
         column = judged.class_names.index(name)
         positive = judged.labels[rows] == column
         _, tp, fp = cumulative(judged.scores[rows, column], positive)
         recall = tp / tp[-1]
         short = curves.short(name)
-        roc.append(curves.Curve(f"{short}: {interval_text(own['auroc'])}", fp / fp[-1], recall))
-        label = f"{short}: {interval_text(own['average_precision'])}"
+        roc.append(curves.Curve(f"{short}: {own['auroc']}", fp / fp[-1], recall))
+        label = f"{short}: {own['average_precision']}"
         share = tp[1:] / (tp[1:] + fp[1:])
         precision.append(curves.Curve(label, recall, np.append(share[0], share)))
         prevalence.append(float(positive.mean()))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import HistocnnError
 from histocnn.evaluation.judged import Judged
-from histocnn.pages.html import Picture, picture_file, thumbnail
+from histocnn.pages.embedded import Picture, picture_file, thumbnail
+from histocnn.pages.report import Errors
 from histocnn.patches.patches import FilePatches
 
 HEATMAPS = 30  # in one report
@@ -63,9 +64,7 @@ def pixels_of(
             yield row, str(error)
 
 
-def worst_pictures(
-    judged: Judged, entries: Mapping[str, SlideEntry]
-) -> list[tuple[str, list[Picture], str]]:
+def worst_pictures(judged: Judged, entries: Mapping[str, SlideEntry]) -> list[Errors]:
     """For the report: each kind of error, its patches, and why some cannot be shown."""
     found = []
     for kind in worst(judged):
@@ -77,7 +76,7 @@ def worst_pictures(
                 pictures.append(thumbnail(pixels, *caption(judged, row)))
         title = f"{kind.truth} called {kind.called}: {kind.errors:,}"
         said = f"{len(lost)} of {len(kind.rows)} patches cannot be shown." if lost else ""
-        found.append((title, pictures, said))
+        found.append(Errors(title, pictures, said))
     return found
 
 

@@ -1,28 +1,19 @@
-"""Where figures come from: cohort, model and versions, without what nobody outside should read."""
+"""Where figures come from: the cohort and the model, without what nobody outside should read."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from histocnn import __version__
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.evaluation.judged import Judged
+from histocnn.metrics.sections import AreaReport, SlideRow
 from histocnn.scores.scorefile import SEEN, ScoreFile
 
 LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
-LIBRARIES = ("numpy", "scipy", "scikit-learn")
-
-
-def versions() -> dict[str, str]:
-    """Of histocnn, Python and what computes figures."""
-    found = {"histocnn": __version__, "python": platform.python_version()}
-    return found | {name: version(name) for name in LIBRARIES}
 
 
 def model_of(file: ScoreFile, *, show_ids: bool) -> dict[str, Any]:
@@ -59,7 +50,7 @@ def _is_absolute(text: str) -> bool:
 
 def slide_rows(
     judged: Judged, entries: Mapping[str, SlideEntry], *, show_ids: bool
-) -> list[dict[str, Any]]:
+) -> tuple[SlideRow, ...]:
     """One row per slide: what it is, how many patches were judged, and how well."""
     known, right = judged.judged, judged.judged & (judged.called == judged.labels)
     unscored = np.isnan(judged.scores).any(axis=1)
@@ -73,32 +64,35 @@ def slide_rows(
     rows = []
     for i, slide_id in enumerate(judged.slide_ids):
         entry, patch = entries.get(slide_id), int(first[i])
-        row = {
-            "slide_id": slide_id,
-            "patient_id": judged.patient_ids[judged.patient[patch]] if show_ids else None,
-            "centre": entry.center if entry else None,
-            "scanner": entry.scanner if entry else None,
-            "label": entry.label if entry else None,
-            "patches": int(n[i]),
-            "judged": int(n_judged[i]),
-            "unscored": int(n_unscored[i]),
-            "accuracy": n_right[i] / n_judged[i] if n_judged[i] else None,
-            "seen": SEEN[judged.seen[patch]],
-        }
-        rows.append(row if show_ids else {k: v for k, v in row.items() if k != "patient_id"})
-    return rows
+        rows.append(
+            SlideRow(
+                slide_id=slide_id,
+                centre=entry.center if entry else None,
+                scanner=entry.scanner if entry else None,
+                label=entry.label if entry else None,
+                patches=int(n[i]),
+                judged=int(n_judged[i]),
+                unscored=int(n_unscored[i]),
+                accuracy=float(n_right[i] / n_judged[i]) if n_judged[i] else None,
+                seen=SEEN[judged.seen[patch]],
+                patient_id=judged.patient_ids[judged.patient[patch]] if show_ids else None,
+            )
+        )
+    return tuple(rows)
 
 
-def areas_lost(files: Sequence[ScoreFile]) -> dict[str, dict[str, Any]]:
+def areas_lost(files: Sequence[ScoreFile]) -> dict[str, AreaReport]:
     """Annotated area per class, its parts in tissue and in patches, and slides that lose much."""
-    total: dict[str, dict[str, Any]] = {}
-    keys = ("annotated_um2", "in_tissue_um2", "in_patches_um2")
+    total: dict[str, AreaReport] = {}
     for file in files:
         areas = file.attributes.get("annotation_areas")
         for name, own in (areas if isinstance(areas, Mapping) else {}).items():
-            entry = total.setdefault(name, {**dict.fromkeys(keys, 0.0), "below_98": []})
-            for key in keys:
-                entry[key] += float(own[key])
-            if own["in_patches_um2"] < LEAST_KEPT * own["annotated_um2"]:
-                entry["below_98"].append(file.slide_id)
+            so_far = total.get(name, AreaReport(0.0, 0.0, 0.0, ()))
+            lost = own["in_patches_um2"] < LEAST_KEPT * own["annotated_um2"]
+            total[name] = AreaReport(
+                so_far.annotated_um2 + float(own["annotated_um2"]),
+                so_far.in_tissue_um2 + float(own["in_tissue_um2"]),
+                so_far.in_patches_um2 + float(own["in_patches_um2"]),
+                (*so_far.below_98, *([file.slide_id] if lost else [])),
+            )
     return total

@@ -17,12 +17,12 @@ from pytorch_lightning import Trainer
 from scipy.special import softmax
 
 from histocnn.metrics.calibration import fit_temperature, operating_points
-from histocnn.metrics.intervals import Figures, bootstrap, paired_bootstrap
-from histocnn.metrics.patch import figures, number
-from histocnn.metrics.tally import tally
+from histocnn.metrics.patch import Groups, comparison, patch_report
+from histocnn.metrics.report import Report
+from histocnn.metrics.sections import ColourReport
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
-from histocnn.models.rows import Part
+from histocnn.models.rows import Part, Rows
 from histocnn.models.spec import ModelSpec, hashed
 from histocnn.reference.colour import colour_baseline
 from histocnn.scores import scoring
@@ -30,7 +30,7 @@ from histocnn.scores import scoring
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 BASELINE_ROWS = 10_000  # training patches that the colour baseline looks at
-COMPARED = ("accuracy", "balanced_accuracy", "macro_auroc")
+UNGROUPED = "file-level split, patients unknown, optimistic"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +137,13 @@ def _take(values: Any, rows: NDArray[np.int64]) -> Any:
     return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
 
-def metrics(
+def report(
     data: PatchDataModule,
     scores: Floats,
     colour_only: Floats,
     thresholds: Mapping[str, Any],
     groups: Sequence[str],
-) -> dict[str, Any]:
+) -> Report:
     """Figures of the test split with intervals, beside what colour alone reaches.
 
     Args:
@@ -154,38 +154,31 @@ def metrics(
         groups: Of the N rows: patients, slides or files, which are resampled.
     """
     rows, names = data.rows["test"], data.class_names
-    units, group = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    network = tally(scores, rows.labels, group, names, thresholds)
-    colour = tally(colour_only, rows.labels, group, names)
-    by_patient = all(rows.patient_ids)
-    by_slide = not by_patient and all(p or s for p, s in zip(rows.patient_ids, rows.slide_ids,
-                                                             strict=True))  # fmt: skip
-    unit = "patients" if by_patient else "patients or slides" if by_slide else "patches"
-    pairs = paired_bootstrap(
-        only(network.figures, COMPARED), only(colour.figures, COMPARED), network.patches
+    group = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)[1]
+    units = Groups(group, _unit(rows))
+    network = patch_report(scores, rows.labels, names, units, points=thresholds)
+    colour = patch_report(colour_only, rows.labels, names, units)
+    return Report(
+        title=UNGROUPED if units.unit == "patches" else "",
+        class_names=tuple(names),
+        patch=network,
+        split="test",
+        colour_only=ColourReport(
+            **vars(colour) | {"scores": network.figures, "folds": "training patches"}
+        ),
+        comparison=comparison(
+            (scores, colour_only), rows.labels, names, units, ("network", "colour only")
+        ),
+        unreadable=tuple(data.problems),
     )
-    return {
-        "split": "test",
-        "title": "" if unit != "patches" else "file-level split, patients unknown, optimistic",
-        "resampled": {"unit": unit, "count": len(units)},
-        "network": _with_intervals(figures(scores, rows.labels, names, thresholds), network),
-        "colour_only": _with_intervals(figures(colour_only, rows.labels, names), colour),
-        "network_minus_colour_only": {
-            name: {k: number(v) for k, v in pair._asdict().items()} for name, pair in pairs.items()
-        },
-        "unreadable": list(data.problems),
-    }
 
 
-def only(values: Figures, names: Sequence[str]) -> Figures:
-    """These figures alone."""
-    return lambda weights: {k: v for k, v in values(weights).items() if k in names}
-
-
-def _with_intervals(found: dict[str, Any], counted: Any) -> dict[str, Any]:
-    intervals = bootstrap(counted.figures, counted.patches)
-    bounds = {k: [number(b) for b in pair] for k, pair in intervals.bounds.items()}
-    return found | {"interval_95": bounds, "interval_note": intervals.note}
+def _unit(rows: Rows) -> str:
+    """What the groups of a split's rows are."""
+    if all(rows.patient_ids):
+        return "patients"
+    pairs = zip(rows.patient_ids, rows.slide_ids, strict=True)
+    return "patients or slides" if all(patient or slide for patient, slide in pairs) else "patches"
 
 
 def baseline(data: PatchDataModule, test: Predictions) -> Floats:

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
 
 from histocnn.cohort.splits import write_split
 from histocnn.errors import TrainingError
+from histocnn.metrics.report import Report
 from histocnn.models import outcome
 from histocnn.models.census import table
 from histocnn.models.classifier import Classifier
@@ -35,7 +36,6 @@ from histocnn.models.options import TrainOptions
 from histocnn.models.run_folder import METRICS, MODEL, begin, checkpoint
 from histocnn.models.spec import save
 from histocnn.storage.atomic import write_text
-from histocnn.storage.json import to_json
 
 # Hints of Lightning's that do not apply: our loaders and samplers are as they must be.
 NOT_APPLICABLE = (
@@ -48,20 +48,7 @@ NOT_APPLICABLE = (
 )
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a run found.
-
-    Attributes:
-        metrics: Of the test split, as `metrics.json` has them.
-        class_names: In the order of the network's outputs.
-    """
-
-    metrics: dict[str, Any]
-    class_names: list[str]
-
-
-def train(options: TrainOptions) -> Trained | None:
+def train(options: TrainOptions) -> Report | None:
     """Train, write the model, the test split's scores and its figures.
 
     Returns:
@@ -108,7 +95,7 @@ class _Run:
         start = checkpoint(run.ckpt_path, run.out)
         self.trainer.fit(self.model, data, ckpt_path=start, weights_only=True)
 
-    def conclude(self) -> Trained | None:
+    def conclude(self) -> Report | None:
         """From the best epoch write the model, the test split's scores, and the figures."""
         out, data, model = self.options.run.out, self.data, self.model
         stored = out / "checkpoints" / "best.ckpt"
@@ -122,10 +109,10 @@ class _Run:
         save(out / MODEL, model.network, spec)
         scores = outcome.write_scores(out, data, test, spec)
         groups = [g for g, part in zip(data.groups, data.parts, strict=True) if part == "test"]
-        metrics = outcome.metrics(data, scores, colour_only, spec.thresholds, groups)
-        metrics["best_epoch"] = int(best["epoch"])
-        write_text(out / METRICS, to_json(metrics, indent=2))
-        return Trained(metrics, data.class_names)
+        report = outcome.report(data, scores, colour_only, spec.thresholds, groups)
+        report = replace(report, best_epoch=int(best["epoch"]))
+        write_text(out / METRICS, report.to_json())
+        return report
 
 
 def make_trainer(options: TrainOptions) -> Trainer:

@@ -1,4 +1,4 @@
-"""The figures of an evaluation as PNG and SVG: ROC, precision-recall, FROC, calibration."""
+"""The pictures of an evaluation as PNG and SVG: ROC, precision-recall, FROC, calibration."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from histocnn.metrics.sections import ReliabilityBin
 from histocnn.pictures.palette import OKABE_ITO, class_colours
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.storage.atomic import replacing
@@ -22,12 +23,12 @@ SLIDES = 40  # rows of the strip
 PER_SLIDE = 200  # patches drawn per row
 LETTERS = 30  # of a class or slide name
 BLUE = tuple(OKABE_ITO[0] / 255)
-# Text as text keeps an SVG small; a fixed salt makes equal figures equal files.
+# Text as text keeps an SVG small; a fixed salt makes equal pictures equal files.
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "histocnn", "font.size": 9}
 
 
 class Curve(NamedTuple):
-    """One line of a figure, with what its legend says."""
+    """One line of a picture, with what its legend says."""
 
     name: str
     x: ArrayLike
@@ -43,6 +44,12 @@ def save(figure: Figure, folder: Path, name: str, footnote: str = "") -> None:
     for kind, more in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         with rc_context(STYLE), replacing(folder / f"{name}.{kind}") as temporary:
             figure.savefig(temporary, format=kind, **more)
+
+
+def save_png(picture: Figure, path: Path) -> None:
+    """Write one PNG."""
+    with rc_context(STYLE), replacing(path) as temporary:
+        picture.savefig(temporary, format="png", dpi=200)
 
 
 def roc(curves: Sequence[Curve]) -> Figure:
@@ -76,32 +83,33 @@ def froc(fp: ArrayLike, sensitivity: ArrayLike, rates: Sequence[float], at: Arra
     return figure
 
 
-def reliability(bins: Sequence[Mapping[str, Any]], ece: float | None) -> Figure:
+def reliability(bins: Sequence[ReliabilityBin], ece: float | None) -> Figure:
     """Accuracy against confidence in 15 bins, with how many patches each holds below."""
     with rc_context(STYLE):
-        figure = _figure(3.6, 4.2)
+        figure = _canvas(3.6, 4.2)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    full = [b for b in bins if b["n"]]
-    x = [b["confidence"] for b in full]
+    full = [b for b in bins if b.n]
+    x = [b.confidence for b in full]
     upper.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
-    upper.plot(x, [b["accuracy"] for b in full], "o-", color=BLUE, markersize=4, linewidth=1)
+    upper.plot(x, [b.accuracy for b in full], "o-", color=BLUE, markersize=4, linewidth=1)
     upper.set(ylim=(0, 1.02), xlim=(0, 1), ylabel="Share that is right")
     if ece is not None:
         upper.text(0.05, 0.9, f"calibration error {ece:.3f}", fontsize=8)
     edges = np.arange(len(bins)) / len(bins)
-    lower.bar(edges, [b["n"] for b in bins], 1 / len(bins), align="edge", color=BLUE, alpha=0.5)
+    lower.bar(edges, [b.n for b in bins], 1 / len(bins), align="edge", color=BLUE, alpha=0.5)
     lower.set(xlabel="Confidence of the called class", ylabel="Patches")
     lower.yaxis.get_major_locator().set_params(nbins=2, integer=True)
     return figure
 
 
-def confusion(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
+def confusion(matrix: ArrayLike, class_names: Sequence[str], title: str = "") -> Figure:
     """Counts and shares per true class, rows are truth."""
     matrix = np.asarray(matrix)
     size = 2.2 + 0.62 * len(class_names)
     figure, axes = _axes("Called", "Truth", size=(size, size * 0.9))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num(matrix / matrix.sum(axis=1, keepdims=True))
+    axes.set_title(title, fontsize=9)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(matrix):
         colour = "white" if share[row, column] > 0.55 else "black"
@@ -175,7 +183,7 @@ def short(name: str) -> str:
     return name if len(name) <= LETTERS else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _figure(width: float, height: float) -> Figure:
+def _canvas(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # type: ignore[union-attr,call-arg]
     FigureCanvasAgg(figure)
@@ -184,7 +192,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def _axes(x: str, y: str, size: tuple[float, float] = (4.2, 3.6)) -> tuple[Figure, Axes]:
     with rc_context(STYLE):
-        figure = _figure(*size)
+        figure = _canvas(*size)
         axes = figure.add_subplot()
     axes.set(xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)

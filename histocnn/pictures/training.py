@@ -1,12 +1,9 @@
-"""Pictures of a training run: its history, and who was taken for whom."""
+"""The picture of a training run: its history."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from histocnn.storage.atomic import replacing
 
@@ -38,29 +35,5 @@ def write_history(
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-
-
-def write_confusion(
-    path: Path, confusion: ArrayLike, class_names: Sequence[str], title: str = ""
-) -> None:
-    """Draw a confusion matrix [C, C], rows are truth: counts, shaded by the share of their row."""
-    from matplotlib.figure import Figure
-
-    counts = np.asarray(confusion)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.6 * len(class_names)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axes = figure.add_subplot()
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        dark = shares[row, column] > 0.5
-        axes.text(column, row, f"{count:,}", ha="center", va="center",
-                  color="white" if dark else "black", fontsize=8)  # fmt: skip
-    axes.set(xlabel="predicted", ylabel="truth", title=title)
-    axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
-    axes.set_yticks(range(len(class_names)), class_names)
-    figure.colorbar(picture, label="share of the true class")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histocnn.errors import MetricError
 from histocnn.jobs.result import StageResult
+from histocnn.metrics.report import Report
+from histocnn.metrics.sections import PatchReport
 from histocnn.models.parsing import as_words, parse
 from histocnn.models.run_folder import METRICS, MODEL, curves, is_finished
-from histocnn.pictures.training import write_confusion, write_history
+from histocnn.pictures.curves import confusion, save_png
+from histocnn.pictures.training import write_history
 
 COMPARED = ("accuracy", "balanced_accuracy", "macro_auroc")  # in the printed summary
 LEFT = (MODEL, METRICS, "config.yaml", "split.csv", "history.png", "confusion.png")
@@ -22,10 +25,11 @@ class TrainResult(StageResult):
     """What a training run left.
 
     Attributes:
-        report: Of the test split, as `metrics.json` has it; empty after a trial.
+        report: Of the test split, as `metrics.json` has it; None after a trial, and where an older
+            version wrote it.
     """
 
-    report: Mapping[str, Any] = field(default_factory=dict)
+    report: Report | None = None
 
 
 def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
@@ -46,36 +50,36 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
     out = settings.run.out
     if is_finished(settings):
         print(f"{out}: trained already by this configuration; --overwrite trains again")
-        return _result(out)
+        return _result(out, _stored(out / METRICS))
     from histocnn.models import training  # loads torch and Lightning: the options are in order now
 
-    trained = training.train(settings)
-    if trained is None:
+    report = training.train(settings)
+    if report is None:
         return TrainResult()
-    metrics, network = trained.metrics, trained.metrics["network"]
-    write_history(out / "history.png", curves(out / "logs"), metrics["best_epoch"])
-    title = f"test, accuracy {network['accuracy']:.3f}"
-    write_confusion(out / "confusion.png", network["confusion"], trained.class_names, title)
-    print(summary(out, metrics))
-    return _result(out)
+    write_history(out / "history.png", curves(out / "logs"), report.best_epoch)
+    title = f"test, accuracy {report.patch.figures['accuracy']}"
+    save_png(confusion(report.patch.confusion, report.class_names, title), out / "confusion.png")
+    print(summary(out, report))
+    return _result(out, report)
 
 
-def _result(out: Path) -> TrainResult:
+def _stored(path: Path) -> Report | None:
+    try:
+        return Report.from_json(path.read_text(encoding="utf-8"))
+    except MetricError:  # an older version's
+        return None
+
+
+def _result(out: Path, report: Report | None) -> TrainResult:
     files = [out / name for name in (*LEFT, "scores.h5")] + sorted(out.glob("scores/*.h5"))
-    report = json.loads((out / METRICS).read_text(encoding="utf-8"))
     return TrainResult(outputs=[path for path in files if path.is_file()], report=report)
 
 
-def summary(out: Path, metrics: Mapping[str, Any]) -> str:
+def summary(out: Path, report: Report) -> str:
     """The test split in two lines: the network, and colour alone beside it."""
-    lines = [f"{out}: test split{' (' + metrics['title'] + ')' if metrics['title'] else ''}"]
-    for name in ("network", "colour_only"):
-        figures = metrics[name]
-        values = []
-        for key in COMPARED:
-            if figures.get(key) is not None:
-                low, high = figures["interval_95"].get(key, (None, None))
-                interval = "" if low is None else f" [{low:.3f}, {high:.3f}]"
-                values.append(f"{key} {figures[key]:.3f}{interval}")
-        lines.append(f"  {name.replace('_', ' '):<12}" + "  ".join(values))
+    lines = [f"{out}: test split{f' ({report.title})' if report.title else ''}"]
+    for name, section in {"network": report.patch, "colour only": report.colour_only}.items():
+        if isinstance(section, PatchReport):
+            figures = "  ".join(f"{key} {section.figures[key]}" for key in COMPARED)
+            lines.append(f"  {name:<12}{figures}")
     return "\n".join(lines)

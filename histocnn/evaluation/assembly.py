@@ -1,0 +1,152 @@
+"""The whole report, section by section, from score files and slides.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from histocnn.cohort.sheet import SlideEntry, read_cohort
+from histocnn.errors import UsageError
+from histocnn.evaluation.admission import check_missing, check_seen, chosen_files, left_out
+from histocnn.evaluation.cases import Case, choose_target, read_cases
+from histocnn.evaluation.colour_report import colour_report
+from histocnn.evaluation.comparison import compare
+from histocnn.evaluation.judged import Judged, judge
+from histocnn.evaluation.neighbour_curve import k_curve
+from histocnn.evaluation.options import Inputs, Options
+from histocnn.evaluation.patch_report import border_report, patch_report, per_centre
+from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows
+from histocnn.evaluation.slide_report import froc_report, slide_report
+from histocnn.evaluation.stage_report import fit, is_camelyon17, stage_report
+from histocnn.metrics.camelyon17 import Rule
+from histocnn.metrics.froc import Froc
+from histocnn.metrics.report import Report
+from histocnn.scores.scorefile import SEEN, open_scores
+
+Entries = Mapping[str, SlideEntry]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A report, and what its pictures are drawn from.
+
+    Attributes:
+        report: The figures.
+        judged: The patches.
+        entries: Rows of slides.csv by slide id.
+        target: The class whose presence makes a slide positive.
+        curve: The FROC.
+        classes: CAMELYON17's class of every slide, where these are its nodes.
+    """
+
+    report: Report
+    judged: Judged
+    entries: Entries
+    target: str | None = None
+    curve: Froc | None = None
+    classes: Mapping[str, str] | None = None
+
+
+def evaluated(options: Options) -> Evaluated:
+    """Judge scores by their truth.
+
+    Raises:
+        UsageError: slides.csv, split, target or classes do not fit what the scores are of.
+        MetricError: Patients were seen, slides are missing, or nothing can be judged.
+    """
+    inputs, resampling = options.inputs, options.resampling
+    entries = read_entries(inputs.slides, inputs.split)
+    judged = _read(inputs.scores, entries, inputs)
+    warnings = check_seen(judged, allow_seen=inputs.allow_seen)
+    notes = check_missing(judged, entries, allow_missing=inputs.allow_missing) + left_out(judged)
+    target = choose_target(judged, entries, options.target)
+    title = inputs.scores.resolve().name
+    report = Report(
+        title=title,
+        class_names=judged.class_names,
+        patch=patch_report(judged, resampling),
+        split=inputs.split,
+        colour_only=colour_report(judged, resampling),
+        with_border=border_report(judged, resampling),
+        centres=per_centre(judged, _centres(entries), resampling),
+        k_curve=k_curve(judged),
+        areas=areas_lost(judged.files),
+        slides=slide_rows(judged, entries, show_ids=options.show_ids),
+        seen=_seen(judged),
+        score_files=len(judged.files),
+        model=model_of(judged.files[0], show_ids=options.show_ids),
+    )
+    if inputs.compare is not None:
+        other = _read(inputs.compare, entries, inputs)
+        warnings += check_seen(other, allow_seen=inputs.allow_seen)
+        names = (title, inputs.compare.resolve().name)
+        report = replace(report, comparison=compare(judged, other, resampling, names))
+    if entries and target is None:
+        notes.append("No figures of slides: say with --target which class they have.")
+    report = replace(report, warnings=tuple(dict.fromkeys(warnings)), notes=tuple(notes))
+    return _with_slides(Evaluated(report, judged, entries, target), options)
+
+
+def read_entries(slides: Path | None, split: str | None) -> dict[str, SlideEntry]:
+    """The rows of slides.csv that are evaluated, by slide id.
+
+    Raises:
+        UsageError: A split is asked for without slides.csv, or it holds no slide.
+    """
+    if slides is None:
+        if split is not None:
+            raise UsageError(f"--split {split} needs slides.csv", "Give --slides.")
+        return {}
+    rows = read_cohort(slides)
+    kept = {row.slide_id: row for row in rows if split is None or row.split == split}
+    if not kept:
+        raise UsageError(f"{slides} has no slide in split {split}", "See its column split.")
+    return kept
+
+
+def _read(folder: Path, entries: Entries, inputs: Inputs) -> Judged:
+    files = chosen_files(open_scores(folder), entries, inputs.split)
+    return judge(files, entries, inputs.match)
+
+
+def _centres(entries: Entries) -> dict[str, str]:
+    return {slide: entry.center for slide, entry in entries.items() if entry.center}
+
+
+def _seen(judged: Judged) -> dict[str, int]:
+    return dict(zip(SEEN, np.bincount(judged.seen, minlength=len(SEEN)).tolist(), strict=True))
+
+
+def _with_slides(found: Evaluated, options: Options) -> Evaluated:
+    """Add the sections on slides, lesions and stages, where a target is known."""
+    cases: Sequence[Case] = ()
+    if found.target is not None:
+        cases = read_cases(found.judged, found.entries, found.target, options.lesions)
+    report, curve, classes = found.report, None, None
+    if found.target is not None and cases:
+        slides = slide_report(cases, found.target, options.resampling)
+        lesions, curve = froc_report(cases, options.lesions, options.resampling)
+        report = replace(report, slide=slides, froc=lesions)
+    if is_camelyon17(cases):
+        stages, classes = stage_report(cases, _rule(found, cases, options))
+        classes = None if stages.patients is None else classes
+        report = replace(report, camelyon17=stages)
+    elif options.stages.fit is not None:
+        raise UsageError(
+            "--fit_stages without CAMELYON17's classes",
+            "Label the slides negative, itc, micro or macro in slides.csv.",
+        )
+    return replace(found, report=report, curve=curve, classes=classes)
+
+
+def _rule(found: Evaluated, cases: Sequence[Case], options: Options) -> Rule:
+    """The rule of the stages as it was given, or fitted on other nodes."""
+    stages, inputs = options.stages, options.inputs
+    if stages.fit is None:
+        return Rule(stages.threshold, stages.merge_um, float("nan"))
+    everyone = read_entries(inputs.slides, None)
+    training = _read(stages.fit, everyone, replace(inputs, split=None))
+    return fit(read_cases(training, everyone, str(found.target), options.lesions), cases)

@@ -1,0 +1,60 @@
+"""What an evaluation leaves behind: pictures, tables, the page, and metrics.json last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from histocnn.evaluation.assembly import Evaluated
+from histocnn.evaluation.drawings import draw
+from histocnn.evaluation.galleries import heatmap_pictures, worst_pictures
+from histocnn.evaluation.table import to_csv
+from histocnn.metrics.camelyon17 import write_stage_labels
+from histocnn.metrics.report import Report
+from histocnn.pages.report import write_report
+from histocnn.storage.atomic import write_text
+
+
+def write(out: Path, found: Evaluated, heatmaps: Path | None = None) -> list[Path]:
+    """Write everything into a folder.
+
+    Args:
+        out: The folder.
+        found: The report, and what its pictures are drawn from.
+        heatmaps: Folder that heatmap wrote, for small pictures.
+
+    Returns:
+        The files; metrics.json is the last.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    outputs = [out / name for name in ("report.html", "metrics.csv", "metrics.json")]
+    if found.classes is not None:
+        outputs.insert(0, out / "stage_labels.csv")
+        write_stage_labels(outputs[0], found.classes)
+    draw(out / "figures", found)
+    write_text(out / "metrics.csv", to_csv(found.report))
+    write_report(
+        out / "report.html",
+        found.report,
+        drawings=out / "figures",
+        worst=worst_pictures(found.judged, found.entries),
+        heatmaps=heatmap_pictures(heatmaps, found.judged) if heatmaps else (),
+    )
+    write_text(out / "metrics.json", found.report.to_json())
+    return [*sorted((out / "figures").glob("*.*")), *outputs]
+
+
+def summary(out: Path, report: Report) -> str:
+    """The figures that people look at first, and what they must know, as a few lines."""
+    patch = report.patch
+    lines = [f"{out / 'report.html'}: {patch.n:,} patches{patch.interval.of}"]
+    sections = {
+        "patches": (patch.figures, ("accuracy", "balanced_accuracy", "macro_auroc")),
+        "slides": (report.slide.figures if report.slide else {}, ("auroc",)),
+        "lesions": ((report.froc.figures if report.froc else None) or {}, ("froc",)),
+    }
+    for what, (figures, keys) in sections.items():
+        texts = [f"{key} {figures[key]}" for key in keys if key in figures]
+        if texts:
+            lines.append(f"  {what:<8} {', '.join(texts)}")
+    said = [*report.warnings, *report.notes, *filter(None, [patch.interval.note])]
+    return "\n".join([*lines, *(f"  {line}" for line in said)])

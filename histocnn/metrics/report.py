@@ -1,0 +1,165 @@
+"""Everything that an evaluation found, as one object: metrics.json, metrics.csv, a table.
+
+`train` and `evaluate` write the same `Report`, each with the sections it has.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from histocnn import __version__
+from histocnn.errors import MetricError
+from histocnn.metrics import plain
+from histocnn.metrics.sections import (
+    AreaReport,
+    ColourReport,
+    ComparisonReport,
+    FrocReport,
+    NeighbourPoint,
+    PatchReport,
+    SlideReport,
+    SlideRow,
+    StageReport,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 2
+PURPOSE = "research use only"
+LIBRARIES = ("numpy", "scipy", "scikit-learn")
+COLUMNS = ("scope", "figure", "class", "value", "low", "high", "p", "n", "groups", "note")
+
+
+def versions() -> dict[str, str]:
+    """Of histocnn, Python and what computes figures."""
+    found = {"histocnn": __version__, "python": platform.python_version()}
+    return found | {name: version(name) for name in LIBRARIES}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that metrics.json holds; a section is None, or empty, where there is none.
+
+    Attributes:
+        title: What was judged, or what must be said of all figures.
+        class_names: Names of the classes, in the order of `confusion`.
+        patch: Figures of patches.
+        split: The part of the cohort that was judged.
+        colour_only: What colour alone scores, or why that is unknown.
+        with_border: Patches with those that an outline crosses.
+        comparison: Two models on the same patches.
+        centres: Patches of each centre.
+        k_curve: A k-NN for fewer neighbours.
+        slide: Whole slides.
+        froc: Lesions.
+        camelyon17: The challenge's classes and stages.
+        areas: Annotated area that was lost, by class.
+        slides: The cohort.
+        seen: Patches by what the model saw of their patients.
+        score_files: Files of scores that were read.
+        model: What the score files say of their making.
+        best_epoch: Training: the epoch whose weights were kept.
+        unreadable: Training: patches that could not be read.
+        warnings: What makes figures too good.
+        notes: What else must be known.
+        versions: Of histocnn, Python and what computes figures.
+        purpose: What figures are for.
+        schema_version: Of metrics.json.
+    """
+
+    title: str
+    class_names: tuple[str, ...]
+    patch: PatchReport
+    split: str | None = None
+    colour_only: ColourReport | str | None = None
+    with_border: PatchReport | None = None
+    comparison: ComparisonReport | None = None
+    centres: Mapping[str, PatchReport] = field(default_factory=dict)
+    k_curve: tuple[NeighbourPoint, ...] = ()
+    slide: SlideReport | None = None
+    froc: FrocReport | None = None
+    camelyon17: StageReport | None = None
+    areas: Mapping[str, AreaReport] = field(default_factory=dict)
+    slides: tuple[SlideRow, ...] = ()
+    seen: Mapping[str, int] = field(default_factory=dict)
+    score_files: int | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
+    best_epoch: int | None = None
+    unreadable: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=versions)
+    purpose: str = PURPOSE
+    schema_version: int = SCHEMA_VERSION
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every figure as a row of metrics.csv; undefined figures are None."""
+        return [dict(zip(COLUMNS, row, strict=True)) for row in self._rows()]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The rows of metrics.csv as a table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+
+    def to_json(self) -> str:
+        """The text of metrics.json."""
+        return plain.to_text(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Read what `to_json` wrote.
+
+        Raises:
+            MetricError: The text is no report, or one of another version.
+        """
+        value = plain.parsed(text)
+        stored = value.get("schema_version") if isinstance(value, dict) else None
+        if stored != SCHEMA_VERSION:
+            raise MetricError(
+                f"metrics.json of schema version {stored}, not {SCHEMA_VERSION}",
+                "Give one that this version of histocnn wrote, or evaluate again.",
+            )
+        report: Report = plain.read_as(cls, value)
+        return report
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        for scope, section in self._scopes():
+            about = (section.n, *_resting_on(section))
+            own = {"": section.figures or {}, **getattr(section, "per_class", {})}
+            for class_name, figures in own.items():
+                for name, figure in figures.items():
+                    bounds = (figure.value, figure.low, figure.high, None)
+                    yield scope, name, class_name, *bounds, *about
+        if self.comparison is not None:
+            for key, gap in self.comparison.figures.items():
+                name, _, class_name = key.partition(":")
+                values = (gap.difference, gap.low, gap.high, gap.p)
+                yield "difference", name, class_name, *values, self.comparison.n, None, None
+
+    def _scopes(self) -> Iterator[tuple[str, PatchReport | SlideReport | FrocReport]]:
+        colour = self.colour_only if isinstance(self.colour_only, ColourReport) else None
+        sections = {
+            "patches": self.patch,
+            "patches with outlines": self.with_border,
+            "colour only": colour,
+            "slides": self.slide,
+            "lesions": self.froc,
+            **{f"centre {name}": section for name, section in self.centres.items()},
+        }
+        for scope, section in sections.items():
+            if section is not None:
+                yield scope, section
+
+
+def _resting_on(section: PatchReport | SlideReport | FrocReport) -> tuple[int | None, str | None]:
+    """Groups and note of a section, as the table's last two columns."""
+    note = None if isinstance(section, PatchReport) else section.note
+    if section.interval is None:
+        return None, note
+    return section.interval.groups, section.interval.note or note

@@ -68,14 +68,14 @@ def test_figures_say_what_they_rest_on(tmp_path, options, unit, title):
     rows = data.rows["test"]
     sure = np.eye(2, dtype=np.float32)[rows.labels]
     groups = [g for g, p in zip(data.groups, data.parts, strict=True) if p == "test"]
-    found = outcome.metrics(data, sure, 1 - sure, {}, groups)
-    assert found["resampled"]["unit"] == unit
-    assert found["title"] == title
-    assert found["network"]["accuracy"] == 1
-    assert found["colour_only"]["accuracy"] == 0
-    gap = found["network_minus_colour_only"].get("accuracy")
+    found = outcome.report(data, sure, 1 - sure, {}, groups)
+    assert found.patch.interval.unit == unit
+    assert found.title == title
+    assert found.patch.figures["accuracy"].value == 1
+    assert found.colour_only.figures["accuracy"].value == 0
+    gap = found.comparison.figures["accuracy"]
     if len(set(groups)) < 5:
-        assert gap is None
-        assert "fewer than 5" in found["network"]["interval_note"]
+        assert gap.p is None
+        assert "fewer than 5" in found.patch.interval.note
     else:
-        assert gap["difference"] == gap["low"] == gap["high"] == 1
+        assert gap.difference == gap.low == gap.high == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from histocnn.metrics.sections import ReliabilityBin
 from histocnn.pictures import curves
 from histocnn.pictures.curves import Curve, save
 
@@ -61,8 +62,7 @@ def test_confusion_shows_counts_and_shares_of_each_truth():
 
 
 def test_reliability_draws_only_bins_that_hold_patches():
-    bins = [{"n": 0, "confidence": None, "accuracy": None}] * 14
-    bins.append({"n": 5, "confidence": 0.95, "accuracy": 0.8})
+    bins = [*[ReliabilityBin(0, None, None)] * 14, ReliabilityBin(5, 0.95, 0.8)]
     figure = curves.reliability(bins, 0.15)
     assert ([0.95], [0.8]) in lines(figure)
     assert "calibration error 0.150" in [text.get_text() for text in figure.axes[0].texts]

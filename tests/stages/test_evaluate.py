@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from histocnn.cli import main
 from histocnn.errors import MetricError, UsageError
+from histocnn.metrics.report import Report
 from histocnn.stages.evaluate import evaluate
 from histocnn.storage import store
 from tests.slide_files import position_image, write_pyramid
@@ -28,20 +30,20 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 @pytest.fixture(scope="module")
 def report(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    assert evaluate(cohort.scores, out, slides=cohort.slides, replicates=200) == 0
+    assert evaluate(cohort.scores, out, slides=cohort.slides, replicates=200).exit_code == 0
     return out
 
 
 @pytest.fixture
 def drawn() -> None:
-    """Asked for by tests that look at the figures."""
+    """Asked for by tests that look at the pictures."""
 
 
 @pytest.fixture(autouse=True)
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the figures, most of the time, where a test does not look at them."""
+    """Leave out the pictures, most of the time, where a test does not look at them."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr("histocnn.evaluation.drawings.draw", lambda *args, **kwargs: None)
+        monkeypatch.setattr("histocnn.evaluation.writing.draw", lambda *args, **kwargs: None)
 
 
 def metrics(out: Path) -> dict[str, Any]:
@@ -83,6 +85,12 @@ def test_every_figure_has_an_interval_and_says_of_how_many_patients(report):
         assert entry["low"] <= entry["value"] <= entry["high"]
 
 
+def test_metrics_json_keeps_to_its_published_schema(report):
+    schema = Path(__file__).parents[2] / "docs" / "metrics.schema.json"
+    jsonschema.validate(metrics(report), json.loads(schema.read_text()))
+    assert metrics(report)["schema_version"] == 2
+
+
 def test_slides_and_lesions_are_judged_by_their_annotations(report):
     found = metrics(report)
     assert (found["slide"]["target"], found["slide"]["positive"], found["slide"]["n"]) == (
@@ -106,6 +114,17 @@ def test_metrics_csv_holds_every_figure(report):
     assert {r["scope"] for r in rows} == {
         "patches", "colour only", "slides", "lesions", "centre A", "centre B",
     }  # fmt: skip
+
+
+def test_python_gets_the_figures_as_objects(cohort, tmp_path):
+    result = evaluate(str(cohort.scores), str(tmp_path), slides=str(cohort.slides), replicates=20)
+    auroc = result.report.patch.figures["macro_auroc"]
+    assert auroc.low <= auroc.value <= auroc.high
+    assert Report.from_json((tmp_path / "metrics.json").read_text()) == result.report
+    table = result.to_dataframe()
+    assert table.equals(result.report.to_dataframe())
+    assert len(table) == len((tmp_path / "metrics.csv").read_text().splitlines()) - 1
+    assert [path.name for path in result.outputs] == ["report.html", "metrics.csv", "metrics.json"]
 
 
 def test_figures_are_pictures_and_vectors(report):

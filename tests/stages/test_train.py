@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
 
 from histocnn import cli
 from histocnn.errors import TrainingError
+from histocnn.metrics.report import Report
 from histocnn.models.classifier import Classifier
 from histocnn.models.run_folder import checkpoint, curves
 from histocnn.models.spec import load
@@ -25,6 +27,7 @@ pytestmark = [
     for category in ("DeprecationWarning", "FutureWarning", "UserWarning")
     for module in ("pytorch_lightning.*", "lightning_fabric.*", "torch.*", "jsonargparse.*")
 ]
+SCHEMA = Path(__file__).parents[2] / "docs" / "metrics.schema.json"
 CPU = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true",
        "--trainer.enable_progress_bar", "false", "--data.workers", "0"]  # fmt: skip
 LENET = ["--model.backbone", "lenet5", "--model.weights", "null", "--model.learning_rate", "2e-3"]
@@ -81,14 +84,17 @@ def test_scores_and_metrics_are_of_the_test_split(run):
     assert attributes["scores.class_names"] == ["a", "b"]
     assert set(found["patient_ids"]) == {f"test{i}" for i in range(10)}
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["network"]["n"] == 101
+    assert metrics["patch"]["n"] == 101
     accuracy = (found["scores"].argmax(1) == found["labels"]).mean()
-    assert metrics["network"]["accuracy"] == pytest.approx(accuracy)
-    assert metrics["network"]["accuracy"] > 0.85
-    assert metrics["colour_only"]["accuracy"] < 0.75  # the classes are of the same colours
-    low, high = metrics["network"]["interval_95"]["accuracy"]
-    assert low <= accuracy <= high
-    assert metrics["resampled"] == {"unit": "patients", "count": 10}
+    own, colour = (metrics[name]["figures"]["accuracy"] for name in ("patch", "colour_only"))
+    assert own["value"] == pytest.approx(accuracy)
+    assert own["value"] > 0.85
+    assert colour["value"] < 0.75  # the classes are of the same colours
+    assert own["low"] <= accuracy <= own["high"]
+    interval = metrics["patch"]["interval"]
+    assert (interval["unit"], interval["groups"]) == ("patients", 10)
+    assert (metrics["split"], metrics["unreadable"], metrics["title"]) == ("test", [], "")
+    jsonschema.validate(metrics, json.loads(SCHEMA.read_text()))
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(run, listing, tmp_path, monkeypatch):
@@ -144,12 +150,14 @@ def test_two_processes_equal_one_and_count_101_as_101(plain, listing, tmp_path):
     expected = store.read(plain / "scores.h5")
     assert found["paths"] == expected["paths"]
     assert np.allclose(found["scores"], expected["scores"], atol=1e-3)
-    metrics = [json.loads((out / "metrics.json").read_text()) for out in (tmp_path / "out", plain)]
-    assert metrics[0]["network"]["n"] == metrics[1]["network"]["n"] == 101
-    assert metrics[0]["network"]["macro_auroc"] == pytest.approx(
-        metrics[1]["network"]["macro_auroc"], abs=2e-3
-    )
-    assert metrics[0]["colour_only"]["accuracy"] == metrics[1]["colour_only"]["accuracy"]
+    reports = [
+        Report.from_json((out / "metrics.json").read_text()) for out in (tmp_path / "out", plain)
+    ]
+    assert reports[0].patch.n == reports[1].patch.n == 101
+    auroc = [report.patch.figures["macro_auroc"].value for report in reports]
+    assert auroc[0] == pytest.approx(auroc[1], abs=2e-3)
+    colour = [report.colour_only.figures["accuracy"].value for report in reports]
+    assert colour[0] == colour[1]
 
 
 def test_ids_can_be_salted(plain):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # jsonargparse makes these types as it runs
     PositiveFloat: TypeAlias = float
     NonNegativeFloat: TypeAlias = float
     Probability: TypeAlias = float
+    Share: TypeAlias = float
     Percent: TypeAlias = float
 else:
     from jsonargparse.typing import ClosedUnitInterval as Probability
@@ -23,6 +24,9 @@ else:
         restricted_number_type,
     )
 
+    Share = restricted_number_type(  # < 2: jsonargparse has one name per range, Probability's here
+        "Share", float, [(">=", 0), ("<=", 1), ("<", 2)], docstring="float restricted to 0 to 1"
+    )
     Percent = restricted_number_type(
         "Percent", float, [(">", 0), ("<=", 100)], docstring="float restricted to be >0 and ≤100"
     )
@@ -34,6 +38,7 @@ _WORDS: dict[Any, tuple[str, str]] = {
     PositiveFloat: ("not positive", "Give a number above 0."),
     NonNegativeFloat: ("negative", "Give a number, 0 or more."),
     Probability: ("not a probability", "Give a number between 0 and 1."),
+    Share: ("not a share", "Give a number between 0 and 1."),
     Percent: ("no share in %", "Give more than 0, up to 100."),
 }
 

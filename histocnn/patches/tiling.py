@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
-from histocnn.errors import AnnotationError, UsageError
+from histocnn.errors import AnnotationError
+from histocnn.jobs.ranges import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    check_ranges,
+)
 from histocnn.patches.grid import PatchGrid, build_grid, check_patch_options
 from histocnn.patches.labels import area_report, coverage, labels_of, touches
 from histocnn.regions.annotations import Annotations, read_annotations
@@ -36,32 +43,22 @@ class Options:
         UsageError: One that no slide can satisfy; its name, its value and its range are said.
     """
 
-    patch_px: int = 224
-    mpp: float = 0.5
-    overlap_px: int = 0
-    min_tissue: float = 0.5
-    slide_mpp: float | None = None
+    patch_px: PositiveInt = 224
+    mpp: PositiveFloat = 0.5
+    overlap_px: NonNegativeInt = 0
+    min_tissue: Share = 0.5
+    slide_mpp: PositiveFloat | None = None
     allow_upsampling: bool = False
     roi: str | None = None
-    label_coverage: float = 0.5
-    max_background_coverage: float = 0.0
+    label_coverage: Share = 0.5
+    max_background_coverage: Share = 0.0
     frame: Frame = "bounds"
     tissue: TissueSettings = TissueSettings()  # noqa: RUF009 - frozen
     export: Literal["png", "jpeg"] | None = None
 
     def __post_init__(self) -> None:
-        check_patch_options(
-            patch_px=self.patch_px,
-            mpp=self.mpp,
-            overlap_px=self.overlap_px,
-            min_tissue=self.min_tissue,
-        )
-        for name in ("label_coverage", "max_background_coverage"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise UsageError(
-                    f"--{name} {share} is not a share", "Give a number between 0 and 1."
-                )
+        check_ranges(self)
+        check_patch_options(patch_px=self.patch_px, mpp=self.mpp, overlap_px=self.overlap_px)
 
 
 @dataclass(frozen=True, eq=False)

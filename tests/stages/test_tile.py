@@ -186,7 +186,7 @@ def test_one_broken_slide_does_not_stop_the_others(folder: Path, tmp_path: Path)
         (("--min_tissue", "1.2"), 2, "--min_tissue 1.2"),
         (("--label_coverage", "-1"), 2, "--label_coverage -1"),
         (("--mpp", "0"), 2, "--mpp 0"),
-        (("--slide_mpp", "0"), 1, "0"),
+        (("--slide_mpp", "0"), 2, "--slide_mpp 0"),
         (("--mpp", "4.5"), 1, "more than the slide's"),
         (("--mpp", "0.2"), 1, "coarser than the asked 0.2"),
     ],

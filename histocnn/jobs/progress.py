@@ -44,13 +44,13 @@ class Bars:
         self._progress.stop()
 
     def tick(self, slide_id: str, done: int, total: int) -> None:
-        """A slide has `done` of its `total` patches."""
+        """Show that a slide has `done` of its `total` patches."""
         self._seen[slide_id] = (done, total)
         done_all, total_all = (sum(column) for column in zip(*self._seen.values(), strict=True))
         self._progress.update(self._patches, completed=done_all, total=total_all)
 
     def advance(self) -> None:
-        """One slide more is behind us."""
+        """Show that one slide more is behind us."""
         self._progress.advance(self._slides)
 
     def say(self, line: str) -> None:

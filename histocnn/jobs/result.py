@@ -30,7 +30,7 @@ class StageResult:
 
     @property
     def exit_code(self) -> int:
-        """1 if something failed, else 0."""
+        """The exit code of the command: 1 if something failed, else 0."""
         return 1 if self.failures else 0
 
     def to_dataframe(self) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     keep = usable(logits, labels)
     if not keep.any():
         raise MetricError(
-            "no labelled, scored patch to fit the temperature on", "Give validation data labels"
+            "no labelled, scored patch to fit the temperature on", "Give validation data labels."
         )
     z = np.asarray(logits, np.float64)[keep]
     z = np.clip(z - z.max(axis=1, keepdims=True), -1e4, 0)  # log(0) of a saturated network

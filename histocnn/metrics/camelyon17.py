@@ -37,7 +37,9 @@ def patient_stage(nodes: Iterable[str]) -> str:
     nodes = list(nodes)
     unknown = sorted(set(nodes) - set(SLIDE_CLASSES))
     if unknown or not nodes:
-        raise MetricError(f"node classes {unknown or 'missing'}", f"Use {', '.join(SLIDE_CLASSES)}")
+        raise MetricError(
+            f"node classes {unknown or 'missing'}", f"Use {', '.join(SLIDE_CLASSES)}."
+        )
     macro, micro = nodes.count("macro"), nodes.count("micro")
     if macro:
         return "pN1" if macro + micro <= 3 else "pN2"
@@ -61,10 +63,10 @@ def kappa(truth: Mapping[str, str], predicted: Mapping[str, str]) -> float:
     """
     missing = sorted(set(truth) - set(predicted))
     if missing:
-        raise MetricError(f"no stage predicted for {', '.join(missing)}", "Stage every patient")
+        raise MetricError(f"no stage predicted for {', '.join(missing)}", "Stage every patient.")
     for patient, stage in (*truth.items(), *predicted.items()):
         if stage not in STAGES:
-            raise MetricError(f"{patient}: unknown stage {stage!r}", f"Use {', '.join(STAGES)}")
+            raise MetricError(f"{patient}: unknown stage {stage!r}", f"Use {', '.join(STAGES)}.")
     first = [STAGES.index(stage) for stage in truth.values()]
     second = [STAGES.index(predicted[patient]) for patient in truth]
     return confusion.quadratic_kappa(first, second, len(STAGES)) if truth else float("nan")
@@ -129,7 +131,7 @@ def patient_of(slide: str) -> str:
     """
     patient, node, _ = slide.partition("_node_")
     if not node:
-        raise MetricError(f"{slide!r} is not named patient_NNN_node_N", "Rename the slide")
+        raise MetricError(f"{slide!r} is not named patient_NNN_node_N", "Rename the slide.")
     return patient
 
 
@@ -144,13 +146,13 @@ def read_stage_labels(path: Path) -> StageLabels:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if not {"patient", "stage"} <= set(reader.fieldnames or ()):
-            raise MetricError(f"{path} has no columns patient and stage", "Give stage_labels.csv")
+            raise MetricError(f"{path} has no columns patient and stage", "Give stage_labels.csv.")
         for row in reader:
             name, stage = (row["patient"] or "").strip(), (row["stage"] or "").strip()
             is_slide = "_node_" in name
             allowed = SLIDE_CLASSES if is_slide else STAGES
             if stage not in allowed:
-                raise MetricError(f"{path}: {name} is {stage!r}", f"Use {', '.join(allowed)}")
+                raise MetricError(f"{path}: {name} is {stage!r}", f"Use {', '.join(allowed)}.")
             (slides if is_slide else patients)[name.rsplit(".", 1)[0]] = stage
     return StageLabels(patients, slides)
 

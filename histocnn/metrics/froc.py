@@ -91,12 +91,12 @@ def read_detections(path: Path) -> Detections:
                     continue
                 raise MetricError(
                     f"{path}, line {number}: {','.join(row)!r} is not p,x,y",
-                    "Give a probability and level-0 coordinates per line",
+                    "Give a probability and level-0 coordinates per line.",
                 ) from None
             rows.append((p, x, y))
     table = np.array(rows, np.float64).reshape(-1, 3)
     if not np.isfinite(table).all():
-        raise MetricError(f"{path} holds values that are not finite", "Remove these detections")
+        raise MetricError(f"{path} holds values that are not finite", "Remove these detections.")
     return Detections(table[:, 0], table[:, 1:])
 
 
@@ -256,9 +256,9 @@ class Froc:
         self.lesions = np.array([slide.lesions for slide in slides], np.float64)
         self.counts_fp = np.array([fp_slides == "all" or s.normal for s in slides], np.float64)
         if not self.lesions.any():
-            raise MetricError("FROC has no lesion to find", "Give annotations of lesions ≥ 200 µm")
+            raise MetricError("FROC has no lesion to find", "Give annotations of lesions ≥ 200 µm.")
         if not self.counts_fp.any():
-            raise MetricError("FROC has no normal slide", "Use --fp_slides all")
+            raise MetricError("FROC has no normal slide", "Use --fp_slides all.")
         false = [
             s.false if on else s.false[:0] for s, on in zip(slides, self.counts_fp, strict=True)
         ]

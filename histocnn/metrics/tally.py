@@ -156,7 +156,7 @@ def tally(
     """
     keep = usable(scores, labels)
     if not keep.any():
-        raise MetricError("no patch is both labelled and scored", "Check labels and class names")
+        raise MetricError("no patch is both labelled and scored", "Check labels and class names.")
     score, truth = np.asarray(scores)[keep], np.asarray(labels)[keep].astype(np.intp)
     if score.shape[1] != len(class_names):
         raise MetricError(f"{score.shape[1]} scores per patch, but {len(class_names)} class names")

@@ -67,17 +67,17 @@ class Findings:
         return [*self.problems, *([self.misfit] if self.misfit else []), *self.warnings]
 
     def to_dict(self) -> dict[str, Any]:
-        """Every attribute and the verdict, by name."""
+        """Give every attribute and the verdict, by name."""
         return asdict(self) | {"verdict": self.verdict}
 
 
 def as_json(findings: Sequence[Findings]) -> str:
-    """A list with an object per slide."""
+    """Write the findings as a JSON list with an object per slide."""
     return json.dumps([each.to_dict() for each in findings], indent=2)
 
 
 def as_table(findings: Sequence[Findings]) -> str:
-    """A line per slide, and below them what there is to say of each."""
+    """Write a line per slide, and below them what there is to say of each."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -78,11 +78,8 @@ class PatchGrid:
 
     def boxes_l0(self) -> NDArray[np.float64]:
         """Exact extent of each patch: float64 [N, 4], (minx, miny, maxx, maxy) in level-0 px."""
-        return self._boxes(self.footprint_l0)
-
-    def cells(self) -> NDArray[np.float64]:
-        """Exact extent of each patch's heatmap cell, one stride wide; as `boxes_l0`."""
-        return self._boxes(self.stride_l0)
+        start = self.cell[:, ::-1] * np.array(self.stride_l0)
+        return np.hstack([start, start + np.array(self.footprint_l0)])
 
     def raster(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Lay one value, or one row of values, per patch onto the grid of cells.
@@ -165,10 +162,6 @@ class PatchGrid:
 
     def _extent_l0(self, px: int) -> tuple[float, float]:
         return px * self.mpp / self.slide_mpp[0], px * self.mpp / self.slide_mpp[1]
-
-    def _boxes(self, extent_l0: tuple[float, float]) -> NDArray[np.float64]:
-        start = self.cell[:, ::-1] * np.array(self.stride_l0)
-        return np.hstack([start, start + np.array(extent_l0)])
 
 
 def build_grid(

@@ -43,7 +43,7 @@ class GridPixels:
 
     @cached_property
     def slide(self) -> Slide:
-        """The slide.
+        """The slide that was tiled.
 
         Raises:
             PatchesError: It is gone, or another file lies in its place.
@@ -94,7 +94,7 @@ class GridPixels:
         return int(patch_px), float(mpp)
 
     def read(self, row: int) -> NDArray[np.uint8]:
-        """Pixels [H, W, 3] of one row."""
+        """Give the pixels [H, W, 3] of one row."""
         x, y = self.coords[row]
         return self.slide.read((float(x), float(y)), *self._scale())
 

@@ -120,11 +120,11 @@ def _patients(paths: Sequence[str], pattern: str | None) -> list[str]:
         expression = re.compile(pattern)
     except re.error as error:
         raise UsageError(f"patient_pattern {pattern!r}: {error}") from None
-    found = [expression.search(path) for path in paths]
-    for path, match in zip(paths, found, strict=True):
+    matches = [expression.search(path) for path in paths]
+    for path, match in zip(paths, matches, strict=True):
         if match is None:
             raise PatchesError(
                 f"patient_pattern {pattern!r} does not match {path}",
                 "Its first group is the patient, as in '^(\\d+)/'.",
             )
-    return [match[1 if match.re.groups else 0] for match in found if match]
+    return [match[1 if match.re.groups else 0] for match in matches if match]

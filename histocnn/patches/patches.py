@@ -57,20 +57,20 @@ class FilePatches(Patches):
         _ = self.attributes  # says what is wrong with a file that cannot be opened
         with h5py.File(self.file, locking=False) as file:
             present = [name for name in CARRIED if name in file]
-        found = store.read(self.file, *present) if present else {}
-        if "coords" not in found and "paths" not in found:
+        arrays = store.read(self.file, *present) if present else {}
+        if "coords" not in arrays and "paths" not in arrays:
             raise PatchesError(
                 f"{self.file}: neither coords nor paths, so no patches",
                 "Give what tile, embed, predict or knn wrote.",
             )
-        return found
+        return arrays
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """The file attributes that stages copy on."""
-        found = store.attributes(self.file)
+        everything = store.attributes(self.file)
         carried = {f"{name}.class_names" for name in ("labels", "coverage")}
-        return {k: v for k, v in found.items() if "." not in k or k in carried}
+        return {k: v for k, v in everything.items() if "." not in k or k in carried}
 
     @cached_property
     def pixels(self) -> GridPixels | ImageFiles:

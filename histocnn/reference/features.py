@@ -58,11 +58,11 @@ class Features:
 
     @cached_property
     def hashes(self) -> tuple[str, ...]:
-        """sha256 of each file."""
+        """The sha256 of each file, by which scores name their reference."""
         return tuple(sha256(file) for file in self.files)
 
     def only(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Features:
-        """The chosen rows."""
+        """Keep the chosen rows."""
         kept = np.arange(len(self))[rows]
         return replace(
             self,

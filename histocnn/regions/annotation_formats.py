@@ -80,9 +80,9 @@ class Drawing:
         elif not area.is_empty:
             self.regions.append(Region(group, area, label))
 
-    def error(self, found: str, remedy: str = "Export the annotations again.") -> AnnotationError:
+    def error(self, fault: str, remedy: str = "Export the annotations again.") -> AnnotationError:
         """An error that names this file."""
-        return AnnotationError(f"{self.path}: {found}", remedy)
+        return AnnotationError(f"{self.path}: {fault}", remedy)
 
 
 def read_drawing(path: Path) -> Drawing:

@@ -138,14 +138,14 @@ def _fit(drawing: Drawing, groups: dict[str, BaseGeometry], size_l0: tuple[int, 
     drawn = sum(area.area for area in groups.values())
     inside = sum(area.intersection(slide).area for area in groups.values())
     if strangers or inside < (1 - _MAX_SHARE_OUTSIDE) * drawn:
-        found = (
+        outside = (
             f"{len(strangers)} of {len(drawing.regions)} polygons lie outside the slide"
             if strangers
             else f"{1 - inside / drawn:.0%} of the annotated area lies outside the slide"
         )
         frames = " or --frame" if drawing.format == "geojson" else ""
         raise drawing.error(
-            f"{found} ({size_l0[0]} × {size_l0[1]} px): another slide, scale or frame",
+            f"{outside} ({size_l0[0]} × {size_l0[1]} px): another slide, scale or frame",
             f"Check annotation_path{frames}, and that coordinates are level-0 pixels.",
         )
     for group, area in groups.items():

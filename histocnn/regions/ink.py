@@ -94,8 +94,8 @@ def with_rim(pen: Bools, rgb: Pixels, reach_px: int = 2) -> Bools:
     rest, rest_weight = _local_mean(rgb, outer, side)
     line = ink - rest
     share = ((rgb - rest) * line).sum(axis=-1) / np.maximum((line**2).sum(axis=-1), 1)
-    known = (ink_weight > 0) & (rest_weight > 0) & ~inner & ~outer
-    return np.asarray(np.where(known, share > 1 / 3, pen))
+    near_both = (ink_weight > 0) & (rest_weight > 0) & ~inner & ~outer
+    return np.asarray(np.where(near_both, share > 1 / 3, pen))
 
 
 def _local_mean(rgb: Pixels, weight: Bools, side: int) -> tuple[Floats, Floats]:

@@ -52,7 +52,7 @@ def choose_level(slide_mpp: Resolution, level_sizes: Sequence[Size], mpp: float)
         UsageError: `mpp` is no positive number.
     """
     if not (math.isfinite(mpp) and mpp > 0):
-        raise UsageError(f"mpp is {mpp}", "Give the patches' resolution in µm/px, for example 0.5")
+        raise UsageError(f"mpp is {mpp}", "Give the patches' resolution in µm/px, for example 0.5.")
     limit = LEVEL_TOLERANCE * mpp * (1 + 1e-9)
     eligible = [
         level

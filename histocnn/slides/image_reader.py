@@ -31,7 +31,7 @@ class ImageReader(Reader):
         self.level_sizes = self.tile_sizes = ((w, h),)
 
     def tile(self, level: int, col: int, row: int) -> Pixels:
-        """See `Reader.tile`."""
+        """Give one whole native tile, as `Reader.tile` says."""
         return self._pixels
 
 

@@ -55,7 +55,7 @@ class JpegTiffReader(Reader):
         weakref.finalize(self, os.close, self._file)
 
     def tile(self, level: int, col: int, row: int) -> Pixels:
-        """See `Reader.tile`."""
+        """Give one whole native tile, as `Reader.tile` says."""
         table, (tile_w, tile_h) = self._tables[level], self.tile_sizes[level]
         index = row * table.columns + col
         count = int(table.counts[index])

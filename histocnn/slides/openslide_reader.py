@@ -41,7 +41,7 @@ class OpenSlideReader(Reader):
         self._inherited: list[openslide.OpenSlide] = []
 
     def tile(self, level: int, col: int, row: int) -> Pixels:
-        """See `Reader.tile`."""
+        """Give one whole native tile, as `Reader.tile` says."""
         tile_w, tile_h = self.tile_sizes[level]
         try:
             slide = self._handle()

@@ -59,7 +59,7 @@ class Slide:
 
     def __init__(self, path: str | Path, mpp: float | Resolution | None = None) -> None:
         self.path = Path(path)
-        self._given_mpp = mpp
+        self._chosen_mpp = mpp
         if not self.path.is_file():
             reason = "is a folder" if self.path.is_dir() else "there is no such file"
             raise SlideError(f"{self.path}: {reason}", "Check the path of the slide.")
@@ -71,7 +71,7 @@ class Slide:
         self.bounds_l0 = _bounds(self.properties)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self._given_mpp)
+        return type(self), (self.path, self._chosen_mpp)
 
     def __repr__(self) -> str:
         return f"Slide({str(self.path)!r}, mpp={self.mpp})"

@@ -97,12 +97,12 @@ class Stains:
     maxima: tuple[float, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Give the stains as JSON holds them, for `from_dict`."""
         return {"vectors": [list(v) for v in self.vectors], "maxima": list(self.maxima)}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Stains:
-        """From `to_dict`."""
+        """Make the stains again of what `to_dict` gave."""
         h, e = (tuple(float(x) for x in v) for v in stored["vectors"])
         return cls((h, e), tuple(float(x) for x in stored["maxima"]))  # type: ignore[arg-type]
 
@@ -176,10 +176,10 @@ class Normaliser:
         return normalise(pixels, source, self.reference)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it, in a recipe."""
+        """Give the settings as a recipe holds them, for `from_dict`."""
         return {"reference": self.reference.to_dict(), "per_patch": self.per_patch}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Normaliser:
-        """From `to_dict`."""
+        """Make the normaliser again of what `to_dict` gave."""
         return cls(Stains.from_dict(stored["reference"]), bool(stored["per_patch"]))

@@ -105,7 +105,7 @@ class _Stream:
         self._crops: dict[int, Pixels] = {}  # of runs that are begun and must be resampled
 
     def batches(self, threads: int) -> Iterator[Batch]:
-        """All batches in order."""
+        """Give all batches, in order."""
         runs: deque[tuple[slice, Future[None], Future[None]]] = deque()
         pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")
         try:

@@ -107,11 +107,11 @@ def sum_up(look: Callable[[], T], write: Callable[[T], None]) -> None:
         look: Reads what there is to sum up.
         write: Replaces the summary by that of what was read.
     """
-    found = look()
+    content = look()
     while True:
-        write(found)
-        before, found = found, look()
-        if found == before:
+        write(content)
+        before, content = content, look()
+        if content == before:
             return
 
 

@@ -33,19 +33,19 @@ def coords_attributes(attributes: Mapping[str, Any]) -> dict[str, int | str]:
     patch_px, stride_px, mpp = (attributes.get(name) for name in ("patch_px", "stride_px", "mpp"))
     if patch_px is None:
         return {}
-    found: dict[str, int | str] = {"patch_size": int(patch_px), "patch_level": 0}
+    theirs: dict[str, int | str] = {"patch_size": int(patch_px), "patch_level": 0}
     if stride_px is not None:
-        found["overlap"] = round(patch_px - stride_px)
+        theirs["overlap"] = round(patch_px - stride_px)
     if (size_l0 := attributes.get("size_l0")) is not None:
-        found["level0_width"], found["level0_height"] = (int(size) for size in size_l0)
+        theirs["level0_width"], theirs["level0_height"] = (int(size) for size in size_l0)
     if (slide_mpp := attributes.get("slide_mpp")) is not None and mpp:
         slide_mpp_mean = float(np.mean(slide_mpp))
-        found["patch_size_level0"] = round(patch_px * mpp / slide_mpp_mean)
-        found["level0_magnification"] = max(1, round(UM_AT_1X / slide_mpp_mean))
-        found["target_magnification"] = max(1, round(UM_AT_1X / mpp))
+        theirs["patch_size_level0"] = round(patch_px * mpp / slide_mpp_mean)
+        theirs["level0_magnification"] = max(1, round(UM_AT_1X / slide_mpp_mean))
+        theirs["target_magnification"] = max(1, round(UM_AT_1X / mpp))
     if attributes.get("slide_id") is not None:
-        found["name"] = str(attributes["slide_id"])
-    return found
+        theirs["name"] = str(attributes["slide_id"])
+    return theirs
 
 
 def attributes(file: h5py.File, stem: str) -> dict[str, Any]:
@@ -60,26 +60,26 @@ def attributes(file: h5py.File, stem: str) -> dict[str, Any]:
         because derived from a magnification, mpp and slide_mpp.
     """
     theirs = dict(file["coords"].attrs) if "coords" in file else {}
-    found: dict[str, Any] = {"slide_id": str(theirs.get("name", stem.removesuffix("_patches")))}
+    ours: dict[str, Any] = {"slide_id": str(theirs.get("name", stem.removesuffix("_patches")))}
     if "patch_size" not in theirs:
-        return found
-    patch_px = found["patch_px"] = int(theirs["patch_size"])
+        return ours
+    patch_px = ours["patch_px"] = int(theirs["patch_size"])
     if "overlap" in theirs:
-        found["stride_px"] = patch_px - int(theirs["overlap"])
+        ours["stride_px"] = patch_px - int(theirs["overlap"])
     if "level0_width" in theirs:
-        found["size_l0"] = (int(theirs["level0_width"]), int(theirs["level0_height"]))
+        ours["size_l0"] = (int(theirs["level0_width"]), int(theirs["level0_height"]))
     elif "level_dim" in theirs and int(theirs.get("patch_level", 0)) == 0:
-        found["size_l0"] = tuple(int(size) for size in theirs["level_dim"])
+        ours["size_l0"] = tuple(int(size) for size in theirs["level_dim"])
     if "patch_size_level0" in theirs:
-        found["footprint_l0"] = (float(theirs["patch_size_level0"]),) * 2
+        ours["footprint_l0"] = (float(theirs["patch_size_level0"]),) * 2
     elif "downsample" in theirs:
         downsample = np.broadcast_to(theirs["downsample"], 2)
-        found["footprint_l0"] = tuple(float(patch_px * each) for each in downsample)
+        ours["footprint_l0"] = tuple(float(patch_px * each) for each in downsample)
     if "target_magnification" in theirs:
-        found["mpp"] = UM_AT_1X / float(theirs["target_magnification"])
+        ours["mpp"] = UM_AT_1X / float(theirs["target_magnification"])
     if "level0_magnification" in theirs:
-        found["slide_mpp"] = (UM_AT_1X / float(theirs["level0_magnification"]),) * 2
-    return found
+        ours["slide_mpp"] = (UM_AT_1X / float(theirs["level0_magnification"]),) * 2
+    return ours
 
 
 def drop_leading_axis(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any] | list[str]]:

@@ -88,15 +88,15 @@ def attributes(path: str | Path) -> dict[str, Any]:
     with opening(Path(path)) as file:
         if not is_ours(file):
             return foreign.attributes(file, Path(path).stem)
-        found = {
+        ours = {
             name.removeprefix(PREFIX): decode(value)
             for name, value in file.attrs.items()
             if name.startswith(PREFIX)
         }
         for dataset in file.keys() - {"coords"}:  # what lies on coords is for CLAM and TRIDENT
             for name, value in file[dataset].attrs.items():
-                found[f"{dataset}.{name}"] = decode(value)
-        return found
+                ours[f"{dataset}.{name}"] = decode(value)
+        return ours
 
 
 def differences(path: str | Path, recipe: Mapping[str, Any]) -> list[str] | None:

@@ -51,7 +51,7 @@ def test_overlap_shortens_the_stride_only() -> None:
     assert g.stride_l0 == (100.0, 100.0)
     assert g.footprint_l0 == (200.0, 200.0)
     assert g.shape == (6, 10)
-    np.testing.assert_array_equal(g.cells()[1], [100, 0, 200, 100])
+    np.testing.assert_array_equal(g.coords[1], [100, 0])
     np.testing.assert_array_equal(g.boxes_l0()[1], [100, 0, 300, 200])
 
 

@@ -17,10 +17,7 @@ def annotations_of(file: ScoreFile, entry: SlideEntry) -> Annotations | None:
     """What was drawn on the slide, or None."""
     if entry.annotation_path is None:
         return None
-    width, height = file.attributes["size_l0"]
-    return read_annotations(
-        entry.annotation_path, (int(width), int(height)), file.attributes.get("bounds_l0")
-    )
+    return read_annotations(entry.annotation_path, file.size_l0, file.attributes.get("bounds_l0"))
 
 
 def label_patches(
@@ -51,7 +48,7 @@ def lesions_of(file: ScoreFile, drawn: Annotations | None, target: str) -> froc.
     """The lesions of a slide on a mask of about 7.8 µm/px; none without annotation."""
     from histocnn.regions.raster import rasterise, touched
 
-    width, height = file.attributes["size_l0"]
+    width, height = file.size_l0
     mpp_x, mpp_y = file.attributes["slide_mpp"]
     l0_per_px = (froc.MASK_MPP / mpp_x, froc.MASK_MPP / mpp_y)
     shape = (int(np.ceil(height / l0_per_px[1])), int(np.ceil(width / l0_per_px[0])))

@@ -74,7 +74,10 @@ def run(
         raise UsageError(f"--workers {workers} is below 1", "Give the number of parallel slides.")
     counts = Counter(item.slide_id for item in items)
     if doubled := [slide_id for slide_id, count in counts.items() if count > 1]:
-        raise UsageError(f"two inputs have the same slide id: {', '.join(doubled[:3])}")
+        raise UsageError(
+            f"two inputs have the same slide id: {', '.join(doubled[:3])}",
+            "Keep one of each: the output is named by the slide.",
+        )
     out = Path(out)
     check_writable(out)
     _sweep(out)

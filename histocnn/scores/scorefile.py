@@ -152,33 +152,54 @@ class ScoreFile:
     def boxes_l0(self) -> NDArray[np.float64]:
         """Extent of each patch: float64 [N, 4], (minx, miny, maxx, maxy) in level-0 px.
 
-        Exact on a grid, else from the coordinates, which are rounded to whole pixels.
+        Exact on a grid of ours, else from the coordinates, which are whole pixels.
 
         Raises:
             StoreError: The patches are image files, or the scale is not known.
         """
-        coords, grid = self._placed()
-        if np.abs(grid.coords - coords).max(initial=0) <= OFF_GRID_L0:
-            return grid.boxes_l0()
-        footprint = self.attributes.get("footprint_l0", grid.footprint_l0)  # of foreign files
+        footprint = self.attributes.get("footprint_l0")  # foreign files know it, not their µm/px
+        if footprint is not None:
+            coords = self._coords()
+        else:
+            coords, grid = self._placed()
+            if np.abs(grid.coords - coords).max(initial=0) <= OFF_GRID_L0:
+                return grid.boxes_l0()
+            footprint = grid.footprint_l0
         return np.hstack([coords, coords + np.asarray(footprint, np.float64)])
+
+    @property
+    def size_l0(self) -> tuple[int, int]:
+        """Width and height of the slide's level 0, px.
+
+        Raises:
+            StoreError: The file does not say them.
+        """
+        self._check_said("size_l0")
+        width, height = self.attributes["size_l0"]
+        return int(width), int(height)
 
     def _placed(self) -> tuple[NDArray[np.int64], PatchGrid]:
         """The coordinates as they are, and the grid that comes nearest to them."""
+        coords = self._coords()
+        self._check_said(*SCALE)
+        cell = self.read("cell").get("cell")
+        return coords, PatchGrid.from_attributes(self.attributes, coords, cell)
+
+    def _coords(self) -> NDArray[np.int64]:
         if not self.is_slide:
             raise StoreError(
                 f"{self.path}: its patches are image files without a place on a slide",
                 "Score the patches that `histocnn tile` cuts from a slide.",
             )
-        missing = [name for name in SCALE if name not in self.attributes]
+        return np.asarray(self.read("coords")["coords"])
+
+    def _check_said(self, *names: str) -> None:
+        missing = [name for name in names if name not in self.attributes]
         if missing:
             raise StoreError(
                 f"{self.path}: does not say its {', '.join(missing)}",
                 "Tile the slide again with histocnn, so that its scale is known.",
             )
-        arrays = self.read("coords", "cell")
-        coords = np.asarray(arrays["coords"])
-        return coords, PatchGrid.from_attributes(self.attributes, coords, arrays.get("cell"))
 
 
 def score_files(scores: Path) -> list[Path]:
@@ -197,9 +218,17 @@ def open_scores(scores: Path) -> list[ScoreFile]:
     """Open every score file of a folder, or one file.
 
     Raises:
-        StoreError: There is none, or as `open_score_file`.
+        StoreError: There is none, two are of one slide, or as `open_score_file`.
     """
-    return [open_score_file(path) for path in score_files(scores)]
+    files = [open_score_file(path) for path in score_files(scores)]
+    first: dict[str, ScoreFile] = {}
+    for file in files:
+        if (other := first.setdefault(file.slide_id, file)) is not file:
+            raise StoreError(
+                f"{file.path}: scores of {file.slide_id}, as {other.path.name} beside it",
+                "Keep one of them, or every patch would count twice.",
+            )
+    return files
 
 
 def open_score_file(path: Path) -> ScoreFile:

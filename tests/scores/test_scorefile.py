@@ -105,6 +105,18 @@ def test_patches_off_a_grid_have_boxes_but_no_grid(tmp_path):
     assert file.boxes_l0()[1].tolist() == [150, 0, 240, 80]
 
 
+def test_foreign_files_know_their_footprint_without_a_scale(tmp_path):
+    said = {"footprint_l0": (90.0, 80.0)}
+    file = open_score_file(
+        write(tmp_path / "x.h5", drop=("cell", "mpp", "slide_mpp", "size_l0"), said=said)
+    )
+    assert file.boxes_l0()[1].tolist() == [100, 0, 190, 80]
+    with pytest.raises(StoreError, match="does not say its size_l0, slide_mpp, mpp"):
+        file.grid()
+    with pytest.raises(StoreError, match=r"x\.h5: does not say its size_l0"):
+        _ = file.size_l0
+
+
 def test_a_pixel_of_rounding_is_no_offset(tmp_path):
     file = open_score_file(write(tmp_path / "x.h5", coords=GRID.coords + 1))
     assert np.array_equal(file.grid().coords, GRID.coords)
@@ -187,12 +199,16 @@ def test_a_label_of_no_class_is_refused(tmp_path, label):
 def test_a_folder_or_one_file(tmp_path):
     with pytest.raises(StoreError, match="no score files"):
         score_files(tmp_path)
-    second, first = write(tmp_path / "b.h5"), write(tmp_path / "a.h5")
+    second = write(tmp_path / "b.h5", said={"slide_id": "t"})
+    first = write(tmp_path / "a.h5")
     assert score_files(tmp_path) == [first, second]
     assert [file.path for file in open_scores(tmp_path)] == [first, second]
     assert [file.path for file in open_scores(second)] == [second]
+    write(tmp_path / "c.h5", said={"slide_id": "t"})
+    with pytest.raises(StoreError, match=r"c\.h5: scores of t, as b\.h5 beside it"):
+        open_scores(tmp_path)
     (tmp_path / "c.h5").write_bytes(b"no HDF5")
-    with pytest.raises(StoreError, match=r"c\.h5: not a whole HDF5 file"):
+    with pytest.raises(StoreError, match=r"c\.h5: not an HDF5 file"):
         open_scores(tmp_path)
 
 

@@ -26,7 +26,8 @@ import torch
 
 from histocnn.jobs.ledger import verdict
 from histocnn.models.backbones import build
-from histocnn.models.infer import Runner, write_results
+from histocnn.models.infer import Loading, write_results
+from histocnn.models.runner import Runner
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.grid import build_grid
 from histocnn.patches.patches import Patches, open_patches
@@ -130,8 +131,7 @@ def loop_rate(
         dtypes={"features": "float16"},
         attributes={},
         tick=lambda done, total: None,
-        batch_size=batch_size,
-        threads=os.cpu_count() or 1,
+        loading=Loading(batch_size, os.cpu_count() or 1),
     )
     return len(patches) / (time.perf_counter() - start), facts["shares"]
 

@@ -18,9 +18,12 @@ import numpy as np
 from histocnn.cohort.splits import divide, write_split
 from histocnn.metrics.intervals import bootstrap, paired_bootstrap
 from histocnn.metrics.tally import tally
-from histocnn.models.backbones import Embedder, build
-from histocnn.models.infer import Runner, choose_bf16, choose_device, infer
+from histocnn.models.backbones import build
+from histocnn.models.device import choose_bf16, choose_device
+from histocnn.models.infer import infer
+from histocnn.models.networks import Embedder
 from histocnn.models.rows import gather, group
+from histocnn.models.runner import Runner
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import open_patches
 from histocnn.pictures import curves

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from histocnn.jobs.ledger import verdict
 from histocnn.models.backbones import build
-from histocnn.models.infer import Runner, choose_bf16
+from histocnn.models.device import choose_bf16
+from histocnn.models.runner import Runner
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.grid import build_grid
 from histocnn.patches.patches import open_patches

@@ -127,7 +127,7 @@ def run(
                 model=model,
                 threads=threads,
                 workers=workers,
-            )
+            ).exit_code
         failed |= _knn(clock, reference, out / "features", out / "scores", k)
     failed |= _heatmap(clock, out / "scores", out / "heatmaps", html, workers)
     print(f"\nThe heatmaps: {out / 'heatmaps'}")  # they are there even if the report is refused
@@ -182,7 +182,7 @@ def demo(out: Path = Path("demo"), seed: int = 0, workers: int = 2) -> int:
     with clock.stage("embed", "the network's features, for k-NN"):
         from histocnn.stages.embed import embed
 
-        failed |= embed(grids, out / "features", model=model)
+        failed |= embed(grids, out / "features", model=model).exit_code
     reference = _copy_reference(out / "features", read_cohort(slides), out / "reference")
     failed |= _knn(clock, reference, out / "features", out / "knn" / "scores", k=20)
     failed |= _heatmap(clock, out / "cnn" / "scores", out / "cnn" / "heatmaps", True, workers)
@@ -229,7 +229,7 @@ def _predict(
 
     assert model is not None  # noqa: S101 - checked by the callers
     with clock.stage("predict", f"scores by {model}"):
-        return predict(grids, model, out, workers=workers, threads=threads)
+        return predict(grids, model, out, workers=workers, threads=threads).exit_code
 
 
 def _knn(clock: Clock, reference: Path, query: Path, out: Path, k: int) -> int:

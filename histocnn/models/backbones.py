@@ -1,7 +1,7 @@
 """Networks by name: a backbone that gives features, and one linear head on top.
 
-The names are torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, and two of our own that no library
-has: `mlp` and `lenet5`, as the lectures teach them.
+The names are torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, two of our own that no library has
+(`mlp` and `lenet5`, as the lectures teach them), and people's own `package.module:Class`.
 """
 
 from __future__ import annotations
@@ -12,105 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
 from histocnn.errors import ModelError, UsageError
+from histocnn.models.custom import construct, is_custom
+from histocnn.models.networks import OWN, Embedder, Network
 from histocnn.models.weights import load_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MEASURED_PX = 224  # side of the image that tells an own network's width
 AUXILIARY = ("aux1.fc2", "aux2.fc2", "AuxLogits.fc")  # googlenet, inception_v3
-
-
-class Network(nn.Module):
-    """A backbone and its linear head.
-
-    Args:
-        backbone: float [B, 3, H, W] → features [B, width]; in training mode a tuple with the
-            logits of its auxiliary heads behind, where it has any.
-        width: Features per image.
-        num_classes: Outputs of the head; 0 leaves the head out.
-        dropout: Probability before the head.
-        name: The name that `build` makes this architecture from without a network.
-        arguments: What `build` needs besides, JSON-able.
-    """
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        width: int,
-        num_classes: int,
-        dropout: float = 0.0,
-        name: str = "",
-        arguments: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head: nn.Module = nn.Identity()
-        if num_classes:
-            self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, num_classes))
-        self.width = width
-        self.name = name
-        self.arguments = dict(arguments or {})
-
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Logits [B, C] (features [B, D] without a head).
-
-        In training mode, for a network with auxiliary heads, a tuple: the logits, then theirs.
-        """
-        features = self.backbone(images)
-        if isinstance(features, tuple):
-            return (self.head(features[0]), *features[1:])
-        logits: Tensor = self.head(features)
-        return logits
-
-
-class LeNet5(nn.Module):
-    """LeCun et al. 1998, with a full C3 and pooling without parameters: [B, 3, 28, 28] → [B, 84].
-
-    28 px are padded to 32, colour is averaged to grey. With ten classes 61,706 parameters.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2),      # 32 → 28 → 14
-            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),     # 14 → 10 → 5
-            nn.Flatten(),
-            nn.Linear(400, 120), nn.ReLU(),
-            nn.Linear(120, 84), nn.ReLU(),
-        )  # fmt: skip
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features [B, 84]."""
-        _need_28_px("lenet5", images)
-        features: Tensor = self.layers(F.pad(images.mean(1, keepdim=True), (2, 2, 2, 2)))
-        return features
-
-
-class MLP(nn.Module):
-    """One hidden layer of 512 units on grey pixels: [B, 3, 28, 28] → [B, 512]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 512), nn.ReLU())
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features [B, 512]."""
-        _need_28_px("mlp", images)
-        features: Tensor = self.layers(images.mean(1, keepdim=True))
-        return features
-
-
-def _need_28_px(name: str, images: Tensor) -> None:
-    if tuple(images.shape[-2:]) != (28, 28):
-        height, width = images.shape[-2:]
-        raise ModelError(f"{name} takes 28 × 28 px and got {width} × {height}", "Set input_px: 28")
-
-
-OWN: Mapping[str, tuple[type[nn.Module], int]] = {"mlp": (MLP, 512), "lenet5": (LeNet5, 84)}
 
 
 def build(
@@ -123,7 +36,8 @@ def build(
     """A network of this name with a new head.
 
     Args:
-        name: torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `mlp` or `lenet5`.
+        name: torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `mlp`, `lenet5`, or, only ever as
+            somebody typed it, `package.module:Class`.
         num_classes: Outputs; 0 for features.
         weights: `imagenet` (the library's own download), a `.safetensors` or `.pth` of the
             backbone, or None. The head is always new.
@@ -138,9 +52,14 @@ def build(
     arguments = dict(arguments or {})
     if name in OWN:
         if pretrained:
-            raise ModelError(f"{name} has no ImageNet weights", "Leave weights out")
+            raise _without_imagenet(name)
         make, width = OWN[name]
         backbone = make()
+    elif is_custom(name):
+        if pretrained:
+            raise _without_imagenet(name)
+        backbone = construct("--backbone", name, nn.Module, {})
+        width = feature_width(name, backbone)
     elif name.startswith(("timm/", "hf-hub:")):
         backbone, width, name, arguments = _from_timm(name, pretrained, arguments)
     elif name in torchvision.models.list_models(module=torchvision.models):
@@ -148,19 +67,47 @@ def build(
     else:
         raise UsageError(
             f"no network is called {name!r}",
-            "Use torchvision's name (resnet18), timm/NAME, hf-hub:ORG/NAME, mlp or lenet5",
+            "Use torchvision's name (resnet18), timm/NAME, hf-hub:ORG/NAME, mlp, lenet5, or "
+            "package.module:Class.",
         )
     if weights is not None and not pretrained:
         load_weights(backbone, Path(weights))
     return Network(backbone, width, num_classes, dropout, name, arguments)
 
 
-def feature_width(name: str) -> int:
-    """Features per image of this backbone, found without allocating its weights."""
-    if name in OWN:
-        return OWN[name][1]
-    with torch.device("meta"):
-        return build(name, 0).width
+def feature_width(name: str, backbone: nn.Module) -> int:
+    """Features per image of somebody's own network: what it says, else what it gives for one.
+
+    Its attribute `width` says it; without one a black image of 224 px goes through it.
+
+    Raises:
+        UsageError: `width` is no number, or such an image does not give features [1, D].
+    """
+    width = getattr(backbone, "width", None)
+    if isinstance(width, int) and width > 0:
+        return width
+    remedy = "Give it an attribute `width`, the number of features that forward gives per image."
+    if width is not None:
+        raise UsageError(f"--backbone {name}: its width is {width!r}", remedy)
+    training = backbone.training
+    try:
+        with torch.inference_mode():
+            features = backbone.eval()(torch.zeros(1, 3, MEASURED_PX, MEASURED_PX))
+    except Exception as error:  # whatever the user's forward raises
+        said = " ".join(str(error).split())
+        raise UsageError(
+            f"--backbone {name}: its width is unknown, {MEASURED_PX} px do not pass ({said})",
+            remedy,
+        ) from error
+    finally:
+        backbone.train(training)
+    if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != 1:
+        shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features)
+        raise UsageError(
+            f"--backbone {name}: gives {shape} for one image, not features [1, D]",
+            "Pool and flatten at the end of forward.",
+        )
+    return int(features.shape[1])
 
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -172,48 +119,6 @@ def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if cfg is not None:
             return tuple(cfg.mean), tuple(cfg.std)
     return IMAGENET_MEAN, IMAGENET_STD
-
-
-class Embedder(nn.Module):
-    """A backbone's features: float [B, 3, H, W] → [B, D].
-
-    Args:
-        backbone: As in `Network`.
-        layers: Module names of the backbone, such as `features.9`; each one's output is averaged
-            over space (or tokens) and they are concatenated. Empty: the penultimate features.
-
-    Raises:
-        UsageError: The backbone has no such layer.
-    """
-
-    def __init__(self, backbone: nn.Module, layers: Sequence[str] = ()) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self._outputs: dict[str, Tensor] = {}
-        self.layers = tuple(layers)
-        modules = dict(backbone.named_modules())
-        for layer in self.layers:
-            if layer not in modules or not layer:
-                names = ", ".join(list(dict(backbone.named_children())))
-                raise UsageError(f"the backbone has no layer {layer!r}", f"It has {names}, …")
-            modules[layer].register_forward_hook(self._keep(layer))
-
-    def _keep(self, layer: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            if output.ndim == 4:
-                output = output.mean((2, 3))
-            elif output.ndim == 3:  # tokens of a transformer
-                output = output.mean(1)
-            self._outputs[layer] = output
-
-        return hook
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features [B, D]."""
-        features: Tensor = self.backbone(images)
-        if not self.layers:
-            return features
-        return torch.cat([self._outputs.pop(layer) for layer in self.layers], dim=1)
 
 
 def embedder(name: str, weights: str | Path | None = None, layers: Sequence[str] = ()) -> Embedder:
@@ -265,7 +170,7 @@ def _from_timm(
         else:
             options = dict(arguments)
             if not timm.is_model(architecture):
-                raise UsageError(f"timm has no network {architecture!r}", "See timm.list_models()")
+                raise UsageError(f"timm has no network {architecture!r}", "See timm.list_models().")
         options["num_classes"] = 0
         backbone: Any = timm.create_model(architecture, pretrained=pretrained, **options)
     except UsageError:
@@ -276,8 +181,12 @@ def _from_timm(
     return backbone, width, f"timm/{architecture}", arguments
 
 
+def _without_imagenet(name: str) -> ModelError:
+    return ModelError(f"{name} has no ImageNet weights", "Leave weights out, or give a file.")
+
+
 def _not_downloaded(name: str, error: Exception) -> ModelError:
     return ModelError(
         f"{name} could not be downloaded ({type(error).__name__}) and is not cached",
-        "Fetch its weights where there is a network and give the file as --weights FILE",
+        "Fetch its weights where there is a network and give the file as --weights FILE.",
     )

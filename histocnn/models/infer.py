@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from histocnn.errors import ModelError, UsageError
-from histocnn.jobs import run as runs
-from histocnn.models.spec import ModelSpec, to_input
+from histocnn.jobs.workers import Tick
 from histocnn.patches.patches import Patches
 from histocnn.reference.colour import colour
-from histocnn.slides.stain import Normaliser
 from histocnn.slides.stream import Batch
 from histocnn.storage import store
 
-Precision = Literal["auto", "fp32", "bf16"]
 Arrays = dict[str, NDArray[Any]]
-SAME_SCALE = 0.01  # relative difference of µm/px that rounding explains
-Step = Callable[[Tensor], dict[str, Tensor]]
 
 
 @dataclass
@@ -47,51 +39,6 @@ class Shares:
             yield
         finally:
             setattr(self, name, getattr(self, name) + time.perf_counter() - start)
-
-
-@dataclass(frozen=True)
-class Runner:
-    """A network on a device, called with uint8 patches.
-
-    Args:
-        network: float [B, 3, h, w], normalised → outputs [B, ...].
-        spec: How pixels become input.
-        device: Where it runs.
-        bf16: Autocast to bfloat16.
-        finish: Outputs (float32) → the arrays to store, by name.
-        augment: Applied to the input; every result is averaged before `finish`.
-    """
-
-    network: nn.Module
-    spec: ModelSpec
-    device: torch.device
-    bf16: bool
-    finish: Step
-    augment: tuple[Callable[[Tensor], Tensor], ...] = field(default=(lambda images: images,))
-
-    @torch.inference_mode()
-    def __call__(self, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
-        """Arrays of patches uint8 [B, H, W, 3], still on the device.
-
-        Raises:
-            ModelError: The batch does not fit the device's memory.
-        """
-        patches = torch.from_numpy(pixels)
-        if self.device.type == "cuda":
-            patches = patches.pin_memory().to(self.device, non_blocking=True)
-        try:
-            images = to_input(patches, self.spec)
-            with self._autocast():
-                outputs = [self.network(view(images)).float() for view in self.augment]
-            return self.finish(torch.stack(outputs).mean(0) if len(outputs) > 1 else outputs[0])
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"a batch of {len(pixels)} patches does not fit the memory of {self.device}",
-                "Lower --batch_size.",
-            ) from error
-
-    def _autocast(self) -> Any:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
 
 def infer(
@@ -163,18 +110,31 @@ def _collect(batch: Batch, results: _OnTheWay, colours: NDArray[np.float32]) -> 
     return arrays
 
 
+@dataclass(frozen=True)
+class Loading:
+    """How patches are brought to the network.
+
+    Attributes:
+        batch_size: Patches at a time.
+        threads: Readers.
+        normalise: Stain normalisation of one patch.
+    """
+
+    batch_size: int = 64
+    threads: int = 2
+    normalise: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+
+
 def write_results(
     target: Path,
     patches: Patches,
     run: Callable[[NDArray[np.uint8]], dict[str, Tensor]],
     *,
-    dtypes: dict[str, str],
     attributes: dict[str, Any],
-    tick: runs.Tick,
+    tick: Tick,
+    dtypes: dict[str, str] | None = None,
     copy: dict[str, Any] | None = None,
-    normalise: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
-    batch_size: int = 64,
-    threads: int = 2,
+    loading: Loading = Loading(),
 ) -> dict[str, Any]:
     """Write a file of what `infer` yields beside what the patches carry on.
 
@@ -182,13 +142,11 @@ def write_results(
         target: The file.
         patches: What to read.
         run: As for `infer`.
-        dtypes: Of the arrays that are not stored as float32, by name.
         attributes: Besides the carried ones.
         tick: Called with patches done and total.
+        dtypes: Of the arrays that are not stored as float32, by name.
         copy: Further datasets, as they are.
-        normalise: As for `infer`.
-        batch_size: As for `infer`.
-        threads: As for `infer`.
+        loading: How patches are brought to the network.
 
     Returns:
         The facts that `jobs.run.run` keeps: patches, outcome, notes, shares.
@@ -197,7 +155,7 @@ def write_results(
     side = patches.patch_px or 224
     shapes = {k: tuple(v.shape[1:]) for k, v in run(np.zeros((1, side, side, 3), np.uint8)).items()}
     columns = {
-        name: store.Column(shape, dtypes.get(name, "float32"), np.nan)
+        name: store.Column(shape, (dtypes or {}).get(name, "float32"), np.nan)
         for name, shape in {**shapes, "colour": (6,)}.items()
     }
     carried = {k: v for k, v in carried.items() if k not in columns} | (copy or {})
@@ -205,10 +163,7 @@ def write_results(
     with store.Writer(
         target, len(patches), columns, {**carried_attributes, **attributes}, carried
     ) as writer:
-        for rows, arrays in infer(
-            patches, run,
-            batch_size=batch_size, threads=threads, shares=shares, normalise=normalise,
-        ):  # fmt: skip
+        for rows, arrays in infer(patches, run, shares=shares, **vars(loading)):
             writer.put(rows, arrays)
             unreadable += int(np.isnan(arrays["colour"][:, 0]).sum())
             done += len(rows)
@@ -221,93 +176,3 @@ def write_results(
         "notes": notes + patches.problems[:3],
         "shares": vars(shares),
     }
-
-
-def normaliser(spec: ModelSpec, patches: Patches) -> Callable[..., NDArray[np.uint8]] | None:
-    """The spec's stain normalisation for these patches; None where it has none.
-
-    A slide is normalised by its own stains (as tile stored them, else from its thumbnail), an
-    image file by those of its pixels.
-    """
-    if spec.stain is None:
-        return None
-    normalise = Normaliser.from_dict(spec.stain)
-    normalise.per_patch = normalise.per_patch or patches.coords is None
-    stains = None if normalise.per_patch else patches.stains()
-    return lambda pixels: normalise(pixels, stains)
-
-
-def choose_device(name: str = "auto", worker: int = 0) -> torch.device:
-    """`cpu`, `cuda` (worker i on GPU i), `cuda:N`, or `auto`: a GPU where there is one.
-
-    Raises:
-        UsageError: CUDA is asked for and absent.
-    """
-    count = torch.cuda.device_count()
-    if name == "auto":
-        name = "cuda" if count else "cpu"
-    if name.startswith("cuda") and not count:
-        raise UsageError("--device cuda, but no GPU is visible", "Use --device cpu.")
-    if name == "cuda":
-        return torch.device("cuda", worker % count)
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"--device {name} is unknown", "Use auto, cpu, cuda or cuda:N.") from None
-
-
-def choose_bf16(precision: Precision, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: `auto` where the hardware multiplies it."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capable = torch.cpu.get_capabilities()
-    return bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
-
-
-def say_how(device: torch.device, bf16: bool) -> None:
-    """Tell what the network will run on and in which numbers."""
-    print(f"{device}, {'bf16' if bf16 else 'float32'}, channels_last", file=sys.stderr)
-
-
-def share_cores(workers: int) -> None:
-    """Give each of several processes its part of the cores."""
-    if workers > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-
-
-def flips_and_turns() -> tuple[Callable[[Tensor], Tensor], ...]:
-    """The 8 symmetries of a square, on images [B, 3, H, W]."""
-
-    def symmetry(turns: int, flip: bool) -> Callable[[Tensor], Tensor]:
-        def view(images: Tensor) -> Tensor:
-            turned = torch.rot90(images, turns, (2, 3))
-            return turned.flip(3) if flip else turned
-
-        return view
-
-    return tuple(symmetry(turns, flip) for flip in (False, True) for turns in range(4))
-
-
-def checked(patches: Patches, spec: ModelSpec) -> None:
-    """Refuse patches of another size or scale than the network was trained on.
-
-    Raises:
-        ModelError: With both values and what to do.
-    """
-    px_differs = None not in (spec.patch_px, patches.patch_px)
-    px_differs = px_differs and spec.patch_px != patches.patch_px
-    mpp_differs = spec.mpp is not None and patches.mpp is not None
-    mpp_differs = mpp_differs and abs((spec.mpp or 1) / (patches.mpp or 1) - 1) > SAME_SCALE
-    if px_differs or mpp_differs:
-        raise ModelError(
-            f"{patches.name}: patches of {_scale(patches.patch_px, patches.mpp)}, and the model "
-            f"was trained on {_scale(spec.patch_px, spec.mpp)}",
-            f"Tile with --patch_px {spec.patch_px} --mpp {spec.mpp}, or use another model.",
-        )
-
-
-def _scale(patch_px: int | None, mpp: float | None) -> str:
-    known = [f"{patch_px} px"] * (patch_px is not None) + [f"{mpp} µm/px"] * (mpp is not None)
-    return " at ".join(known) or "unknown scale"

@@ -12,8 +12,8 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
 from histocnn.errors import UsageError
-from histocnn.models.backbones import Network
 from histocnn.models.custom import construct
+from histocnn.models.networks import Network
 from histocnn.models.options import ModelOptions
 
 THRESHOLDS = 200  # of the validation AUROC while training; metrics.json has the exact one

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset, Sampler
 
 from histocnn.errors import PatchesError, SlideError
 from histocnn.models.augment import Pipeline
-from histocnn.models.infer import normaliser
 from histocnn.models.rows import Rows
 from histocnn.models.spec import ModelSpec
+from histocnn.models.suitable import normaliser
 from histocnn.patches.images import resize
 from histocnn.reference.colour import colour
 

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from histocnn import __version__
 from histocnn.errors import ModelError
-from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, Network, build
+from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, build
+from histocnn.models.custom import is_custom
+from histocnn.models.networks import Network
 from histocnn.scores.scoring import Scoring
 from histocnn.storage.atomic import replacing
 
@@ -83,7 +85,7 @@ class ModelSpec:
             raise ModelError(
                 f"the model was written by histocnn {stored.get('version', 'of unknown version')} "
                 f"(format {stored.get('format')}), this is {__version__} (format {FORMAT})",
-                "Use that version, or train again with this one",
+                "Use that version, or train again with this one.",
             )
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in stored.items() if k in known}
@@ -169,33 +171,62 @@ def read_spec(path: str | Path) -> ModelSpec:
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"{path}: no such model", "Give the model.safetensors that train wrote")
+        raise ModelError(f"{path}: no such model", "Give the model.safetensors that train wrote.")
     try:
         with safe_open(path, "pt") as stored:
             metadata = stored.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{path}: not a whole .safetensors file; nothing else is opened",
-            "Give the model.safetensors that train wrote",
+            "Give the model.safetensors that train wrote.",
         ) from error
     if "histocnn_recipe" not in metadata:
         raise ModelError(
             f"{path}: weights without what histocnn writes of a model",
-            "Give them as --weights with --backbone NAME",
+            "Give them as --weights with --backbone NAME.",
         )
     return ModelSpec.from_json(metadata["histocnn_recipe"])
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, ModelSpec]:
+def load(
+    path: str | Path, device: str | torch.device = "cpu", backbone: str | None = None
+) -> tuple[Network, ModelSpec]:
     """Network (evaluation mode, on the device) and spec of a model file.
 
+    Args:
+        path: The file.
+        device: Where the network shall be.
+        backbone: Of a model of somebody's own network its `package.module:Class` once more: the
+            file's own text is never imported.
+
     Raises:
-        ModelError: As `read_spec`, or the weights are not the spec's network.
+        ModelError: As `read_spec`, the weights are not the spec's network, or `backbone` is not
+            what the file says.
     """
     spec = read_spec(path)
+    check_backbone(path, spec, backbone)
     network = build(spec.backbone, len(spec.class_names), arguments=spec.arguments)
     try:
         network.load_state_dict(load_file(path))
     except RuntimeError as error:
-        raise ModelError(f"{path}: its weights are not those of {spec.backbone}") from error
+        raise ModelError(
+            f"{path}: its weights are not those of {spec.backbone}",
+            "Was the network changed since? Train again, or use it as it was.",
+        ) from error
     return network.to(device, memory_format=torch.channels_last).eval(), spec  # type: ignore[call-overload]
+
+
+def check_backbone(path: str | Path, spec: ModelSpec, typed: str | None) -> None:
+    """Refuse to go by a model file's own word which code to run.
+
+    Raises:
+        ModelError: Somebody's own network that was not typed, or another than what was typed.
+    """
+    if is_custom(spec.backbone) and typed != spec.backbone:
+        instead = "" if typed is None else f", not {typed}"
+        raise ModelError(
+            f"{path}: is of the network {spec.backbone}{instead}, which is code of its author's",
+            f"If you trust it, add --backbone {spec.backbone}.",
+        )
+    if typed is not None and typed != spec.backbone:
+        raise ModelError(f"{path}: is of {spec.backbone}, not of {typed}", "Leave --backbone out.")

@@ -31,7 +31,7 @@ from histocnn.models import outcome
 from histocnn.models.census import table
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
-from histocnn.models.infer import choose_bf16
+from histocnn.models.device import choose_bf16
 from histocnn.models.options import TrainOptions
 from histocnn.models.run_folder import METRICS, MODEL, begin, checkpoint
 from histocnn.models.spec import save

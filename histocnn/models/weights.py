@@ -21,7 +21,7 @@ PREFIXES = ("module.", "model.", "network.", "backbone.", "encoder.", "trunk.")
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Put a file's tensors into the backbone, by name, and log what did not fit.
+    """Put a file's tensors into the backbone, by name, and warn of what did not fit.
 
     Wrappers' prefixes (`module.`, `backbone.`, `encoder.` …) are stripped from the file's names.
 
@@ -42,9 +42,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     if len(missing) > len(wanted) / 2:
         raise ModelError(
             f"{path}: only {len(fitting)} of the backbone's {len(wanted)} tensors are in it",
-            f"Is it of another network? It begins with {', '.join(left_out[:3]) or 'nothing'}",
+            f"Is it of another network? It begins with {', '.join(left_out[:3]) or 'nothing'}.",
         )
-    log.info("%s: %d of %d tensors fit", path.name, len(fitting), len(wanted))
     if missing:
         log.warning("%s: not in the file, left random: %s", path.name, ", ".join(missing))
     if left_out:
@@ -64,7 +63,7 @@ def _strip(key: str, wanted: Mapping[str, Tensor]) -> str:
 def _tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a `.safetensors` or of a PyTorch file, which may hold nothing else."""
     if not path.is_file():
-        raise ModelError(f"{path}: no such file of weights", "Give --weights a file, or imagenet")
+        raise ModelError(f"{path}: no such file of weights", "Give --weights a file, or imagenet.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -74,11 +73,11 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, SafetensorError, EOFError, ValueError) as error:
         raise ModelError(
             f"{path}: holds something other than tensors, or is damaged; nothing is unpickled",
-            "Save the network's state_dict() alone, best as .safetensors",
+            "Save the network's state_dict() alone, best as .safetensors.",
         ) from error
     for wrapper in ("state_dict", "model", "teacher"):
         with suppress(KeyError, TypeError):
             loaded = loaded[wrapper]
     if not isinstance(loaded, Mapping):
-        raise ModelError(f"{path}: holds no weights by name", "Save the network's state_dict()")
+        raise ModelError(f"{path}: holds no weights by name", "Save the network's state_dict().")
     return {k: v for k, v in loaded.items() if isinstance(v, Tensor)}

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from histocnn.errors import ModelError
 from histocnn.jobs import run as runs
-from histocnn.models.infer import (
-    Precision,
-    Runner,
-    checked,
-    choose_bf16,
-    choose_device,
-    flips_and_turns,
-    normaliser,
-    say_how,
-    share_cores,
-    write_results,
-)
-from histocnn.models.spec import ModelSpec, load, read_spec
-from histocnn.patches.patches import Patches, open_patches
+from histocnn.jobs.ranges import PositiveInt
+from histocnn.jobs.result import StageResult
+from histocnn.models.options import Precision
+from histocnn.patches.patches import open_patches
 from histocnn.storage.hashing import sha256
 
 
 def predict(
-    patches: Path,
-    model: Path,
-    out: Path,
+    patches: str | Path,
+    model: str | Path,
+    out: str | Path,
     tta: bool = False,
     precision: Precision = "auto",
-    slides: Path | None = None,
+    slides: str | Path | None = None,
     patient_pattern: str | None = None,
-    batch_size: int = 64,
-    threads: int = 2,
-    workers: int = 1,
+    batch_size: PositiveInt = 64,
+    threads: PositiveInt = 2,
+    workers: PositiveInt = 1,
     device: str = "auto",
-) -> int:
+    backbone: str | None = None,
+) -> StageResult:
     """Score patches with a trained model.
 
     Writes OUT/<slide_id>.h5, or one file per folder or CSV of images: scores, temperature-scaled
@@ -56,97 +44,28 @@ def predict(
         threads: Readers per slide.
         workers: Slides in parallel processes; worker i on GPU i.
         device: auto, cpu, cuda or cuda:N.
+        backbone: Of a model of somebody's own network its package.module:Class, if you trust it.
 
     Returns:
-        0, or 1 if a slide failed.
+        The score files, and why a slide has none.
     """
-    _check(read_spec(model), model)
-    bf16 = choose_bf16(precision, choose_device(device))
-    say_how(choose_device(device), bf16)
-    scorer = Scorer(model, tta, bf16, device, workers)
-    items = open_patches(patches, slides=slides, patient_pattern=patient_pattern)
-    summary = runs.run(
-        items,
-        out=out,
+    from histocnn.models.device import Engine  # torch is loaded when it is needed
+    from histocnn.models.predicting import Scorer, recipe_of, score
+
+    scorer = Scorer(
+        Path(model),
+        backbone,
+        tta,
+        Engine.choose(device, precision, batch_size=batch_size, threads=threads, workers=workers),
+    )
+    scorer.check()
+    slides = None if slides is None else Path(slides)
+    return runs.run(
+        open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern),
+        out=Path(out),
         command="predict",
         source=patches,
         recipe=partial(recipe_of, scorer=scorer, model_sha256=sha256(model)),
-        work=partial(score, scorer=scorer, batch_size=batch_size, threads=threads),
+        work=partial(score, scorer=scorer),
         workers=workers,
-    )
-    return summary.exit_code
-
-
-def _check(spec: ModelSpec, model: Path) -> None:
-    if not spec.class_names:
-        raise ModelError(f"{model}: has no classes to score", "Use it with embed --model.")
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A model and how it is run; `open` loads it once per process."""
-
-    model: Path
-    tta: bool
-    bf16: bool
-    device: str
-    workers: int
-
-    def open(self) -> Runner:
-        """The model on this process's device."""
-        return _open(self)
-
-
-@lru_cache(maxsize=1)
-def _open(scorer: Scorer) -> Runner:
-    import torch
-
-    share_cores(scorer.workers)
-    place = choose_device(scorer.device, runs.worker_index())
-    network, spec = load(scorer.model, place)
-
-    def finish(logits: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"scores": torch.softmax(logits / spec.temperature, dim=1)}
-
-    views = flips_and_turns() if scorer.tta else flips_and_turns()[:1]
-    return Runner(network, spec, place, scorer.bf16, finish, views)
-
-
-def recipe_of(patches: Patches, scorer: Scorer, model_sha256: str) -> dict[str, Any]:
-    """The model, the numbers' precision and the input of one file."""
-    return {
-        "stage": "predict",
-        "model": model_sha256,
-        "tta": scorer.tta,
-        "precision": "bf16" if scorer.bf16 else "fp32",
-        "source": patches.describe(),
-    }
-
-
-def score(
-    patches: Patches,
-    target: Path,
-    recipe: dict[str, Any],
-    tick: runs.Tick,
-    *,
-    scorer: Scorer,
-    batch_size: int,
-    threads: int,
-) -> dict[str, Any]:
-    """Write the scores of one slide, folder or CSV."""
-    runner = scorer.open()
-    checked(patches, runner.spec)
-    scoring = runner.spec.scoring(recipe, patches.slide_ids, patches.patient_ids)
-    verdicts, attributes = scoring.stored(of_slide=patches.coords is not None)
-    return write_results(
-        target,
-        patches,
-        runner,
-        dtypes={},
-        attributes=attributes,
-        tick=tick,
-        copy=verdicts,
-        normalise=normaliser(runner.spec, patches),
-        batch_size=batch_size,
-        threads=threads,
     )

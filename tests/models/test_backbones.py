@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import logging
-import pickle
+import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.models import backbones
-from histocnn.models.backbones import Embedder, Network, build, embedder, feature_width
+from histocnn.models.backbones import build
+from histocnn.models.networks import Embedder, Network
 
 PUBLISHED = {  # parameters with 1,000 classes, without auxiliary heads
     "alexnet": 61_100_840,
@@ -47,14 +46,14 @@ def test_lenet5_as_taught():
      ("densenet121", 1024), ("timm/vit_tiny_patch16_224", 192), ("lenet5", 84), ("mlp", 512)],
 )  # fmt: skip
 def test_feature_width(name, width):
-    assert feature_width(name) == width
+    assert on_meta(name, 0).width == width
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "timm/resnet18", "mobilenet_v3_small"])
 def test_a_head_of_one_s_own_and_features(name):
     images = torch.zeros(2, 3, 64, 64, device="meta")
     assert on_meta(name, 3).eval()(images).shape == (2, 3)
-    assert on_meta(name, 0).eval()(images).shape == (2, feature_width(name))
+    assert on_meta(name, 0).eval()(images).shape == (2, on_meta(name, 0).width)
 
 
 @pytest.mark.parametrize(("name", "heads"), [("googlenet", 3), ("inception_v3", 2)])
@@ -81,59 +80,6 @@ def test_layers_are_averaged_over_space_and_joined():
     assert torch.equal(features, torch.cat([first, second], dim=1))
     with pytest.raises(UsageError, match=r"no layer 'features.99'.*features"):
         Embedder(backbone, ["features.99"])
-
-
-def test_real_weights_fit_by_name(shared, caplog):
-    path = shared / "weights" / "squeezenet1_1-imagenet.safetensors"
-    with caplog.at_level(logging.INFO):
-        network = embedder("squeezenet1_1", path)
-    stored = load_file(path)
-    for name, tensor in network.backbone.state_dict().items():
-        assert torch.equal(tensor, stored[name])
-    assert "classifier.1.weight" in caplog.text  # what was not used is named
-
-
-@pytest.mark.parametrize("prefix", ["module.", "backbone.", "encoder.", "module.encoder."])
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_wrappers_prefixes_are_stripped(tmp_path, prefix, suffix):
-    source = build("lenet5", 0).backbone
-    stored = {prefix + k: v for k, v in source.state_dict().items()}
-    path = tmp_path / f"weights{suffix}"
-    if suffix == ".pth":
-        torch.save({"state_dict": stored, "epoch": 3}, path)
-    else:
-        save_file(stored, path)
-    loaded = build("lenet5", 2, weights=path).backbone.state_dict()
-    assert all(torch.equal(loaded[k], v) for k, v in source.state_dict().items())
-
-
-def test_what_is_missing_is_named(tmp_path, caplog):
-    stored = build("lenet5", 0).backbone.state_dict()
-    del stored["layers.7.weight"]
-    save_file(stored, tmp_path / "w.safetensors")
-    build("lenet5", 2, weights=tmp_path / "w.safetensors")
-    assert "left random: layers.7.weight" in caplog.text
-
-
-def test_weights_of_another_network_are_refused(tmp_path):
-    save_file(build("mlp", 0).backbone.state_dict(), tmp_path / "mlp.safetensors")
-    with pytest.raises(ModelError, match=r"only 0 of the backbone's 8 tensors.*another network"):
-        build("lenet5", 2, weights=tmp_path / "mlp.safetensors")
-
-
-class Payload:
-    def __reduce__(self):
-        return print, ("unpickled!",)
-
-
-def test_a_pickled_payload_is_refused(tmp_path, capsys):
-    torch.save({"state_dict": {"w": torch.zeros(1)}, "extra": Payload()}, tmp_path / "evil.pth")
-    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Payload()))
-    (tmp_path / "evil.safetensors").write_bytes(pickle.dumps(Payload()))
-    for name in ("evil.pth", "raw.pth", "evil.safetensors"):
-        with pytest.raises(ModelError, match="nothing is unpickled"):
-            build("lenet5", 2, weights=tmp_path / name)
-    assert "unpickled!" not in capsys.readouterr().out
 
 
 def test_unknown_names_and_missing_files():
@@ -178,3 +124,73 @@ def test_dropout_stands_before_the_head():
 def test_normalisation_is_the_network_s_own():
     assert backbones.normalisation("resnet18")[0] == backbones.IMAGENET_MEAN
     assert backbones.normalisation("timm/vit_tiny_patch16_224") == ((0.5,) * 3, (0.5,) * 3)
+
+
+OWN = """
+import torch
+from torch import nn
+
+class Said(nn.Module):
+    width = 5
+    def forward(self, images):
+        return images.mean((2, 3)).repeat(1, 2)[:, :5]
+
+class Measured(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 7, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+class Flat(nn.Flatten):
+    width = "wide"
+
+class Maps(nn.Identity):
+    pass
+
+class Small(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(3 * 8 * 8, 4))
+
+class Ran:
+    def __init__(self):
+        raise SystemExit("was run")
+
+def function():
+    raise SystemExit("was run")
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "my_own_nets.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_own_nets", raising=False)
+
+
+@pytest.mark.parametrize(("name", "width"), [("Said", 5), ("Measured", 7)])
+def test_people_s_own_network_says_its_width_or_is_measured(own, name, width):
+    network = build(f"my_own_nets:{name}", 3)
+    assert network.width == width
+    assert network.name == f"my_own_nets:{name}"
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+    assert "" not in sys.path[-1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_own_nets:Flat", "its width is 'wide'"),
+        ("my_own_nets:Maps", r"gives \(1, 3, 224, 224\) for one image.*Pool and flatten"),
+        ("my_own_nets:Small", "224 px do not pass"),
+        ("my_own_nets:Ran", "is no torch.nn.*Name a subclass of Module"),
+        ("my_own_nets:function", "is no torch.nn"),
+        ("my_own_nets:Absent", "is not there"),
+        ("no_such_nets:Said", "cannot be imported"),
+    ],
+)
+def test_people_s_own_network_that_cannot_be_meant(own, name, message):
+    with pytest.raises(UsageError, match=message):
+        build(name, 3)
+
+
+def test_people_s_own_network_has_no_imagenet_weights(own):
+    with pytest.raises(ModelError, match="has no ImageNet weights"):
+        build("my_own_nets:Said", 3, weights="imagenet")

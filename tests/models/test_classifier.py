@@ -9,9 +9,10 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from histocnn.errors import TrainingError, UsageError
-from histocnn.models.backbones import Network, build
+from histocnn.models.backbones import build
 from histocnn.models.classifier import AUXILIARY_WEIGHT, Classifier
 from histocnn.models.data import PatchDataModule
+from histocnn.models.networks import Network
 from histocnn.models.options import DataOptions, ModelOptions
 from tests.models.patch_files import write_csv
 

@@ -9,22 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from histocnn.errors import ModelError, UsageError
+from histocnn.errors import ModelError
 from histocnn.models.backbones import embedder
-from histocnn.models.infer import (
-    Runner,
-    Shares,
-    checked,
-    choose_bf16,
-    choose_device,
-    flips_and_turns,
-    infer,
-    normaliser,
-)
+from histocnn.models.infer import Shares, infer
+from histocnn.models.runner import Runner, flips_and_turns
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import Patches, open_patches
-from histocnn.slides.stain import Normaliser
-from tests.grid_files import write_grid
 from tests.models.patch_files import patch, write_folder
 from tests.models.small_networks import write_weights
 
@@ -108,46 +98,3 @@ def test_a_batch_too_large_says_what_to_lower(runner: Runner) -> None:
     full = Runner(exhausted, runner.spec, CPU, False, runner.finish)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match=r"batch of 2 patches.*Lower --batch_size"):
         full(np.zeros((2, 28, 28, 3), np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("patch_px", "mpp", "fits"),
-    [(28, 1.0, True), (None, None, True), (28, 1.005, True), (28, 0.5, False), (32, 1.0, False)],
-)
-def test_scale_must_be_the_models(
-    tmp_path: Path, patch_px: int | None, mpp: float | None, fits: bool
-) -> None:
-    [patches] = open_patches(write_grid(tmp_path))
-    spec = ModelSpec("lenet5", patch_px=patch_px, mpp=mpp)
-    if fits:
-        checked(patches, spec)
-    else:
-        with pytest.raises(ModelError, match=f"28 px at 1.0 µm/px.*{patch_px} px at {mpp} µm/px"):
-            checked(patches, spec)
-
-
-def test_slides_are_normalised_by_their_own_stains_and_images_by_their_pixels(
-    tmp_path: Path, patches: Patches
-) -> None:
-    assert normaliser(ModelSpec("lenet5"), patches) is None
-    spec = ModelSpec("lenet5", stain=Normaliser().to_dict())
-    [grid] = open_patches(write_grid(tmp_path))
-    stains = grid.stains()
-    for source, slide_stains in ((patches, None), (grid, stains)):
-        normalise = normaliser(spec, source)
-        assert normalise is not None
-        pixels = source.patch(0)
-        expected = Normaliser(per_patch=source is patches)(pixels, slide_stains)
-        np.testing.assert_array_equal(normalise(pixels), expected)
-
-
-def test_device_and_precision() -> None:
-    assert choose_device("cpu") == CPU
-    assert choose_bf16("bf16", CPU)
-    assert not choose_bf16("fp32", CPU)
-    with pytest.raises(UsageError, match="--device nonsense"):
-        choose_device("nonsense")
-    if not torch.cuda.is_available():
-        assert choose_device("auto") == CPU
-        with pytest.raises(UsageError, match="no GPU is visible"):
-            choose_device("cuda")

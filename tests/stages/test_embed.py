@@ -42,7 +42,7 @@ def features(file: Path) -> np.ndarray:
 
 def embed_grids(place: Path, out: Path, **how: object) -> int:
     options = {"backbone": "lenet5", "weights": str(place / "lenet5.safetensors"), **how}
-    return embed(place / "grids", out, **options)  # type: ignore[arg-type]
+    return embed(place / "grids", out, **options).exit_code  # type: ignore[arg-type]
 
 
 def test_features_of_slides_carry_what_the_grid_knew(place: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_what_is_done_is_not_done_again_and_what_differs_is(
 def test_images_and_layers(place: Path, tmp_path: Path) -> None:
     options = {"backbone": "lenet5", "weights": str(place / "lenet5.safetensors")}
     both = ("layers.2", "layers.5")
-    assert embed(place / "images", tmp_path, layers=both, **options) == 0
+    assert embed(place / "images", tmp_path, layers=both, **options).exit_code == 0
     assert features(tmp_path / "images.h5").shape == (24, 6 + 16)
     stored = store.read(tmp_path / "images.h5")
     assert stored["paths"][0] == "a/p00_0.png"
@@ -96,7 +96,7 @@ def test_images_and_layers(place: Path, tmp_path: Path) -> None:
 
 def test_a_trained_model_embeds_too(place: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "model.safetensors")
-    assert embed(place / "images", tmp_path / "f", model=model) == 0
+    assert embed(place / "images", tmp_path / "f", model=model).exit_code == 0
     assert features(tmp_path / "f" / "images.h5").shape == (24, 84)
 
 
@@ -104,7 +104,7 @@ def test_undecodable_tiles_cost_their_patches_not_the_slide(tmp_path: Path) -> N
     write_grid(tmp_path, damaged=True)
     weights = str(write_weights(tmp_path / "w.safetensors"))
     grids = tmp_path / "grids"
-    assert embed(grids, tmp_path / "f", backbone="lenet5", weights=weights) == 0
+    assert embed(grids, tmp_path / "f", backbone="lenet5", weights=weights).exit_code == 0
     lost = np.isnan(features(tmp_path / "f" / "s1.h5")).all(1)
     x, y = store.read(grids / "s1.h5", "coords")["coords"].T
     np.testing.assert_array_equal(lost, (x < 512) & (y < 512))  # level 1's first tile
@@ -117,7 +117,7 @@ def test_an_empty_grid_gives_an_empty_file(place: Path, tmp_path: Path) -> None:
     empty = {"coords": np.empty((0, 2), np.int64), "labels": np.empty(0, np.int64)}
     store.write(tmp_path / "g" / "s1.h5", empty, stored)
     weights = str(place / "lenet5.safetensors")
-    assert embed(tmp_path / "g", tmp_path / "f", backbone="lenet5", weights=weights) == 0
+    assert embed(tmp_path / "g", tmp_path / "f", backbone="lenet5", weights=weights).exit_code == 0
     assert features(tmp_path / "f" / "s1.h5").shape == (0, 84)
     facts = json.loads((tmp_path / "f" / "run.json").read_text())["slides"]["s1"]
     assert facts["outcome"] == "empty"

@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_scores_are_tempered_probabilities(place: Path, tmp_path: Path) -> None:
     model = place / "model.safetensors"
-    assert predict(place / "grids", model, tmp_path, precision="fp32", batch_size=7) == 0
+    assert predict(place / "grids", model, tmp_path, precision="fp32", batch_size=7).exit_code == 0
     stored = store.read(tmp_path / "s1.h5")
     attributes = store.attributes(tmp_path / "s1.h5")
     assert attributes["scores.class_names"] == ["a", "b"]
@@ -73,7 +73,7 @@ def test_test_time_augmentation_averages_logits(place: Path, tmp_path: Path) -> 
     model = place / "model.safetensors"
     for tta in (False, True):
         how = {"tta": tta, "precision": "fp32"}
-        assert predict(place / "images", model, tmp_path / str(tta), **how) == 0  # type: ignore[arg-type]
+        assert predict(place / "images", model, tmp_path / str(tta), **how).exit_code == 0  # type: ignore[arg-type]
     plain, averaged = (
         store.read(tmp_path / name / "images.h5", "scores")["scores"] for name in ("False", "True")
     )
@@ -82,7 +82,7 @@ def test_test_time_augmentation_averages_logits(place: Path, tmp_path: Path) -> 
 
 def test_another_scale_is_refused_with_both(place: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.safetensors", mpp=0.5)
-    assert predict(place / "grids", model, tmp_path / "out") == 1
+    assert predict(place / "grids", model, tmp_path / "out").exit_code == 1
     failure = json.loads((tmp_path / "out" / "s1.failed.json").read_text())
     assert "28 px at 1.0 µm/px, and the model was trained on 28 px at 0.5 µm/px" in str(failure)
 
@@ -92,18 +92,19 @@ def test_a_changed_slide_fails_alone(tmp_path: Path) -> None:
         write_grid(tmp_path, slide_id)
     (tmp_path / "slides" / "s1.tiff").unlink()
     model = write_model(tmp_path / "m.safetensors")
-    assert predict(tmp_path / "grids", model, tmp_path / "out") == 1
+    assert predict(tmp_path / "grids", model, tmp_path / "out").exit_code == 1
     assert (tmp_path / "out" / "s2.h5").exists()
     assert "--slides" in (tmp_path / "out" / "s1.failed.json").read_text()
     write_grid(tmp_path / "new", "s1", size=(640, 480))
     how = {"slides": tmp_path / "new" / "slides"}
-    assert predict(tmp_path / "grids", model, tmp_path / "out", **how) == 1
+    assert predict(tmp_path / "grids", model, tmp_path / "out", **how).exit_code == 1
     assert "fingerprint differs" in (tmp_path / "out" / "s1.failed.json").read_text()
 
 
 def test_undecodable_tiles_cost_their_patches_not_the_slide(place: Path, tmp_path: Path) -> None:
     grid = write_grid(tmp_path, damaged=True)
-    assert predict(tmp_path / "grids", place / "model.safetensors", tmp_path / "scores") == 0
+    done = predict(tmp_path / "grids", place / "model.safetensors", tmp_path / "scores")
+    assert done.exit_code == 0
     lost = np.isnan(store.read(tmp_path / "scores" / "s1.h5")["scores"]).all(1)
     x, y = store.read(grid, "coords")["coords"].T
     np.testing.assert_array_equal(lost, (x < 512) & (y < 512))

@@ -1,0 +1,93 @@
+"""Scores of a trained network: what `histocnn predict` does with one file of patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from histocnn.errors import ModelError
+from histocnn.jobs.workers import Tick
+from histocnn.models.device import Engine
+from histocnn.models.infer import write_results
+from histocnn.models.runner import Runner, flips_and_turns
+from histocnn.models.spec import check_backbone, load, read_spec
+from histocnn.models.suitable import checked, normaliser
+from histocnn.patches.patches import Patches
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model and how it is run.
+
+    Attributes:
+        model: The file that train wrote.
+        backbone: Of a model of somebody's own network, its name once more.
+        tta: Average the logits over the 8 flips and turns of each patch.
+        engine: On what it runs.
+    """
+
+    model: Path
+    backbone: str | None
+    tta: bool
+    engine: Engine
+
+    def check(self) -> None:
+        """Refuse a model that cannot score.
+
+        Raises:
+            ModelError: No model of ours, one without classes, or of another network than typed.
+        """
+        spec = read_spec(self.model)
+        check_backbone(self.model, spec, self.backbone)
+        if not spec.class_names:
+            raise ModelError(f"{self.model}: has no classes to score", "Use it with embed --model.")
+
+    def open(self) -> Runner:
+        """The model on this process's device, loaded once for all its slides."""
+        return _open(self)
+
+
+@lru_cache(maxsize=1)
+def _open(scorer: Scorer) -> Runner:
+    place = scorer.engine.place()
+    network, spec = load(scorer.model, place, scorer.backbone)
+
+    def finish(logits: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"scores": torch.softmax(logits / spec.temperature, dim=1)}
+
+    views = flips_and_turns() if scorer.tta else flips_and_turns()[:1]
+    return Runner(network, spec, place, scorer.engine.bf16, finish, views)
+
+
+def recipe_of(patches: Patches, scorer: Scorer, model_sha256: str) -> dict[str, Any]:
+    """The model, the numbers' precision and the input of one file."""
+    return {
+        "stage": "predict",
+        "model": model_sha256,
+        "tta": scorer.tta,
+        "precision": scorer.engine.precision,
+        "source": patches.describe(),
+    }
+
+
+def score(
+    patches: Patches, target: Path, recipe: dict[str, Any], tick: Tick, *, scorer: Scorer
+) -> dict[str, Any]:
+    """Write the scores of one slide, folder or CSV."""
+    runner = scorer.open()
+    checked(patches, runner.spec)
+    scoring = runner.spec.scoring(recipe, patches.slide_ids, patches.patient_ids)
+    verdicts, attributes = scoring.stored(of_slide=patches.coords is not None)
+    return write_results(
+        target,
+        patches,
+        runner,
+        attributes=attributes,
+        tick=tick,
+        copy=verdicts,
+        loading=scorer.engine.loading(normaliser(runner.spec, patches)),
+    )

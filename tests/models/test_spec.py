@@ -113,3 +113,20 @@ def test_salted_ids_do_not_tell_the_patient():
     assert hashed("p1", None) == "p1"
     assert "p1" not in hashed("p1", "salt")
     assert hashed("p1", "salt") != hashed("p1", "pepper")
+
+
+def test_a_model_says_how_its_scores_came_about():
+    points = {"b": {"youden": {"threshold": 0.3}}}
+    spec = ModelSpec(
+        "any",
+        class_names=("a", "b"),
+        temperature=1.5,
+        thresholds=points,
+        seen={"train": {"patients": ["p1"], "slides": []}},
+        training={"seed": 3},
+    )
+    scoring = spec.scoring({"stage": "predict"}, ["s1", "", "s2"], ["p1", "", "p2"])
+    assert scoring.class_names == ("a", "b")
+    assert scoring.recipe == {"stage": "predict"}
+    assert scoring.seen == ["train", "unknown", "no"]
+    assert (scoring.temperature, scoring.thresholds, scoring.training) == (1.5, points, {"seed": 3})

@@ -65,8 +65,6 @@ UNTESTED: set[str] = {
     "pages.report",
     "pages.templating",
     "pages.viewer_script",
-    "patches.examination",
-    "patches.grid_files",
     "pictures.contact",
     "pictures.feature_map",
     "pictures.heat",
@@ -74,13 +72,10 @@ UNTESTED: set[str] = {
     "pictures.sheet",
     "pictures.training",
     "pipeline",
-    "stages.doctor",
     "stages.export",
-    "stages.tile",
 }
 WITHOUT_DOCTEST: set[str] = {
     "pipeline",
-    "stages.doctor",
     "stages.embed",
     "stages.export",
     "stages.heatmap",
@@ -88,7 +83,6 @@ WITHOUT_DOCTEST: set[str] = {
     "stages.mine",
     "stages.predict",
     "stages.probe",
-    "stages.tile",
     "stages.train",
 }
 

@@ -25,6 +25,10 @@ def examine(entry: SlideEntry, options: Options) -> Findings:
     Args:
         entry: The slide.
         options: How it would be cut; annotations are not looked at.
+
+    >>> from pathlib import Path
+    >>> examine(SlideEntry("a", Path("a.svs")), Options()).problems
+    ['a.svs: there is no such file. Check the path of the slide.']
     """
     findings = Findings(slide_id=entry.slide_id, slide_path=entry.slide_path.name)
     try:

@@ -1,4 +1,9 @@
-"""`histocnn doctor`: can these slides be trusted? A line each, before hours are spent on them."""
+"""`histocnn doctor`: can these slides be trusted? A line each, before hours are spent on them.
+
+>>> doctor("slides", min_tissue=1.2)
+Traceback (most recent call last):
+histocnn.errors.UsageError: --min_tissue 1.2 is not a share. Give a number between 0 and 1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""`histocnn tile`: slides in; a grid of labelled patches and a picture of it per slide out."""
+"""`histocnn tile`: slides in; a grid of labelled patches and a picture of it per slide out.
+
+>>> tile("slides", "grids", overlap_px=224)  # doctest: +ELLIPSIS
+Traceback (most recent call last):
+histocnn.errors.UsageError: --overlap_px 224 does not lie between 0 and the patch's 224 px. Give ...
+"""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import histocnn
 from histocnn.cli import main
 from histocnn.errors import UsageError
+from histocnn.stages.doctor import doctor as from_python
 from tests.slide_files import damage_tile, write_pyramid
 from tests.stages.test_tile import tissue_image
 
@@ -110,7 +110,7 @@ def test_from_python_the_findings_are_a_table(
 ) -> None:
     write_pyramid(tmp_path / "a.tiff", tissue_image(), mpp=0.5)
     (tmp_path / "b.svs").write_bytes(b"nonsense")
-    result = histocnn.doctor(str(tmp_path), patch_px=256)
+    result = from_python(str(tmp_path), patch_px=256)
     assert capsys.readouterr().out.count("\n") > 2
     assert result.exit_code == 1
     assert list(result.failures) == ["b"]
@@ -119,7 +119,7 @@ def test_from_python_the_findings_are_a_table(
     assert table.verdict.to_dict() == {"a": "ok", "b": "unusable"}
     assert table.patches["a"] == 24
     with pytest.raises(UsageError, match=r"--min_tissue 1\.2 is not a share\. Give a number"):
-        histocnn.doctor(tmp_path, min_tissue=1.2)
+        from_python(tmp_path, min_tissue=1.2)
 
 
 def test_the_real_slides(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 import pytest
 
-import histocnn
 from histocnn.cli import main
 from histocnn.slides.slide import Slide
+from histocnn.stages.tile import tile as from_python
 from histocnn.storage import store
 from tests.memory import PEAK_KIB
 from tests.slide_files import write_pyramid, write_sparse_pyramid
@@ -86,7 +86,7 @@ def test_a_grid_counted_by_hand(folder: Path, tmp_path: Path) -> None:
 def test_from_python_the_grids_and_failures_are_an_object(folder: Path, tmp_path: Path) -> None:
     sheet = f"slide_id,slide_path\na,{folder}/a.tiff\nb,{folder}/a.geojson\n"
     (tmp_path / "slides.csv").write_text(sheet)
-    result = histocnn.tile(str(tmp_path / "slides.csv"), str(tmp_path / "out"), patch_px=256)
+    result = from_python(str(tmp_path / "slides.csv"), str(tmp_path / "out"), patch_px=256)
     assert result.exit_code == 1
     assert result.outputs == [tmp_path / "out" / "a.h5"]
     assert "a.geojson: cannot be opened as a slide" in result.failures["b"]

@@ -143,17 +143,20 @@ def test_slides_to_reports_then_nothing_to_do_then_one_slides_jobs_only(tmp_path
     with sheet.open(newline="") as file:
         rows = list(csv.DictReader(file))
     (tmp_path / "slides/broken.tif").write_bytes(b"II*\0 and nothing more")
+    shutil.copy(tmp_path / "slides/phantom_03.tif", tmp_path / "slides/coarse.tif")
     broken = rows[-1] | {"slide_id": "broken", "slide_path": "slides/broken.tif"}
+    coarse = rows[-1] | {"slide_id": "coarse", "slide_path": "slides/coarse.tif", "mpp": "2"}
     with sheet.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(coarse))
         writer.writeheader()
-        writer.writerows([*rows, broken])
+        writer.writerows([*rows, broken, coarse])
     (tmp_path / "train.yaml").write_text(TRAINING)
     words = [RUN, "local", "cnn", "--config", "train_config=train.yaml", "patch_px=64"]
     code, said = call(words, tmp_path)
     assert code == 0, said[-3000:]
-    assert "1 of 4 slides are unusable" in said
+    assert "2 of 5 slides are unusable" in said
     assert re.search(r"^  broken: .*broken\.tif", said, re.MULTILINE)
+    assert re.search(r"^  coarse: .*Ask for --mpp 2 or more", said, re.MULTILINE)
     out = tmp_path / "results"
     assert (out / "cnn/report/report.html").is_file()
     assert len(list(out.glob("cnn/heatmaps/phantom_0?.png"))) == 3

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
@@ -22,38 +21,7 @@ from histocnn.pictures.overlay import (
     draw_patches,
     tile_overview,
 )
-from histocnn.pictures.palette import OKABE_ITO, class_colours, paint_classes, shade
-from histocnn.pictures.sheet import length_text, scale_bar_um
-
-
-@pytest.mark.parametrize(
-    ("width_um", "length_um", "text"),
-    [(3000, 1000, "1 mm"), (2999, 500, "500 µm"), (7654, 2000, "2 mm"), (61, 20, "20 µm")],
-)
-def test_scale_bar_is_a_round_length_up_to_a_third(
-    width_um: float, length_um: float, text: str
-) -> None:
-    assert scale_bar_um(width_um) == length_um
-    assert length_text(length_um) == text
-
-
-def test_class_colours_are_okabe_ito_and_never_repeat() -> None:
-    colours = class_colours(20)
-    assert (colours[:8] == OKABE_ITO).all()
-    assert len(np.unique(colours, axis=0)) == 20
-
-
-def test_not_scored_is_transparent_and_zero_is_not() -> None:
-    painted = shade(np.array([np.nan, 0.0, 1.0], dtype=np.float32), "viridis")
-    assert painted[:, 3].tolist() == [0, 255, 255]
-    assert painted[1, :3].tolist() == [68, 1, 84]  # the two ends of viridis
-    assert painted[2, :3].tolist() == [253, 231, 36]
-
-
-def test_unknown_class_is_transparent() -> None:
-    painted = paint_classes(np.array([-1, 1]), class_colours(2))
-    assert painted.tolist()[0][3] == 0
-    assert painted.tolist()[1] == [230, 159, 0, 255]
+from histocnn.pictures.palette import class_colours
 
 
 @given(

@@ -65,12 +65,7 @@ UNTESTED: set[str] = {
     "pages.report",
     "pages.templating",
     "pages.viewer_script",
-    "pictures.contact",
     "pictures.feature_map",
-    "pictures.heat",
-    "pictures.palette",
-    "pictures.sheet",
-    "pictures.training",
     "pipeline",
     "stages.export",
 }

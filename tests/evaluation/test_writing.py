@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from histocnn.evaluation.assembly import evaluated
+from histocnn.evaluation.drawings import NAMES
+from histocnn.evaluation.options import Inputs, Options, Resampling
+from histocnn.evaluation.writing import summary, write
+from histocnn.metrics.report import Report
+
+
+@pytest.fixture(scope="module")
+def found(cohort):
+    options = Options(Inputs(cohort.scores, cohort.slides), resampling=Resampling(20))
+    return evaluated(options)
+
+
+def test_all_that_is_written_is_named_and_there(found, tmp_path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "k_curve.png").write_text("of an older run")
+    outputs = write(tmp_path, found)
+    drawn = {name for name in NAMES if name != "k_curve"}
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == drawn
+    written = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(outputs) == written
+    assert outputs[-1].name == "metrics.json"
+    assert Report.from_json(outputs[-1].read_text()) == found.report
+
+
+def test_the_summary_says_what_people_look_at_first(found, tmp_path) -> None:
+    report = found.report
+    lines = summary(tmp_path, report).splitlines()
+    assert lines[0] == f"{tmp_path / 'report.html'}: 2,400 patches of 8 patients"
+    assert lines[1].startswith(f"  patches  accuracy {report.patch.figures['accuracy']}, balanced")
+    assert lines[2:4] == [
+        f"  slides   auroc {report.slide.figures['auroc']}",
+        f"  lesions  froc {report.froc.figures['froc']}",
+    ]
+    assert lines[-1] == "  few patients"

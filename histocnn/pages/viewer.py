@@ -59,22 +59,54 @@ def write_viewer(slide: ScoredSlide, overview: NDArray[np.uint8], path: Path) ->
     Raises:
         StoreError: It cannot be written.
     """
-    import bokeh.models
     from bokeh.document import Document
     from bokeh.embed import file_html
     from bokeh.layouts import column, row
 
+    scene, panel = _scene(slide, overview), _panel(slide)
+    paint = _connect(slide, scene, panel)
+    document = Document()
+    document.add_root(column(panel.heading, row(scene.plot, column(*panel[1:]))))
+    document.js_on_event("document_ready", paint)
+    html = file_html(document, "inline", title=slide.slide_id, template=_TEMPLATE)
+    write_text(path, html)
+
+
+class _Panel(NamedTuple):
+    """What stands above and beside the slide, from top to bottom."""
+
+    heading: Any
+    choice: Any
+    key: Any
+    opacity: Any
+    least: Any
+    readout: Any
+
+
+def _panel(slide: ScoredSlide) -> _Panel:
+    import bokeh.models
+
     models: Any = bokeh.models  # its type hints know neither widgets nor defaults
-    grid, keys = slide.grid, _keys(slide)
-    scene = _scene(slide, overview)
-    key = models.Div(text=keys["classes"], stylesheets=[_PANEL_CSS], width=_PANEL_PX)
+    css = {"stylesheets": [_PANEL_CSS]}
     share = {"start": 0, "end": 1, "width": _PANEL_PX}
-    choice = models.Select(
-        name="layer", title="Layer", value="classes", options=_layers(slide), width=_PANEL_PX
+    return _Panel(
+        heading=models.Div(text=_heading(slide), **css),
+        choice=models.Select(
+            name="layer", title="Layer", value="classes", options=_layers(slide), width=_PANEL_PX
+        ),
+        key=models.Div(text=_keys(slide)["classes"], width=_PANEL_PX, **css),
+        opacity=models.Slider(title="Opacity", step=0.05, value=_OPACITY, **share),
+        least=models.Slider(name="threshold", title="Show from", step=0.01, value=0, **share),
+        readout=models.Div(text=_NOTHING, width=_PANEL_PX, **css),
     )
-    opacity = models.Slider(title="Opacity", step=0.05, value=_OPACITY, **share)
-    least = models.Slider(name="threshold", title="Show from", step=0.01, value=0, **share)
-    readout = models.Div(text=_NOTHING, stylesheets=[_PANEL_CSS], width=_PANEL_PX)
+
+
+def _connect(slide: ScoredSlide, scene: _Scene, panel: _Panel) -> Any:
+    """Let the panel and the pointer act on the scene; gives the script that paints the layer."""
+    import bokeh.models
+
+    models: Any = bokeh.models
+    grid = slide.grid
     cells = models.ColumnDataSource(_cells(slide))
     patches = models.ColumnDataSource(_patches(slide)) if grid.overlap_px else cells
     paint = models.CustomJS(
@@ -83,10 +115,10 @@ def write_viewer(slide: ScoredSlide, overview: NDArray[np.uint8], path: Path) ->
             "cells": cells,
             "shape": list(grid.shape),
             "layer": scene.layer.data_source,
-            "choice": choice,
-            "threshold": least,
-            "key": key,
-            "keys": keys,
+            "choice": panel.choice,
+            "threshold": panel.least,
+            "key": panel.key,
+            "keys": _keys(slide),
             "tables": [map_table(name).tolist() for name in (SCORE_MAP, NOVELTY_MAP)],
             "colours": class_colours(len(slide.class_names)).tolist(),
             "class_count": len(slide.class_names),
@@ -104,31 +136,22 @@ def write_viewer(slide: ScoredSlide, overview: NDArray[np.uint8], path: Path) ->
             "patches": patches,
             "view": view,
             "mark": scene.mark.data_source,
-            "readout": readout,
+            "readout": panel.readout,
             "names": [escape(name) for name in slide.class_names],
         },
     )
-    choice.js_on_change("value", paint)
-    least.js_on_change("value", paint)
-    opacity.js_link("value", scene.layer.glyph, "global_alpha")
-    scene.figure.js_on_event("mousemove", point)
-    scene.figure.js_on_event("mouseleave", point)
-    document = Document()
-    document.add_root(
-        column(
-            models.Div(text=_heading(slide), stylesheets=[_PANEL_CSS]),
-            row(scene.figure, column(choice, key, opacity, least, readout)),
-        )
-    )
-    document.js_on_event("document_ready", paint)
-    html = file_html(document, "inline", title=slide.slide_id, template=_TEMPLATE)
-    write_text(path, html)
+    panel.choice.js_on_change("value", paint)
+    panel.least.js_on_change("value", paint)
+    panel.opacity.js_link("value", scene.layer.glyph, "global_alpha")
+    scene.plot.js_on_event("mousemove", point)
+    scene.plot.js_on_event("mouseleave", point)
+    return paint
 
 
 class _Scene(NamedTuple):
-    """The figure, and its renderers that change: the layer and the mark of the pointed patch."""
+    """The plot, and its renderers that change: the layer and the mark of the pointed patch."""
 
-    figure: Any
+    plot: Any
     layer: Any
     mark: Any
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from histocnn.cohort.sheet import SlideEntry, read_cohort
+    from histocnn.demonstration import demo
     from histocnn.errors import HistocnnError
+    from histocnn.exports.frames import read_features, read_grid, read_scores
     from histocnn.patches.grid import PatchGrid, build_grid
     from histocnn.patches.patches import Patches, open_patches
-    from histocnn.pipeline import demo, run
+    from histocnn.pipeline import run
     from histocnn.regions.annotations import Annotations, read_annotations
     from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
     from histocnn.slides.slide import Slide
@@ -35,9 +37,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "histocnn.cohort.sheet": ["SlideEntry", "read_cohort"],
+    "histocnn.demonstration": ["demo"],
     "histocnn.errors": ["HistocnnError"],
+    "histocnn.exports.frames": ["read_features", "read_grid", "read_scores"],
     "histocnn.patches.patches": ["Patches", "open_patches"],
-    "histocnn.pipeline": ["demo", "run"],
+    "histocnn.pipeline": ["run"],
     "histocnn.regions.annotations": ["Annotations", "read_annotations"],
     "histocnn.patches.grid": ["PatchGrid", "build_grid"],
     "histocnn.slides.slide": ["Slide"],
@@ -81,6 +85,9 @@ __all__ = [
     "probe",
     "read_annotations",
     "read_cohort",
+    "read_features",
+    "read_grid",
+    "read_scores",
     "run",
     "stream",
     "tile",

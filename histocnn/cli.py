@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ COMMANDS = {
     "evaluate": Command("histocnn.stages.evaluate", "figures with intervals, and a report"),
     "mine": Command("histocnn.stages.mine", "list the most confident errors on training slides"),
     "run": Command("histocnn.pipeline", "tile, score, heatmap and evaluate in one go"),
-    "demo": Command("histocnn.pipeline", "the same on a cohort it makes"),
+    "demo": Command("histocnn.demonstration", "the same on a cohort it makes"),
 }
 
 
@@ -77,6 +78,7 @@ def _run(name: str, words: list[str]) -> int:
         return _exit_code(stage(words))
     from jsonargparse import auto_cli
 
+    _check_ranges(stage, words)
     words = _spell_out_flags(stage, words)
     return _exit_code(auto_cli(stage, args=words, as_positional=False, prog=f"histocnn {name}"))
 
@@ -95,6 +97,17 @@ def _spell_out_flags(stage: Callable[..., Any], words: list[str]) -> list[str]:
         f"{word}=true" if word in flags and after.startswith("-") else word
         for word, after in zip(words, following, strict=True)
     ]
+
+
+def _check_ranges(stage: Callable[..., Any], words: list[str]) -> None:
+    """Refuse numbers outside their range in our words; jsonargparse's name types of Python."""
+    from histocnn.jobs.ranges import check_range
+
+    hints = get_type_hints(stage)
+    for flag, value in itertools.pairwise(words):
+        name = flag.removeprefix("--")
+        if name != flag and name in hints:
+            check_range(name, value, hints[name])
 
 
 def _overview() -> str:

@@ -1,71 +1,53 @@
-"""`histocnn run` and `demo`: stages called in order; the only importer of several."""
+"""`histocnn run`: stages called in order, from slides to a report.
+
+>>> import histocnn
+>>> result = histocnn.run("slides.csv", "out", model="model.safetensors")  # doctest: +SKIP
+>>> result.failures, list(result.parts)  # doctest: +SKIP
+({}, ['doctor', 'tile', 'predict', 'heatmap', 'evaluate'])
+"""
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.errors import FeaturesError, UsageError
+from histocnn.jobs.ranges import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    check_ranges,
+)
+from histocnn.jobs.steps import RunResult, Steps
 from histocnn.storage import store
 
 # Stages are imported where they run: half of them bring torch, and none is needed for --help.
 
 
-@dataclass
-class Clock:
-    """Says what runs, and afterwards where the time went."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str, purpose: str) -> Iterator[None]:
-        """Time one stage."""
-        print(f"\nhistocnn {name}: {purpose}", flush=True)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - start
-
-    def __str__(self) -> str:
-        total = sum(self.seconds.values())
-        parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
-        return f"{total:.0f} s: {parts}"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The patches that a model or a reference was made for."""
-
-    patch_px: int
-    mpp: float
-
-
 def run(
-    slides: Path,
-    out: Path,
-    model: Path | None = None,
-    reference: Path | None = None,
-    weights: str | None = None,
-    patch_px: int | None = None,
-    mpp: float | None = None,
-    slide_mpp: float | None = None,
-    overlap_px: int = 0,
-    min_tissue: float = 0.5,
-    k: int = 20,
+    slides: str | Path,
+    out: str | Path,
+    model: str | Path | None = None,
+    reference: str | Path | None = None,
+    weights: str | Path | None = None,
+    patch_px: PositiveInt | None = None,
+    mpp: PositiveFloat | None = None,
+    slide_mpp: PositiveFloat | None = None,
+    overlap_px: NonNegativeInt = 0,
+    min_tissue: Probability = 0.5,
+    k: PositiveInt = 20,
     html: bool = False,
     match: str = "",
     allow_seen: bool = False,
-    workers: int = 1,
-    threads: int = 2,
-) -> int:
+    workers: PositiveInt = 1,
+    threads: PositiveInt = 2,
+) -> RunResult:
     """Tile slides, score their patches, lay heatmaps over them, and evaluate where truth is given.
 
     Give either --model (a model.safetensors scores the patches) or --reference (labelled features
@@ -90,237 +72,178 @@ def run(
         threads: Readers per slide.
 
     Returns:
-        0, or 1 if a slide failed.
+        What came of every stage, as `parts`, and the `report` where there is truth.
     """
-    if model is None and reference is None:
-        raise UsageError("run needs --model FILE or --reference FOLDER", "Give one of the two.")
-    from histocnn.stages.doctor import doctor
-    from histocnn.stages.tile import tile
-
-    scale = _scale(model, reference, patch_px, mpp)
-    clock = Clock()
-    with clock.stage("doctor", "can these slides be trusted?"):
-        failed = doctor(slides, scale.patch_px, scale.mpp, min_tissue, slide_mpp).exit_code
-    with clock.stage("tile", f"patches of {scale.patch_px} px at {scale.mpp:g} µm/px"):
-        failed |= tile(
-            slides,
-            out / "grids",
-            patch_px=scale.patch_px,
-            mpp=scale.mpp,
-            overlap_px=overlap_px,
-            min_tissue=min_tissue,
-            slide_mpp=slide_mpp,
-            workers=workers,
-        ).exit_code
-    if reference is None:
-        failed |= _predict(clock, out / "grids", model, out / "scores", workers, threads)
-    else:
-        backbone = None if model else _network_of(reference)["backbone"]
-        with clock.stage("embed", f"features by {backbone or model}"):
-            from histocnn.stages.embed import embed
-
-            failed |= embed(
-                out / "grids",
-                out / "features",
-                backbone=backbone,
-                weights=weights,
-                model=model,
-                threads=threads,
-                workers=workers,
-            ).exit_code
-        failed |= _knn(clock, reference, out / "features", out / "scores", k)
-    failed |= _heatmap(clock, out / "scores", out / "heatmaps", html, workers)
-    print(f"\nThe heatmaps: {out / 'heatmaps'}")  # they are there even if the report is refused
-    if _has_truth(out / "scores"):
-        truth = slides if slides.suffix.lower() == ".csv" else None
-        failed |= _evaluate(
-            clock,
-            out / "scores",
-            out / "report",
-            slides=truth,
-            heatmaps=out / "heatmaps",
-            match=match,
-            allow_seen=allow_seen,
-            allow_missing=bool(failed),
-        )
-        print(f"\nThe report: {out / 'report' / 'report.html'}")
-    print(f"Where the time went, {clock}")
-    return failed
-
-
-def demo(out: Path = Path("demo"), seed: int = 0, workers: int = 2) -> int:
-    """Make a small cohort of synthetic slides and run all of histocnn over it.
-
-    Eight slides of four patients in two laboratories: a small network is trained on the first
-    laboratory's patients and tested on the second's, beside k-NN on its features and a baseline
-    that sees colour only. The same seed gives the same figures.
-
-    Args:
-        out: Folder for everything the demo makes.
-        seed: Of the synthetic slides and of training.
-        workers: Slides in parallel processes.
-
-    Returns:
-        0, or 1 if a stage failed.
-    """
-    from histocnn.phantom.cohort import make_cohort
-    from histocnn.stages.doctor import doctor
-    from histocnn.stages.tile import tile
-
-    clock, grids = Clock(), out / "grids"
-    with clock.stage("demo", "8 synthetic H&E slides of 4 patients in 2 labs"):
-        slides = make_cohort(out / "cohort", seed=seed)
-    with clock.stage("doctor", "can these slides be trusted?"):
-        failed = doctor(slides, DEMO_SCALE.patch_px, DEMO_SCALE.mpp).exit_code
-    with clock.stage("tile", "grids, and a picture of each"):
-        failed |= tile(
-            slides, grids, patch_px=DEMO_SCALE.patch_px, mpp=DEMO_SCALE.mpp, workers=workers
-        ).exit_code
-    failed |= _train_small(clock, grids, slides, out / "model", seed)
-    model = out / "model" / "model.safetensors"
-    failed |= _predict(clock, grids, model, out / "cnn" / "scores", workers=1, threads=2)
-    with clock.stage("embed", "the network's features, for k-NN"):
-        from histocnn.stages.embed import embed
-
-        failed |= embed(grids, out / "features", model=model).exit_code
-    reference = _copy_reference(out / "features", read_cohort(slides), out / "reference")
-    failed |= _knn(clock, reference, out / "features", out / "knn" / "scores", k=20)
-    failed |= _heatmap(clock, out / "cnn" / "scores", out / "cnn" / "heatmaps", True, workers)
-    failed |= _evaluate(
-        clock,
-        out / "cnn" / "scores",
-        out / "report",
-        slides=slides,
-        split="test",
-        heatmaps=out / "cnn" / "heatmaps",
-        compare=out / "knn" / "scores",
+    scorer = Scorer(
+        model=None if model is None else Path(model),
+        reference=None if reference is None else Path(reference),
+        weights=None if weights is None else str(weights),
+        k=k,
+        workers=workers,
+        threads=threads,
     )
-    print(_closing(out, clock))
-    return failed
+    grids = Grids(
+        scale=scorer.scale(patch_px, mpp),
+        slide_mpp=slide_mpp,
+        overlap_px=overlap_px,
+        min_tissue=min_tissue,
+        workers=workers,
+    )
+    steps, slides, out = Steps(), Path(slides), Path(out)
+    grids.make(steps, slides, out / "grids")
+    scorer.score(steps, out)
+    _draw(steps, out, html=html, workers=workers)
+    if _has_truth(out / "scores"):
+        _evaluate(steps, slides, out, match=match, allow_seen=allow_seen)
+    print(f"Where the time went, {steps}")
+    return steps.result
 
 
-DEMO_SCALE = Scale(patch_px=112, mpp=1.0)
+@dataclass(frozen=True)
+class Scale:
+    """The patches that a model or a reference was made for."""
+
+    patch_px: int
+    mpp: float
 
 
-def _train_small(clock: Clock, grids: Path, slides: Path, out: Path, seed: int) -> int:
-    from histocnn.stages.train import train
+@dataclass(frozen=True)
+class Grids:
+    """How slides are cut into patches; as the options of `run`."""
 
-    words = {
-        "seed_everything": seed,
-        "out": out,
-        "data.patches": grids,
-        "data.slides": slides,
-        "data.batch_size": 32,
-        "data.workers": 1,
-        "model.backbone": "resnet18",
-        "model.weights": "null",  # a demo downloads nothing
-        "model.learning_rate": 1e-3,
-        "trainer.max_epochs": 10,
-        "trainer.accelerator": "cpu",
-    }
-    with clock.stage("train", "a small network on the first lab's patients"):
-        return train([f"--{name}={value}" for name, value in words.items()]).exit_code
+    scale: Scale
+    slide_mpp: PositiveFloat | None = None
+    overlap_px: NonNegativeInt = 0
+    min_tissue: Probability = 0.5
+    workers: PositiveInt = 1
 
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
-def _predict(
-    clock: Clock, grids: Path, model: Path | None, out: Path, workers: int, threads: int
-) -> int:
-    from histocnn.stages.predict import predict
+    def make(self, steps: Steps, slides: Path, out: Path) -> None:
+        """Look at the slides, then tile them."""
+        from histocnn.stages.doctor import doctor
+        from histocnn.stages.tile import tile
 
-    assert model is not None  # noqa: S101 - checked by the callers
-    with clock.stage("predict", f"scores by {model}"):
-        return predict(grids, model, out, workers=workers, threads=threads).exit_code
-
-
-def _knn(clock: Clock, reference: Path, query: Path, out: Path, k: int) -> int:
-    from histocnn.stages.knn import knn
-
-    with clock.stage("knn", f"scores by the {k} nearest of {reference}"):
-        return knn(reference, query, out, k=k)
+        given: dict[str, Any] = {
+            "patch_px": self.scale.patch_px,
+            "mpp": self.scale.mpp,
+            "min_tissue": self.min_tissue,
+            "slide_mpp": self.slide_mpp,
+        }
+        steps.take("doctor", "can these slides be trusted?", partial(doctor, slides, **given))
+        given |= {"overlap_px": self.overlap_px, "workers": self.workers}
+        purpose = f"patches of {self.scale.patch_px} px at {self.scale.mpp:g} µm/px"
+        steps.take("tile", purpose, partial(tile, slides, out, **given))
 
 
-def _heatmap(clock: Clock, scores: Path, out: Path, html: bool, workers: int) -> int:
+@dataclass(frozen=True)
+class Scorer:
+    """What scores the patches; as the options of `run`.
+
+    Raises:
+        UsageError: Neither a model nor a reference, or a number out of range.
+    """
+
+    model: Path | None = None
+    reference: Path | None = None
+    weights: str | None = None
+    k: PositiveInt = 20
+    workers: PositiveInt = 1
+    threads: PositiveInt = 2
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.model is None and self.reference is None:
+            raise UsageError("run needs --model FILE or --reference FOLDER", "Give one of the two.")
+
+    def scale(self, patch_px: int | None, mpp: float | None) -> Scale:
+        """The scale of the model or the reference; the given one where neither knows its own.
+
+        Raises:
+            UsageError: Neither knows it, and it is not given.
+        """
+        known: Mapping[str, Any]
+        if self.model is not None:
+            from histocnn.models.spec import read_spec
+
+            spec = read_spec(self.model)
+            known = {"patch_px": spec.patch_px, "mpp": spec.mpp}
+        else:
+            known = store.attributes(self._first_of_reference())
+        patch_px, mpp = known.get("patch_px") or patch_px, known.get("mpp") or mpp
+        if not patch_px or not mpp:
+            raise UsageError(
+                f"{self.model or self.reference}: does not know at which scale its patches were",
+                "Give --patch_px and --mpp.",
+            )
+        return Scale(int(patch_px), float(mpp))
+
+    def score(self, steps: Steps, out: Path) -> None:
+        """Score OUT/grids into OUT/scores, by way of OUT/features where there is a reference."""
+        how: dict[str, Any] = {"workers": self.workers, "threads": self.threads}
+        if self.reference is None:
+            from histocnn.stages.predict import predict
+
+            assert self.model is not None  # noqa: S101 - one of the two is there
+            step = partial(predict, out / "grids", self.model, out / "scores", **how)
+            steps.take("predict", f"scores by {self.model}", step)
+            return
+        from histocnn.stages.embed import embed
+        from histocnn.stages.knn import knn
+
+        backbone = None if self.model else self._network()["backbone"]
+        network: dict[str, Any] = {
+            "backbone": backbone,
+            "weights": self.weights,
+            "model": self.model,
+        }
+        step = partial(embed, out / "grids", out / "features", **network, **how)
+        steps.take("embed", f"features by {backbone or self.model}", step)
+        vote = partial(knn, self.reference, out / "features", out / "scores", k=self.k)
+        steps.take("knn", f"scores by the {self.k} nearest of {self.reference}", vote)
+
+    def _network(self) -> dict[str, Any]:
+        recipe = store.attributes(self._first_of_reference()).get("recipe") or {}
+        if "network" not in recipe:
+            raise FeaturesError(
+                f"{self.reference}: does not say which network made its features",
+                "Make them with histocnn embed, or give the --model that did.",
+            )
+        network: dict[str, Any] = recipe["network"]
+        return network
+
+    def _first_of_reference(self) -> Path:
+        from histocnn.reference.features import feature_files
+
+        return feature_files(self.reference or Path())[0]
+
+
+def _draw(steps: Steps, out: Path, *, html: bool, workers: int) -> None:
     from histocnn.stages.heatmap import heatmap
 
-    with clock.stage("heatmap", "scores over the slides"):
-        return heatmap(scores, out, html=html, workers=workers)
+    step = partial(heatmap, out / "scores", out / "heatmaps", html=html, workers=workers)
+    steps.take("heatmap", "scores over the slides", step)
+    print(f"\nThe heatmaps: {out / 'heatmaps'}")  # they are there even if the report is refused
 
 
-def _evaluate(clock: Clock, scores: Path, out: Path, **options: Any) -> int:
+def _evaluate(steps: Steps, slides: Path, out: Path, *, match: str, allow_seen: bool) -> None:
     from histocnn.stages.evaluate import evaluate
 
-    with clock.stage("evaluate", "figures with intervals, and a report"):
-        return evaluate(scores, out, **options).exit_code
-
-
-def _scale(
-    model: Path | None, reference: Path | None, patch_px: int | None, mpp: float | None
-) -> Scale:
-    """The scale of the model or the reference; the given one where neither knows its own."""
-    known: Mapping[str, Any]
-    if model is not None:
-        from histocnn.models.spec import read_spec
-
-        spec = read_spec(model)
-        known = {"patch_px": spec.patch_px, "mpp": spec.mpp}
-    else:
-        known = store.attributes(_first(reference))
-    patch_px, mpp = known.get("patch_px") or patch_px, known.get("mpp") or mpp
-    if not patch_px or not mpp:
-        raise UsageError(
-            f"{model or reference}: does not know at which scale its patches were",
-            "Give --patch_px and --mpp.",
-        )
-    return Scale(int(patch_px), float(mpp))
-
-
-def _network_of(reference: Path) -> dict[str, Any]:
-    recipe = store.attributes(_first(reference)).get("recipe") or {}
-    if "network" not in recipe:
-        raise FeaturesError(
-            f"{reference}: does not say which network made its features",
-            "Make them with histocnn embed, or give the --model that did.",
-        )
-    network: dict[str, Any] = recipe["network"]
-    return network
-
-
-def _first(reference: Path | None) -> Path:
-    from histocnn.reference.features import feature_files
-
-    return feature_files(reference or Path())[0]
+    step = partial(
+        evaluate,
+        out / "scores",
+        out / "report",
+        slides=slides if slides.suffix.lower() == ".csv" else None,
+        heatmaps=out / "heatmaps",
+        match=match,
+        allow_seen=allow_seen,
+        allow_missing=steps.failed,
+    )
+    steps.take("evaluate", "figures with intervals, and a report", step)
+    print(f"\nThe report: {out / 'report' / 'report.html'}")
 
 
 def _has_truth(scores: Path) -> bool:
     files = sorted(scores.glob("*.h5"))
     return any(bool(np.any(store.read(file, "labels")["labels"] >= 0)) for file in files)
-
-
-def _copy_reference(features: Path, cohort: list[SlideEntry], out: Path) -> Path:
-    """Collect the first laboratory's features: they are all that a k-NN needs."""
-    out.mkdir(parents=True, exist_ok=True)
-    for entry in cohort:
-        if entry.split != "test":
-            shutil.copy2(features / f"{entry.slide_id}.h5", out)
-    return out
-
-
-def _closing(out: Path, clock: Clock) -> str:
-    report = json.loads((out / "report" / "metrics.json").read_text())
-    cnn = report["patch"]["figures"]["macro_auroc"]["value"]
-    knn = report["comparison"]["figures"]["macro_auroc"]["second"]
-    colour_only = report["colour_only"]["figures"]["macro_auroc"]["value"]
-    return "\n".join(
-        [
-            "",
-            "AUC on the patches of the laboratory that training never saw:",
-            f"  CNN          {cnn:.3f}",
-            f"  k-NN         {knn:.3f}  (on the CNN's features)",
-            f"  colour only  {colour_only:.3f}",
-            "",
-            f"The report    {out / 'report' / 'report.html'}",
-            f"The heatmaps  {out / 'cnn' / 'heatmaps'}",
-            f"The grids     {out / 'grids'}",
-            f"Where the time went, {clock}",
-        ]
-    )

@@ -92,3 +92,15 @@ def test_every_public_name_is_where_it_is_said_to_be() -> None:
         "print(len(set(histocnn.__all__) - set(histocnn._HOME_OF)), dir(histocnn)[0])"
     )
     assert names == "0 Annotations\n"
+
+
+def test_public_names_stay_functions_once_every_module_is_imported() -> None:
+    """A module at the package's top level would replace the name that it bears."""
+    names = python(
+        "import importlib, pkgutil, types, histocnn\n"
+        "for found in pkgutil.walk_packages(histocnn.__path__, 'histocnn.'):\n"
+        "    importlib.import_module(found.name)\n"
+        "print([name for name in histocnn.__all__\n"
+        "       if isinstance(getattr(histocnn, name), types.ModuleType)])"
+    )
+    assert names == "[]\n"

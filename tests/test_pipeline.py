@@ -1,16 +1,17 @@
-"""`histocnn run` and `demo`: every stage in order, on slides small enough for a test."""
+"""`histocnn run`: every stage in order, on slides small enough for a test."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import histocnn
 from histocnn.cli import main
+from histocnn.errors import UsageError
 from histocnn.phantom.cohort import make_cohort
+from histocnn.pipeline import Grids, Scale, Scorer
 from histocnn.stages.embed import embed
 from histocnn.stages.tile import tile
 from histocnn.storage import store
@@ -60,9 +61,22 @@ def test_labelled_features_take_slides_to_a_report(cohort: Path, tmp_path: Path)
 
 def test_without_truth_there_is_no_report(cohort: Path, model: Path, tmp_path: Path) -> None:
     slide = cohort.parent / "slides" / "phantom_01.tif"
-    assert run("--slides", slide, "--model", model, "--out", tmp_path / "out") == 0
-    assert (tmp_path / "out" / "heatmaps" / "phantom_01.png").exists()
+    result = histocnn.run(str(slide), str(tmp_path / "out"), model=str(model))
+    assert result.exit_code == 0
+    assert result.report is None
+    assert result.parts["heatmap"].outputs == [tmp_path / "out" / "heatmaps" / "phantom_01.png"]
+    assert set(result.parts["heatmap"].outputs) <= set(result.outputs)
+    assert all(path.exists() for path in result.outputs)
     assert not (tmp_path / "out" / "report").exists()
+
+
+def test_python_hears_what_the_command_line_hears() -> None:
+    with pytest.raises(UsageError, match="--overlap_px -1"):
+        Grids(scale=Scale(28, 2.0), overlap_px=-1)
+    with pytest.raises(UsageError, match="--k 0"):
+        Scorer(model=Path("m"), k=0)
+    with pytest.raises(UsageError, match="run needs --model FILE or --reference FOLDER"):
+        Scorer()
 
 
 @pytest.mark.parametrize(
@@ -91,14 +105,3 @@ def test_a_model_that_does_not_know_its_scale_asks_for_it(cohort: Path, tmp_path
     words = ("--slides", cohort, "--model", model, "--out", tmp_path / "out")
     assert run(*words) == 2
     assert run(*words, "--mpp", 2.0) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "histocnn.cli", "demo", "--out", str(tmp_path)]
-    subprocess.run(words, check=True)  # a process of its own, as people start it
-    report = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    cnn = report["patch"]["figures"]["macro_auroc"]["value"]
-    assert cnn >= 0.95
-    assert cnn > report["colour_only"]["figures"]["macro_auroc"]["value"] + 0.1

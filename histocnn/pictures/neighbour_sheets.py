@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from histocnn.errors import HistocnnError
-from histocnn.patches.patches import Patches
+from histocnn.jobs.ranges import NonNegativeInt, check_ranges
+from histocnn.patches.gridpixels import GridPixels
+from histocnn.patches.patches import Patches, open_files
 from histocnn.pictures.palette import class_colours
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.reference.features import Features
@@ -25,6 +27,50 @@ SHOWN_NEIGHBOURS = 8
 TILE_IN = 1.25  # side of a tile in the figure, inches
 TILE_PX = 150  # of its picture; finer detail than this is not printed
 DPI = 100
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which patches the sheets show, and where their slides are.
+
+    Attributes:
+        count: So many most and least confident and most novel patches of each class.
+        at: Patches at these points (x, y), level-0 px.
+        slides: A slide, a folder or slides.csv, if the slides were moved.
+    """
+
+    count: NonNegativeInt = 0
+    at: tuple[tuple[int, int], ...] = ()
+    slides: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def draw(
+        self, target: Path, rows: Features, examples: Features, arrays: Mapping[str, NDArray[Any]]
+    ) -> list[str]:
+        """Draw the sheet of the wanted patches beside a file of scores.
+
+        Args:
+            target: The score file; the sheet is `<its name>_neighbours.png`.
+            rows: The query's rows.
+            examples: The reference's rows.
+            arrays: As for `draw_sheet`.
+
+        Returns:
+            A note for each point without a patch.
+        """
+        patches, *sources = open_files((*rows.files, *examples.files), self.slides)
+        lines = choose(arrays["scores"], arrays["novelty"], examples.class_names, self.count)
+        missed = list(self.at)
+        if isinstance(patches.pixels, GridPixels):
+            coords = patches.pixels.coords[rows.row]
+            held, missed = at_points(coords, patches.pixels.footprint_l0, self.at)
+            lines += held
+        if lines:
+            path = target.with_name(f"{target.stem}_neighbours.png")
+            draw_sheet(path, lines, (rows, patches), (examples, sources), arrays)
+        return [f"no scored patch at ({x}, {y})" for x, y in missed]
 
 
 @dataclass(frozen=True)

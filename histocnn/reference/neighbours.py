@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import FeaturesError
+from histocnn.jobs.ranges import PositiveInt, check_ranges
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -41,11 +42,14 @@ class Knn:
         normalise: Rows are scaled to length 1 (after centring) before a Euclidean distance.
     """
 
-    k: int = 20
+    k: PositiveInt = 20
     metric: Metric = "cosine"
     weights: Weights = "distance"
     center: bool = True
     normalise: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 UNI = Knn(20, "euclidean", "uniform", center=True, normalise=True)

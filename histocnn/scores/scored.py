@@ -136,13 +136,3 @@ def summarise(slide: ScoredSlide, *, top_percent: float, threshold: float) -> di
         row[f"max_{name}"] = float(ordered[0])
         row[f"area_mm2_{name}"] = float(areas[above].sum())
     return row
-
-
-def check_share(name: str, value: float | None) -> None:
-    """Refuse a threshold that is no probability.
-
-    Raises:
-        UsageError: It lies outside 0 to 1.
-    """
-    if value is not None and not 0 <= value <= 1:
-        raise UsageError(f"--{name} {value} is not a probability", "Give a number between 0 and 1.")

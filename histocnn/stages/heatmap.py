@@ -1,35 +1,29 @@
-"""`histocnn heatmap`: scores in; pictures over the slides, a viewer and slide-level scores out."""
+"""`histocnn heatmap`: scores in; pictures over the slides, a viewer and slide-level scores out.
+
+>>> import histocnn
+>>> result = histocnn.heatmap("scores", "heatmaps")  # doctest: +SKIP
+>>> result.to_dataframe()[["slide_id", "top_mean_tumour"]]  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from histocnn.errors import UsageError
-from histocnn.jobs import run as runs
-from histocnn.patches.patches import FilePatches, open_files
-from histocnn.scores.scored import check_share, read_scored, summarise
-from histocnn.scores.scorefile import score_files
-from histocnn.storage.atomic import sum_up, write_text
-from histocnn.storage.hashing import sha256
+from histocnn.jobs.ranges import Percent, PositiveInt, Probability
+from histocnn.jobs.result import StageResult
+from histocnn.pages.heatmaps import HeatmapOptions, draw_heatmaps
 
 
 def heatmap(
-    scores: Path,
-    out: Path,
-    slides: Path | None = None,
+    scores: str | Path,
+    out: str | Path,
+    slides: str | Path | None = None,
     class_name: str | None = None,
     html: bool = False,
-    top_percent: float = 1.0,
-    threshold: float = 0.5,
-    workers: int = 1,
-) -> int:
+    top_percent: Percent = 1.0,
+    threshold: Probability = 0.5,
+    workers: PositiveInt = 1,
+) -> StageResult:
     """Lay scores over the slides: pictures, an interactive page, and slide-level scores.
 
     Writes OUT/<slide_id>.png (the most likely class), OUT/<slide_id>_<class>.png (probability),
@@ -47,89 +41,10 @@ def heatmap(
         workers: Slides in parallel processes.
 
     Returns:
-        0, or 1 if a slide failed.
+        The pictures of the most likely class and what failed; its rows hold the slide-level scores.
     """
-    check_share("threshold", threshold)
-    if not 0 < top_percent <= 100:
-        raise UsageError(f"--top_percent {top_percent} is no share", "Give more than 0, up to 100.")
-    options = {
-        "stage": "heatmap",
-        "class_name": class_name,
-        "html": html,
-        "top_percent": top_percent,
-        "threshold": threshold,
-    }
-    summary = runs.run(
-        open_files(score_files(scores), slides),
-        out=out,
-        command="heatmap",
-        source=scores,
-        recipe=partial(recipe_of, options=options),
-        work=draw_slide,
-        workers=workers,
-        suffix=".png",
+    options = HeatmapOptions(
+        class_name=class_name, html=html, top_percent=top_percent, threshold=threshold
     )
-    sum_up(partial(_slide_scores, out), partial(write_text, out / "slides.csv"))
-    return summary.exit_code
-
-
-def recipe_of(patches: FilePatches, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, and the hash of the scores."""
-    return {**options, "scores": sha256(patches.file)}
-
-
-def draw_slide(
-    patches: FilePatches, target: Path, recipe: Mapping[str, Any], tick: runs.Tick
-) -> dict[str, Any]:
-    """Write all that belongs to one slide, `target`, the most likely class, last."""
-    from histocnn.pictures.heat import class_picture, novelty_picture, score_picture
-    from histocnn.pictures.overlay import PICTURE_PX
-
-    slide = read_scored(patches.file)
-    drawn = slide.only(recipe["class_name"])
-    thumbnail = patches.slide.thumbnail(max_px=PICTURE_PX)
-    grid = slide.grid
-    title = f"{slide.slide_id}: {grid.patch_px} px at {grid.mpp:g} µm/px"
-    for index in drawn:
-        path = target.with_name(f"{target.stem}_{_file_name(slide.class_names[index])}.png")
-        score_picture(slide, thumbnail, index, path, title)
-    if slide.novelty is not None:
-        path = target.with_name(f"{target.stem}_novelty.png")
-        novelty_picture(slide, thumbnail, path, title)
-    if recipe["html"]:
-        from histocnn.pages.viewer import OVERVIEW_PX, write_viewer
-
-        overview = patches.slide.thumbnail(max_px=OVERVIEW_PX)
-        write_viewer(slide, overview, target.with_suffix(".html"))
-    class_picture(slide, thumbnail, target, title)
-    unscored = int((~slide.scored).sum())
-    tick(len(grid), len(grid))
-    return {
-        "patches": len(grid),
-        "outcome": "ok" if len(grid) else "no patches",
-        "notes": [f"{unscored} patches were not scored and are transparent"] * bool(unscored),
-        "slide_scores": summarise(
-            slide, top_percent=recipe["top_percent"], threshold=recipe["threshold"]
-        ),
-    }
-
-
-def _slide_scores(out: Path) -> str:
-    """The table of what every slide left in the folder, one-slide jobs' slides too."""
-    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    rows = [
-        {"slide_id": slide_id, **facts["slide_scores"]} for slide_id, facts in run["slides"].items()
-    ]
-    first = ("slide_id", "patches", "scored")
-    columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    table.writeheader()
-    for row in rows:
-        table.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-    return text.getvalue()
-
-
-def _file_name(class_name: str) -> str:
-    """A class name as part of a file name: what folders and shells trip over becomes "-"."""
-    return re.sub(r"[^\w.+-]+", "-", class_name)
+    moved_to = None if slides is None else Path(slides)
+    return draw_heatmaps(Path(scores), Path(out), options, slides=moved_to, workers=workers)

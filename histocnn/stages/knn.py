@@ -1,49 +1,39 @@
-"""`histocnn knn`: features in; scores, and the labelled neighbours that explain them, out."""
+"""`histocnn knn`: features in; scores, and the labelled neighbours that explain them, out.
+
+>>> import histocnn
+>>> result = histocnn.knn("reference", "features", "scores", k=20)  # doctest: +SKIP
+>>> result.failures, result.to_dataframe().patches.sum()  # doctest: +SKIP
+({}, 1389)
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-
-from histocnn.errors import UsageError
-from histocnn.jobs import run as runs
-from histocnn.patches.gridpixels import GridPixels
-from histocnn.patches.patches import FilePatches, open_files
-from histocnn.reference.features import (
-    Exclude,
-    Features,
-    feature_files,
-    groups_of,
-    left_out,
-    load,
-    own_rows,
-)
-from histocnn.reference.neighbours import UNI, Knn, Metric, Reference, Weights, vote
-from histocnn.scores.query import open_query, write_query
-from histocnn.storage.hashing import sha256
-
-Coordinates = tuple[tuple[int, int], ...]
+from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
+from histocnn.jobs.result import StageResult
+from histocnn.reference.features import Exclude, feature_files, load
+from histocnn.reference.methods import ByNeighbours
+from histocnn.reference.neighbours import UNI, Knn, Metric, Weights
+from histocnn.scores.compared import score_features
 
 
 def knn(
-    reference: Path,
-    query: Path,
-    out: Path,
-    k: int = 20,
+    reference: str | Path,
+    query: str | Path,
+    out: str | Path,
+    k: PositiveInt = 20,
     metric: Metric = "cosine",
     weights: Weights = "distance",
     center: bool = True,
     exclude: Exclude = "patient",
     protocol: Literal["uni"] | None = None,
-    explain: int = 0,
-    explain_at: Coordinates = (),
+    explain: NonNegativeInt = 0,
+    explain_at: tuple[tuple[int, int], ...] = (),
     map: bool = False,  # noqa: A002 - the flag's name
-    slides: Path | None = None,
-) -> int:
+    slides: str | Path | None = None,
+) -> StageResult:
     """Label features by their nearest labelled neighbours.
 
     Writes OUT/<slide_id>.h5 (scores, neighbours, distances, novelty), with --explain
@@ -66,105 +56,30 @@ def knn(
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
 
     Returns:
-        0, or 1 if a slide failed.
+        The score files and what failed, with a row per slide.
     """
-    settings = UNI if protocol == "uni" else Knn(k, metric, weights, center)
-    if settings.k < 1:
-        raise UsageError(f"--k {k} is no number of neighbours", "Give 1 or more, such as 20.")
-    queries = open_files(feature_files(query))
-    examples = load(feature_files(reference)).labelled()
-    shown = Shown(explain, tuple(explain_at), slides)
-    index = Reference(examples.values, groups_of(examples, examples), settings)
-    summary = runs.run(
+    settings = UNI if protocol == "uni" else Knn(k=k, metric=metric, weights=weights, center=center)
+    sheet = None
+    if explain or explain_at:
+        from histocnn.pictures.neighbour_sheets import Shown
+
+        sheet = Shown(
+            count=explain,
+            at=tuple(explain_at),
+            slides=None if slides is None else Path(slides),
+        ).draw
+    queries = feature_files(Path(query))
+    examples = load(feature_files(Path(reference))).labelled()
+    summary = score_features(
         queries,
-        out=out,
-        command="knn",
-        source=query,
-        recipe=partial(recipe_of, examples=examples, knn=settings, exclude=exclude, shown=shown),
-        work=partial(score, examples=examples, index=index, exclude=exclude, shown=shown),
+        Path(out),
+        ByNeighbours(examples, settings, exclude),
+        source=Path(query),
+        more={"explain": [explain, explain_at]},
+        explain=sheet,
     )
     if map:
         from histocnn.pictures.feature_map import draw_map
 
-        draw_map(examples, load([query.file for query in queries]), out / "map.png")
-    return summary.exit_code
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Which patches the neighbour sheets show, and where their slides are."""
-
-    count: int
-    at: Coordinates
-    slides: Path | None
-
-
-def recipe_of(
-    query: FilePatches, examples: Features, knn: Knn, exclude: Exclude, shown: Shown
-) -> dict[str, Any]:
-    """The settings and the hashes of reference and query."""
-    return {
-        "stage": "knn",
-        **asdict(knn),
-        "exclude": exclude,
-        "explain": [shown.count, shown.at],
-        "reference": sorted(examples.hashes),
-        "query": sha256(query.file),
-    }
-
-
-def score(
-    query: FilePatches,
-    target: Path,
-    recipe: dict[str, Any],
-    tick: runs.Tick,
-    *,
-    examples: Features,
-    index: Reference,
-    exclude: Exclude,
-    shown: Shown,
-) -> dict[str, Any]:
-    """Write one file's scores, and its sheet of neighbours first, because the scores say "done"."""
-    rows = open_query(query, examples)
-    found = index.search(rows.values, left_out(rows, examples, exclude), own_rows(rows, examples))
-    labels = examples.labels[found.rows]
-    arrays = {
-        "scores": vote(labels, found.distances, len(examples.class_names), index.knn.weights),
-        "neighbours": np.stack(
-            [examples.file[found.rows], examples.row[found.rows]], axis=-1
-        ).astype(np.int32),
-        "neighbour_labels": labels.astype(np.int32),
-        "distances": found.distances,
-        "novelty": index.novelty(found),
-    }
-    notes = []
-    if shown.count or shown.at:
-        sheet = target.with_name(f"{target.stem}_neighbours.png")
-        notes = _explain(sheet, rows, examples, arrays, shown)
-    facts = write_query(target, rows, examples, arrays, recipe, exclude)
-    notes.append(f"novelty: reference rows compared without their own {index.calibration[0]}")
-    facts["notes"] += notes
-    tick(facts["patches"], facts["patches"])
-    return facts
-
-
-def _explain(
-    path: Path, rows: Features, examples: Features, arrays: dict[str, Any], shown: Shown
-) -> list[str]:
-    """Draw the sheet of the wanted patches beside their neighbours.
-
-    Returns:
-        A note for each point without a patch.
-    """
-    from histocnn.pictures.neighbour_sheets import at_points, choose, draw_sheet
-
-    patches, *sources = open_files((*rows.files, *examples.files), shown.slides)
-    lines = choose(arrays["scores"], arrays["novelty"], examples.class_names, shown.count)
-    missed = list(shown.at)
-    if isinstance(patches.pixels, GridPixels):
-        coords = patches.pixels.coords[rows.row]
-        found, missed = at_points(coords, patches.pixels.footprint_l0, shown.at)
-        lines += found
-    if lines:
-        draw_sheet(path, lines, (rows, patches), (examples, sources), arrays)
-    return [f"no scored patch at ({x}, {y})" for x, y in missed]
+        draw_map(examples, load(queries), Path(out) / "map.png")
+    return summary

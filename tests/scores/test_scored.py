@@ -7,7 +7,7 @@ import pytest
 
 from histocnn.errors import StoreError, UsageError
 from histocnn.patches.grid import build_grid
-from histocnn.scores.scored import ScoredSlide, check_share, most_likely, read_scored, summarise
+from histocnn.scores.scored import ScoredSlide, most_likely, read_scored, summarise
 from histocnn.storage import store
 
 GRID = build_grid((400, 300), (0.5, 0.5), patch_px=50, mpp=1.0)  # 3 rows of 4
@@ -54,11 +54,3 @@ def test_slide_scores_of_the_whole():
     assert found["max_t"] == 1
     # cells of 100 × 100 level-0 px at 0.5 µm/px: 0.0025 mm²; six of 12 reach 0.5
     assert found["area_mm2_n"] == pytest.approx(6 * 0.0025)
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
-def test_a_threshold_is_a_probability(value):
-    with pytest.raises(UsageError, match="is not a probability"):
-        check_share("threshold", value)
-    check_share("threshold", None)
-    check_share("threshold", 1.0)

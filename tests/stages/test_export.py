@@ -21,6 +21,7 @@ from histocnn.patches.labels import coverage, labels_of
 from histocnn.regions.annotations import read_annotations
 from histocnn.scores.scored import most_likely, read_scored
 from histocnn.slides.slide import Slide
+from histocnn.stages.export import export
 from histocnn.storage import store
 from tests.score_files import CLASSES, grid_of, random_scores, write_scores
 from tests.slide_files import position_image, write_bounds_slide, write_pyramid
@@ -393,3 +394,10 @@ def test_scores_read_back_without_a_bound_slide(case: Case) -> None:
     assert read.bounds_l0 == case.slide.bounds_l0
     assert np.array_equal(read.scores, case.scores, equal_nan=True)
     assert (read.grid.coords == case.grid.coords).all()
+
+
+def test_python_gives_text_and_gets_paths(case: Case, tmp_path: Path) -> None:
+    result = export(str(case.file), str(tmp_path), to="csv")
+    assert result.outputs == [tmp_path / "a.csv"]
+    assert result.exit_code == 0
+    assert result.to_dataframe().patches.tolist() == [len(case.grid)]

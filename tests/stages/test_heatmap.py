@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-import histocnn.stages.heatmap as stages_heatmap
+import histocnn.pages.heatmaps as heatmaps
+import histocnn.stages.heatmap as stage
 from histocnn.cli import main
+from histocnn.errors import UsageError
 from histocnn.patches.grid import build_grid
 from histocnn.scores.scored import ScoredSlide, most_likely, read_scored, summarise
 from histocnn.slides.slide import Slide
@@ -189,14 +191,14 @@ def test_a_job_that_ends_between_anothers_look_and_its_writing_is_in_slides_csv(
     scores.mkdir()
     for name in "ab":
         copy_as(name, scored / "a.h5", scores)
-    write_text, others = stages_heatmap.write_text, ["b"]
+    write_text, others = heatmaps.write_text, ["b"]
 
     def write_late(path: Path, text: str) -> None:
         if others:  # begins and ends while we hold what we saw before
             assert heatmap(scores / f"{others.pop()}.h5", out, "--class_name", "tumour") == 0
         write_text(path, text)
 
-    monkeypatch.setattr(stages_heatmap, "write_text", write_late)
+    monkeypatch.setattr(heatmaps, "write_text", write_late)
     assert heatmap(scores / "a.h5", out, "--class_name", "tumour") == 0
     with (out / "slides.csv").open(newline="") as file:
         assert [row["slide_id"] for row in csv.DictReader(file)] == ["a", "b"]
@@ -212,6 +214,16 @@ def test_a_slide_with_bounds_and_one_without_patches(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "c.png").exists()
     with (tmp_path / "out" / "slides.csv").open(newline="") as file:
         assert [row["scored"] for row in csv.DictReader(file)] == [str(len(grid)), "0"]
+
+
+def test_python_gives_text_and_gets_paths_and_the_table(scored: Path, tmp_path: Path) -> None:
+    result = stage.heatmap(str(scored), str(tmp_path), class_name="tumour")
+    assert result.outputs == [tmp_path / "a.png"]
+    assert result.failures == {}
+    (row,) = result.to_dataframe().to_dict("records")
+    assert (row["slide_id"], row["patches"], row["scored"]) == ("a", 80, 77)
+    with pytest.raises(UsageError, match="--top_percent 101 is no share"):
+        stage.heatmap(scored, tmp_path, top_percent=101)
 
 
 def test_torch_and_bokeh_stay_out(scored: Path, tmp_path: Path) -> None:

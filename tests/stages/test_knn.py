@@ -40,7 +40,7 @@ def failure(out: Path, name: str) -> str:
 def test_scores_and_their_reasons(reference: Path, tmp_path: Path) -> None:
     write_features(tmp_path / "q" / "q1.h5", n=12, patients=("x",), seed=9)
     out = tmp_path / "out"
-    assert knn(reference, tmp_path / "q", out, k=5, metric="euclidean", center=False) == 0
+    assert knn(reference, tmp_path / "q", out, k=5, metric="euclidean", center=False).exit_code == 0
     found, attributes = scored(out / "q1.h5"), store.attributes(out / "q1.h5")
     parts = [store.read(reference / f"r{i}.h5") for i in (0, 1)]
     x = np.concatenate([p["features"] for p in parts])
@@ -63,7 +63,7 @@ def test_scores_and_their_reasons(reference: Path, tmp_path: Path) -> None:
 
 def test_same_folder_leaves_the_own_patient_out(reference: Path, tmp_path: Path) -> None:
     for exclude in ("patient", "none"):
-        assert knn(reference, reference, tmp_path / exclude, k=5, exclude=exclude) == 0  # type: ignore[arg-type]
+        assert knn(reference, reference, tmp_path / exclude, k=5, exclude=exclude).exit_code == 0  # type: ignore[arg-type]
     ids = [store.read(reference / f"r{i}.h5", "patient_ids")["patient_ids"] for i in (0, 1)]
     for exclude in ("patient", "none"):
         found = scored(tmp_path / exclude / "r0.h5")
@@ -89,7 +89,7 @@ def test_protocol_uni_is_its_settings(reference: Path, tmp_path: Path) -> None:
 def test_nan_rows_are_skipped_and_counted(reference: Path, tmp_path: Path) -> None:
     query = write_features(tmp_path / "q" / "q.h5", n=6, patients=("x",), nan_rows=(2,))
     write_features(reference / "r2.h5", n=10, patients=("p4",), nan_rows=(0, 3))
-    assert knn(reference, query, tmp_path / "out", k=3) == 0
+    assert knn(reference, query, tmp_path / "out", k=3).exit_code == 0
     found = scored(tmp_path / "out" / "q.h5")
     for name in ("scores", "distances", "novelty"):
         assert np.isnan(found[name].reshape(6, -1)).all(1).tolist() == [i == 2 for i in range(6)]
@@ -110,7 +110,7 @@ def test_novelty_of_what_was_never_seen(reference: Path, tmp_path: Path) -> None
 
 def test_an_empty_query_gives_an_empty_file(reference: Path, tmp_path: Path) -> None:
     write_features(tmp_path / "q" / "q.h5", n=0, patients=("x",))
-    assert knn(reference, tmp_path / "q", tmp_path / "out", k=5) == 0
+    assert knn(reference, tmp_path / "q", tmp_path / "out", k=5).exit_code == 0
     assert scored(tmp_path / "out" / "q.h5")["scores"].shape == (0, 2)
 
 
@@ -121,7 +121,7 @@ def test_foreign_features_are_accepted(reference: Path, tmp_path: Path, leading:
     with h5py.File(tmp_path / "q" / "slide7.h5", "w") as file:
         file["features"] = values[None] if leading else values
         file["coords"] = np.arange(10).reshape(5, 2)
-    assert knn(reference, tmp_path / "q", tmp_path / "out", k=5) == 0
+    assert knn(reference, tmp_path / "q", tmp_path / "out", k=5).exit_code == 0
     assert scored(tmp_path / "out" / "slide7.h5")["scores"].shape == (5, 2)
 
 
@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_refused(reference: Path, tmp_path: Path) -> None:
     write_features(tmp_path / "q" / "inf.h5", n=5, patients=("x",), shift=np.inf)
     write_features(tmp_path / "q" / "nan.h5", n=2, patients=("x",), nan_rows=(0, 1))
     write_features(tmp_path / "q" / "good.h5", n=5, patients=("x",))
-    assert knn(reference, tmp_path / "q", out, k=5) == 1
+    assert knn(reference, tmp_path / "q", out, k=5).exit_code == 1
     assert "features of width 8 and 9" in failure(out, "wide")
     assert "different recipes: backbone 'tiny' / 'vgg'" in failure(out, "other")
     assert "0.5 and 0.25 µm/px" in failure(out, "fine")
@@ -153,9 +153,9 @@ def test_a_reference_that_teaches_nothing_is_refused(reference: Path, tmp_path: 
     (tmp_path / "empty").mkdir()
     with pytest.raises(FeaturesError, match=r"no \.h5 files"):
         knn(tmp_path / "empty", query, tmp_path / "out")
-    assert knn(reference, query, tmp_path / "out", k=81) == 1
+    assert knn(reference, query, tmp_path / "out", k=81).exit_code == 1
     assert "k = 81 neighbours asked of 80 reference rows" in failure(tmp_path / "out", "q")
-    assert knn(reference, reference, tmp_path / "out", k=61) == 1
+    assert knn(reference, reference, tmp_path / "out", k=61).exit_code == 1
     assert "60 reference rows that remain after exclusion" in failure(tmp_path / "out", "r0")
 
 
@@ -174,7 +174,7 @@ def test_sheet_and_map(tmp_path: Path) -> None:
     write_features(tmp_path / "ref" / "images.h5", like=folder)
     out = tmp_path / "out"
     assert knn(tmp_path / "ref", tmp_path / "q", out, k=3, explain=1,
-               explain_at=((100, 100), (9999, 0)), map=True) == 0  # fmt: skip
+               explain_at=((100, 100), (9999, 0)), map=True).exit_code == 0  # fmt: skip
     assert (out / "s1_neighbours.png").stat().st_size > 10_000
     notes = json.loads((out / "run.json").read_text())["slides"]["s1"]["notes"]
     assert "no scored patch at (9999, 0)" in notes
@@ -187,6 +187,6 @@ def test_needs_no_torch(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from histocnn.stages.knn import knn;"
         f"p = Path({str(tmp_path)!r});"
         "code = knn(p / 'r', p / 'r', p / 'o', k=3, explain=1, map=True);"
-        "sys.exit(code or 'torch' in sys.modules)"
+        "sys.exit(code.exit_code or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -26,7 +26,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def test_the_most_confident_errors_come_first_and_are_errors(training, tmp_path):
-    assert mine(training.scores, tmp_path / "hard.csv", sheet=0, per_slide=1000) == 0
+    assert mine(training.scores, tmp_path / "hard.csv", sheet=0, per_slide=1000).exit_code == 0
     rows = listed(tmp_path / "hard.csv")
     confidence = [float(row["confidence"]) for row in rows]
     assert confidence == sorted(confidence, reverse=True)

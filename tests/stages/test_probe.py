@@ -22,7 +22,7 @@ from tests.feature_files import write_features
 def test_scores_are_a_logistic_regression(tmp_path: Path) -> None:
     reference = write_features(tmp_path / "r.h5", n=60, patients=("p0", "p1"))
     query = write_features(tmp_path / "q.h5", n=12, patients=("x",), seed=1, nan_rows=(4,))
-    assert probe(reference, query, tmp_path / "out", c=0.1) == 0
+    assert probe(reference, query, tmp_path / "out", c=0.1).exit_code == 0
     stored, asked = store.read(tmp_path / "out" / "q.h5"), store.read(query)
     data = store.read(reference)
     peer = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
@@ -55,7 +55,7 @@ def test_exclusion_reaches_the_score_file(tmp_path: Path) -> None:
     for i in range(3):
         write_features(folder / f"r{i}.h5", n=40, patients=(f"p{i}",), seed=i)
     for exclude, seen in (("patient", "no"), ("none", "train")):
-        assert probe(folder, folder, tmp_path / exclude, exclude=exclude) == 0  # type: ignore[arg-type]
+        assert probe(folder, folder, tmp_path / exclude, exclude=exclude).exit_code == 0  # type: ignore[arg-type]
         stored = store.read(tmp_path / exclude / "r0.h5")
         assert set(stored["seen"]) == {seen}
         assert np.isfinite(stored["scores"]).all()
@@ -65,7 +65,7 @@ def test_a_class_of_one_patient_cannot_be_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     write_features(folder / "a.h5", n=10, patients=("p0",), classes=("a",))
     write_features(folder / "b.h5", n=10, patients=("p1",), classes=("b",))
-    assert probe(folder, folder, tmp_path / "out") == 1
+    assert probe(folder, folder, tmp_path / "out").exit_code == 1
     failure = json.loads((tmp_path / "out" / "a.failed.json").read_text())
     assert "a class has no reference patches left" in str(failure)
 

@@ -1,0 +1,153 @@
+"""A slide's heatmaps, its page among them, and the table of slide-level scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from histocnn.jobs import run as runs
+from histocnn.jobs.ranges import Percent, Probability, check_ranges
+from histocnn.patches.patches import FilePatches, open_files
+from histocnn.scores.scored import read_scored, summarise
+from histocnn.scores.scorefile import score_files
+from histocnn.storage.atomic import sum_up, write_text
+from histocnn.storage.hashing import sha256
+
+
+@dataclass(frozen=True)
+class HeatmapOptions:
+    """What is drawn and summed up.
+
+    Attributes:
+        class_name: Draw the probability of this class only; None draws all.
+        html: Write a page per slide, too.
+        top_percent: Share of the patches, in %, whose mean is the slide's `top_mean`.
+        threshold: Probability from which on a patch counts for the slide's `area_mm2`.
+    """
+
+    class_name: str | None = None
+    html: bool = False
+    top_percent: Percent = 1.0
+    threshold: Probability = 0.5
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+def draw_heatmaps(
+    scores: Path,
+    out: Path,
+    options: HeatmapOptions,
+    *,
+    slides: Path | None = None,
+    workers: int = 1,
+) -> runs.Summary:
+    """Draw every slide, and write OUT/slides.csv of all that lie in the folder.
+
+    Args:
+        scores: A folder of score files, or one.
+        out: Folder for the pictures.
+        options: What is drawn.
+        slides: Where the slides are now, if they were moved.
+        workers: Slides in parallel processes.
+
+    Returns:
+        The run's summary; each row also holds its slide's scores.
+
+    Raises:
+        StoreError: No score files, or `out` cannot be written.
+    """
+    summary = runs.run(
+        open_files(score_files(scores), slides),
+        out=out,
+        command="heatmap",
+        source=scores,
+        recipe=partial(_recipe, options=options),
+        work=partial(_draw_slide, options=options),
+        workers=workers,
+        suffix=".png",
+    )
+    sum_up(
+        lambda: _as_csv(_slide_scores(out)),
+        lambda text: write_text(out / "slides.csv", text),
+    )
+    known = _slide_scores(out)
+    return replace(
+        summary, rows=[{**row, **known.get(row["slide_id"], {})} for row in summary.rows]
+    )
+
+
+def _recipe(patches: FilePatches, options: HeatmapOptions) -> dict[str, Any]:
+    """The options, and the hash of the scores."""
+    return {"stage": "heatmap", **asdict(options), "scores": sha256(patches.file)}
+
+
+def _draw_slide(
+    patches: FilePatches,
+    target: Path,
+    recipe: Mapping[str, Any],
+    tick: runs.Tick,
+    *,
+    options: HeatmapOptions,
+) -> dict[str, Any]:
+    """Write all that belongs to one slide, `target`, the most likely class, last."""
+    from histocnn.pictures.heat import class_picture, novelty_picture, score_picture
+    from histocnn.pictures.overlay import PICTURE_PX
+
+    slide = read_scored(patches.file)
+    drawn = slide.only(options.class_name)
+    thumbnail = patches.slide.thumbnail(max_px=PICTURE_PX)
+    grid = slide.grid
+    title = f"{slide.slide_id}: {grid.patch_px} px at {grid.mpp:g} µm/px"
+    for index in drawn:
+        path = target.with_name(f"{target.stem}_{_file_name(slide.class_names[index])}.png")
+        score_picture(slide, thumbnail, index, path, title)
+    if slide.novelty is not None:
+        path = target.with_name(f"{target.stem}_novelty.png")
+        novelty_picture(slide, thumbnail, path, title)
+    if options.html:
+        from histocnn.pages.viewer import OVERVIEW_PX, write_viewer
+
+        overview = patches.slide.thumbnail(max_px=OVERVIEW_PX)
+        write_viewer(slide, overview, target.with_suffix(".html"))
+    class_picture(slide, thumbnail, target, title)
+    unscored = int((~slide.scored).sum())
+    tick(len(grid), len(grid))
+    return {
+        "patches": len(grid),
+        "outcome": "ok" if len(grid) else "no patches",
+        "notes": [f"{unscored} patches were not scored and are transparent"] * bool(unscored),
+        "slide_scores": summarise(
+            slide, top_percent=options.top_percent, threshold=options.threshold
+        ),
+    }
+
+
+def _slide_scores(out: Path) -> dict[str, dict[str, Any]]:
+    """By slide id the scores of all that lie in the folder, one-slide jobs' slides too."""
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    return {slide_id: facts["slide_scores"] for slide_id, facts in run["slides"].items()}
+
+
+def _as_csv(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [{"slide_id": slide_id, **row} for slide_id, row in scores.items()]
+    first = ("slide_id", "patches", "scored")
+    columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    for row in rows:
+        table.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+    return text.getvalue()
+
+
+def _file_name(class_name: str) -> str:
+    """A class name as part of a file name: what folders and shells trip over becomes "-"."""
+    return re.sub(r"[^\w.+-]+", "-", class_name)

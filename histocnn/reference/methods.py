@@ -1,0 +1,143 @@
+"""How rows of features get scores from labelled ones: by their neighbours, or by a regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.jobs.ranges import PositiveFloat, check_ranges
+from histocnn.reference.features import Exclude, Features, groups_of, left_out, own_rows, units
+from histocnn.reference.linear import Probe
+from histocnn.reference.neighbours import Knn, Reference, vote
+
+
+class Method(Protocol):
+    """What knn and probe have in common."""
+
+    @property
+    def name(self) -> str:
+        """The stage, as recipes call it."""
+        ...
+
+    @property
+    def examples(self) -> Features:
+        """The labelled rows."""
+        ...
+
+    @property
+    def exclude(self) -> Exclude:
+        """Which of them are kept from a query."""
+        ...
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What decides the scores beside examples and exclusion."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said of every file."""
+        ...
+
+    def arrays(self, rows: Features) -> dict[str, NDArray[Any]]:
+        """Datasets with an entry per row, `scores` [N, C] among them."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ByNeighbours:
+    """Scores by the votes of the nearest examples.
+
+    Attributes:
+        examples: The labelled rows.
+        knn: How neighbours are found and counted.
+        exclude: Never compare with the same patient (slide or patch where unknown), slide, or all.
+    """
+
+    examples: Features
+    knn: Knn
+    exclude: Exclude = "patient"
+    name = "knn"
+
+    @cached_property
+    def index(self) -> Reference:
+        """The examples, ready to be searched."""
+        return Reference(self.examples.values, groups_of(self.examples, self.examples), self.knn)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What decides the scores beside examples and exclusion."""
+        return asdict(self.knn)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Whose distances a novelty is compared with."""
+        return [f"novelty: reference rows compared without their own {self.index.calibration[0]}"]
+
+    def arrays(self, rows: Features) -> dict[str, NDArray[Any]]:
+        """Scores [N, C] and what they rest on.
+
+        Returns:
+            `scores` float32 [N, C]; `neighbours` int32 [N, k, 2], (file, row) of each;
+            `neighbour_labels` int32 and `distances` float32 [N, k]; `novelty` float32 [N], %.
+
+        Raises:
+            FeaturesError: Fewer than k examples remain for a row.
+        """
+        examples, index = self.examples, self.index
+        nearest = index.search(
+            rows.values, left_out(rows, examples, self.exclude), own_rows(rows, examples)
+        )
+        labels = examples.labels[nearest.rows]
+        places = np.stack([examples.file[nearest.rows], examples.row[nearest.rows]], axis=-1)
+        return {
+            "scores": vote(labels, nearest.distances, len(examples.class_names), self.knn.weights),
+            "neighbours": places.astype(np.int32),
+            "neighbour_labels": labels.astype(np.int32),
+            "distances": nearest.distances,
+            "novelty": index.novelty(nearest),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ByRegression:
+    """Scores by a logistic regression on the examples.
+
+    Attributes:
+        examples: The labelled rows.
+        c: Inverse strength of the L2 penalty, on standardised features.
+        exclude: Never learn from the same patient (slide or patch where unknown), slide, or all.
+    """
+
+    examples: Features
+    c: PositiveFloat = 0.01
+    exclude: Exclude = "patient"
+    name = "probe"
+    notes = ()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    @cached_property
+    def _probe(self) -> Probe:
+        unit, _ = units(self.examples, self.examples, self.exclude)
+        return Probe(self.examples.values, self.examples.labels, unit, self.c)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What decides the scores beside examples and exclusion."""
+        return {"c": self.c}
+
+    def arrays(self, rows: Features) -> dict[str, NDArray[Any]]:
+        """Scores [N, C].
+
+        Raises:
+            FeaturesError: A class has no example in the other folds.
+        """
+        _, kept_from = units(rows, self.examples, self.exclude)
+        return {"scores": self._probe.scores(rows.values, kept_from)}

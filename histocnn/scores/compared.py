@@ -1,0 +1,83 @@
+"""Score files by comparison with labelled features: what knn and probe share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from histocnn.jobs import run as runs
+from histocnn.patches.patches import FilePatches, open_files
+from histocnn.reference.features import Features
+from histocnn.reference.methods import Method
+from histocnn.scores.query import open_query, write_query
+from histocnn.storage.hashing import sha256
+
+Explain = Callable[[Path, Features, Features, Mapping[str, NDArray[Any]]], list[str]]
+
+
+def score_features(
+    queries: Sequence[Path],
+    out: Path,
+    method: Method,
+    *,
+    source: Path | None = None,
+    more: Mapping[str, Any] | None = None,
+    explain: Explain | None = None,
+) -> runs.Summary:
+    """Write the scores of every feature file.
+
+    Args:
+        queries: Feature files.
+        out: The folder for the score files.
+        method: What gives the scores.
+        source: The folder or file that the user gave as query.
+        more: Of the recipe, beside method, reference and query.
+        explain: Draws `explain(target, rows, examples, arrays)` beside a file's scores and returns
+            notes; called before these are written, because a whole score file says "done".
+
+    Raises:
+        StoreError: As `jobs.run.run`.
+    """
+    return runs.run(
+        open_files(queries),
+        out=out,
+        command=method.name,
+        source=source,
+        recipe=partial(_recipe, method=method, more=more or {}),
+        work=partial(_score, method=method, explain=explain),
+    )
+
+
+def _recipe(query: FilePatches, *, method: Method, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings and the hashes of reference and query."""
+    return {
+        "stage": method.name,
+        **method.options,
+        "exclude": method.exclude,
+        **more,
+        "reference": sorted(method.examples.hashes),
+        "query": sha256(query.file),
+    }
+
+
+def _score(
+    query: FilePatches,
+    target: Path,
+    recipe: dict[str, Any],
+    tick: runs.Tick,
+    *,
+    method: Method,
+    explain: Explain | None,
+) -> dict[str, Any]:
+    examples = method.examples
+    rows = open_query(query, examples)
+    arrays = method.arrays(rows)
+    notes = explain(target, rows, examples, arrays) if explain else []
+    facts = write_query(target, rows, examples, arrays, recipe, method.exclude)
+    facts["notes"] += [*notes, *method.notes]
+    tick(facts["patches"], facts["patches"])
+    return facts

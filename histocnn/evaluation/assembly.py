@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,12 @@ from histocnn.evaluation.comparison import compare
 from histocnn.evaluation.judged import Judged, judge
 from histocnn.evaluation.neighbour_curve import k_curve
 from histocnn.evaluation.options import Inputs, Options
-from histocnn.evaluation.patch_report import border_report, patch_report, per_centre
+from histocnn.evaluation.patch_report import (
+    border_report,
+    patch_report,
+    per_centre,
+    stored_points,
+)
 from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows
 from histocnn.evaluation.slide_report import froc_report, slide_report
 from histocnn.evaluation.stage_report import fit, is_camelyon17, stage_report
@@ -77,13 +83,14 @@ def evaluated(options: Options) -> Evaluated:
         slides=slide_rows(judged, entries, show_ids=options.show_ids),
         seen=_seen(judged),
         score_files=len(judged.files),
-        model=model_of(judged.files[0], show_ids=options.show_ids),
+        model=_model(judged, show_ids=options.show_ids),
     )
     if inputs.compare is not None:
         other = _read(inputs.compare, entries, inputs)
         warnings += check_seen(other, allow_seen=inputs.allow_seen)
         names = (title, inputs.compare.resolve().name)
         report = replace(report, comparison=compare(judged, other, resampling, names))
+    notes += stored_points(judged).notes
     if entries and target is None:
         notes.append("No figures of slides: say with --target which class they have.")
     report = replace(report, warnings=tuple(dict.fromkeys(warnings)), notes=tuple(notes))
@@ -120,6 +127,13 @@ def _seen(judged: Judged) -> dict[str, int]:
     return dict(zip(SEEN, np.bincount(judged.seen, minlength=len(SEEN)).tolist(), strict=True))
 
 
+def _model(judged: Judged, *, show_ids: bool) -> dict[str, Any]:
+    """What the score files say of their making, operating points by the truth's class names."""
+    model = model_of(judged.files[0], show_ids=show_ids)
+    applied = {"thresholds": stored_points(judged).points or {}} if "thresholds" in model else {}
+    return model | applied
+
+
 def _with_slides(found: Evaluated, options: Options) -> Evaluated:
     """Add the sections on slides, lesions and stages, where a target is known."""
     cases: Sequence[Case] = ()
@@ -131,7 +145,7 @@ def _with_slides(found: Evaluated, options: Options) -> Evaluated:
         lesions, curve = froc_report(cases, options.lesions, options.resampling)
         report = replace(report, slide=slides, froc=lesions)
     if is_camelyon17(cases):
-        stages, classes = stage_report(cases, _rule(found, cases, options))
+        stages, classes = stage_report(cases, _rule(found, cases, options), found.entries)
         classes = None if stages.patients is None else classes
         report = replace(report, camelyon17=stages)
     elif options.stages.fit is not None:

@@ -13,8 +13,9 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.options import LesionOptions
-from histocnn.evaluation.truth import annotations_of, cells_of, detections_of, lesions_of
+from histocnn.evaluation.truth import annotations_of, cells_of, lesions_of
 from histocnn.metrics import camelyon17, froc
+from histocnn.scores.detections import outside, peaks
 
 
 class Case(NamedTuple):
@@ -28,6 +29,7 @@ class Case(NamedTuple):
     positive: bool | None
     label: str | None
     hits: froc.Hits | None  # None: neither lesions nor their absence are known
+    excluded: int  # detections inside the slide's Exclusion, which `hits` does not hold
 
 
 def choose_target(
@@ -71,13 +73,12 @@ def read_cases(
         grid, drawn = file.grid(), annotations_of(file, entry)
         prob, cell_um = cells_of(file, grid, judged.scores[judged.file == i, column])
         if options.detections is None:
-            points = detections_of(
-                grid, prob, radius_um=options.radius_um, min_prob=options.min_prob
-            )
+            points = peaks(grid, prob, radius_um=options.radius_um, min_prob=options.min_prob)
             score = float(np.nanmax(prob)) if np.isfinite(prob).any() else 0.0
         else:
             points = _own_detections(options.detections, file.slide_id)
             score = float(points.prob.max(initial=0.0))
+        points, excluded = outside(points, drawn.exclusion if drawn else None)
         annotated = drawn is not None and target in drawn.classes
         positive = is_positive(entry, target, annotated=annotated)
         known = annotated or positive is False
@@ -92,6 +93,7 @@ def read_cases(
                 positive=positive,
                 label=entry.label,
                 hits=froc.hits(points, lesions) if known else None,
+                excluded=excluded,
             )
         )
     return cases

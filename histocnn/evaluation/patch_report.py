@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,11 @@ def patch_report(judged: Judged, resampling: Resampling) -> PatchReport:
     Raises:
         MetricError: No patch is both labelled and scored.
     """
-    stored = judged.files[0].attributes
     report = patch.patch_report(
         judged.scores, judged.labels, judged.class_names, groups_of(judged, resampling),
-        points=stored_points(stored, judged.class_names),
+        points=stored_points(judged).points,
     )  # fmt: skip
-    if temperature := stored.get("temperature"):
+    if temperature := judged.files[0].attributes.get("temperature"):
         return replace(report, ece_before=ece_before(judged, temperature))
     return report
 
@@ -84,10 +83,33 @@ def per_centre(
     }
 
 
-def stored_points(attributes: Mapping[str, Any], class_names: Sequence[str]) -> Points | None:
-    """Operating points of the model, as predict writes them: {class: {point: {"threshold"}}}."""
-    points = attributes.get("thresholds")
-    if not isinstance(points, Mapping):
-        return None
-    own = {name: points[name] for name in class_names if isinstance(points.get(name), Mapping)}
-    return own or None
+class StoredPoints(NamedTuple):
+    """Operating points of the model that scored, as predict writes them.
+
+    points: {class, by the truth's name: {point: {"threshold"}}}; None without any.
+    dropped: The scores' own classes whose points say nothing, because the class was added to
+        another: a threshold of one score is none of a sum.
+    """
+
+    points: Points | None
+    dropped: tuple[str, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the report says of those that were dropped."""
+        said = ", ".join(self.dropped)
+        note = f"Operating points of {said} left out: --match adds these classes up."
+        return [note] * bool(said)
+
+
+def stored_points(judged: Judged) -> StoredPoints:
+    """The operating points that hold for the classes as they are judged."""
+    first = judged.files[0]
+    stored = first.attributes.get("thresholds")
+    if not isinstance(stored, Mapping):
+        return StoredPoints(None, ())
+    names = dict(zip(first.class_names, judged.score_classes, strict=True))
+    own = {name: stored[name] for name in names if isinstance(stored.get(name), Mapping)}
+    summed = tuple(name for name in own if judged.score_classes.count(names[name]) > 1)
+    points = {names[name]: point for name, point in own.items() if name not in summed}
+    return StoredPoints(points or None, summed)

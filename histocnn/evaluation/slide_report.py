@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histocnn.errors import MetricError
 from histocnn.evaluation.cases import Case
 from histocnn.evaluation.options import LesionOptions, Resampling
 from histocnn.metrics import froc
-from histocnn.metrics.intervals import bootstrap, delong
+from histocnn.metrics.intervals import bootstrap, delong_interval
 from histocnn.metrics.patch import described, nest, number
 from histocnn.metrics.sections import DeLong, Figure, FrocReport, SlideReport
 from histocnn.metrics.tally import tally
@@ -36,12 +37,7 @@ def slide_report(cases: Sequence[Case], target: str, resampling: Resampling) -> 
         replicates=resampling.replicates, seed=resampling.seed,
     )  # fmt: skip
     low, high = found.bounds.get("auroc:yes", (None, None))
-    by_delong = None
-    if min(n_positive, n - n_positive) >= 2:
-        bounds = delong(score, positive).bounds[0]
-        dependent = "takes slides of one patient as independent"
-        several = group.max() + 1 < n
-        by_delong = DeLong(float(bounds[0]), float(bounds[1]), dependent if several else None)
+    dependent = "takes slides of one patient as independent"
     return SlideReport(
         target=target,
         n=n,
@@ -50,8 +46,14 @@ def slide_report(cases: Sequence[Case], target: str, resampling: Resampling) -> 
         figures={"auroc": Figure(number(froc.slide_auroc(score, positive)), low, high)},
         note="",
         interval=described(found, "patients"),
-        delong=by_delong,
+        delong=_delong(score, positive, dependent if group.max() + 1 < n else ""),
     )
+
+
+def _delong(score: NDArray[np.float64], positive: NDArray[np.bool_], note: str) -> DeLong:
+    found = delong_interval(score, positive)
+    low, high = found.bounds.get("auroc", (None, None))
+    return DeLong(low, high, "; ".join(filter(None, [found.note, note])) or None)
 
 
 def froc_report(
@@ -68,6 +70,7 @@ def froc_report(
         normal=sum(h.normal for h in hits),
         unknown=len(cases) - len(used) - len(left_out),
         left_out=tuple(left_out),
+        excluded_detections=sum(case.excluded for case in used),
         mode=options.froc,
         fp_slides=options.fp_slides,
         note="",

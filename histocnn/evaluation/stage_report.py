@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from histocnn.errors import MetricError
 from histocnn.evaluation.admission import some
@@ -22,20 +22,42 @@ def fit(training: Sequence[Case], cases: Sequence[Case]) -> camelyon17.Rule:
     """Fit the rule on labelled training nodes.
 
     Raises:
-        MetricError: None of them has one of the challenge's classes, or one is evaluated, too.
+        MetricError: None of them has one of the challenge's classes, or one is of a patient who is
+            evaluated, too.
     """
     nodes = [case for case in training if case.label in camelyon17.SLIDE_CLASSES]
-    both = {case.slide_id for case in nodes} & {case.slide_id for case in cases}
+    evaluated = {patient for case in cases for patient in _patients(case)}
+    both = sorted(case.slide_id for case in nodes if _patients(case) & evaluated)
     if both or not nodes:
-        found = f"evaluated, too: {some(sorted(both))}" if both else "no labelled node"
-        raise MetricError(f"--fit_stages: {found}", "Give other nodes, labelled in slides.csv.")
+        found = "no labelled node"
+        if both:
+            found = f"nodes of patients that are evaluated, too: {some(both)}"
+        raise MetricError(
+            f"--fit_stages: {found}", "Give nodes of other patients, labelled in slides.csv."
+        )
     return camelyon17.fit_rule([(c.prob, c.cell_um) for c in nodes], [str(c.label) for c in nodes])
 
 
+def _patients(case: Case) -> set[str]:
+    """The patient by slides.csv or the scores, and by the challenge's way to name nodes."""
+    named = {camelyon17.patient_of(case.slide_id)} if is_node(case.slide_id) else set()
+    return {case.patient} | named
+
+
+def is_node(slide_id: str) -> bool:
+    """Whether a slide bears the challenge's name of a node, patient_NNN_node_N."""
+    return "_node_" in slide_id
+
+
 def stage_report(
-    cases: Sequence[Case], rule: camelyon17.Rule
+    cases: Sequence[Case], rule: camelyon17.Rule, listed: Iterable[str]
 ) -> tuple[StageReport, dict[str, str]]:
     """Classes of the slides by their largest focus, and the kappas of classes and stages.
+
+    Args:
+        cases: The scored slides.
+        rule: From heatmap to class.
+        listed: Every slide that slides.csv lists, scored or not.
 
     Returns:
         The report, and {slide: class}.
@@ -46,23 +68,16 @@ def stage_report(
     slides = confusion.quadratic_kappa(
         [index(label) for label in truth.values()], [index(classes[s]) for s in truth], 4
     )
-    patients, patient_kappa = None, None
-    if all("_node_" in slide for slide in classes):
-        stages, true_stages = (_stages(nodes) for nodes in (classes, truth))
-        patients, patient_kappa = len(true_stages), camelyon17.kappa(true_stages, stages)
+    staged = None
+    if all(map(is_node, classes)):
+        staged = camelyon17.staged_patients(truth, classes, filter(is_node, listed))
     report = StageReport(
         threshold=rule.threshold,
         merge_um=rule.merge_um,
         fitted_kappa=number(rule.kappa),
         slide_kappa=number(slides),
-        patients=patients,
-        patient_kappa=number(patient_kappa),
+        patients=len(staged.truth) if staged else None,
+        patient_kappa=number(camelyon17.kappa(staged.truth, staged.predicted)) if staged else None,
+        patients_left_out=staged.left_out if staged else (),
     )
     return report, classes
-
-
-def _stages(nodes: Mapping[str, str]) -> dict[str, str]:
-    by_patient: dict[str, list[str]] = {}
-    for slide, label in nodes.items():
-        by_patient.setdefault(camelyon17.patient_of(slide), []).append(label)
-    return {patient: camelyon17.patient_stage(own) for patient, own in by_patient.items()}

@@ -9,7 +9,6 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.metrics import froc
 from histocnn.patches.grid import PatchGrid
 from histocnn.regions.annotations import Annotations, read_annotations
-from histocnn.scores.detections import peaks
 from histocnn.scores.scorefile import ScoreFile
 
 
@@ -69,10 +68,3 @@ def cells_of(
     if not len(grid):
         return np.full(grid.shape, np.nan, np.float32), (size_um, size_um)
     return grid.raster(scores), (size_um, size_um)
-
-
-def detections_of(
-    grid: PatchGrid, raster: NDArray[np.float32], *, radius_um: float, min_prob: float
-) -> froc.Detections:
-    """Local maxima of a heatmap, as they are exported."""
-    return peaks(grid, raster, radius_um=radius_um, min_prob=min_prob)

@@ -165,10 +165,16 @@ class NeighbourPoint:
 
 @dataclass(frozen=True)
 class DeLong:
-    """The slide AUROC's interval by DeLong's method, which takes slides as independent."""
+    """The slide AUROC's interval by DeLong's method, which takes slides as independent.
 
-    low: float
-    high: float
+    Attributes:
+        low: Lower bound; None where the note says why there is none.
+        high: Upper bound, likewise.
+        note: Why there is none, or what must be known of it.
+    """
+
+    low: float | None
+    high: float | None
     note: str | None = None
 
     def around(self, auroc: Figure) -> Figure:
@@ -188,7 +194,7 @@ class SlideReport:
         figures: `auroc`.
         note: Why it is undefined, or empty.
         interval: What the bootstrap's interval rests on.
-        delong: DeLong's interval, with two slides of either kind.
+        delong: DeLong's interval, or why there is none.
     """
 
     target: str
@@ -214,6 +220,7 @@ class FrocReport:
         mode: Between two points of the curve: `interp` or `step`.
         fp_slides: Slides on which false positives are counted: `all` or `normal`.
         note: Why there are no figures, or empty.
+        excluded_detections: Detections inside `Exclusion`, neither right nor wrong.
         radius_um: Of two detections closer than this the more probable one counts.
         min_prob: Least probability of a detection.
         figures: Sensitivities at six rates of false positives, and their mean.
@@ -228,6 +235,7 @@ class FrocReport:
     mode: str
     fp_slides: str
     note: str
+    excluded_detections: int = 0
     radius_um: float | None = None
     min_prob: float | None = None
     figures: Figures | None = None
@@ -236,7 +244,17 @@ class FrocReport:
 
 @dataclass(frozen=True)
 class StageReport:
-    """CAMELYON17's classes of slides and stages of patients: the rule, and its kappas."""
+    """CAMELYON17's classes of slides and stages of patients: the rule, and its kappas.
+
+    Attributes:
+        threshold: Probability from which a cell is tumour.
+        merge_um: Foci at most this far apart are one.
+        fitted_kappa: Of the nodes that both were fitted on.
+        slide_kappa: Of the slides' classes.
+        patients: Patients that are compared; None where slides do not bear the challenge's names.
+        patient_kappa: Of their stages.
+        patients_left_out: Those with a node that lacks its label or its scores.
+    """
 
     threshold: float
     merge_um: float
@@ -244,6 +262,7 @@ class StageReport:
     slide_kappa: float | None
     patients: int | None
     patient_kappa: float | None
+    patients_left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

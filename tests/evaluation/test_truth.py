@@ -10,11 +10,11 @@ from histocnn.errors import StoreError
 from histocnn.evaluation.truth import (
     annotations_of,
     cells_of,
-    detections_of,
     label_patches,
     lesions_of,
 )
 from histocnn.patches.grid import build_grid
+from histocnn.scores.detections import peaks
 from histocnn.scores.scorefile import ScoreFile, open_score_file
 from histocnn.storage import store
 from tests.stages.judged_cohort import write_geojson
@@ -80,6 +80,6 @@ def test_detections_are_the_maxima_at_the_centres_of_cells(tmp_path):
     grid = written(tmp_path).grid()
     raster, cell_um = cells_of(written(tmp_path), grid, scores)
     assert cell_um == (50.0, 50.0)
-    found = detections_of(grid, raster, radius_um=60, min_prob=0.5)
+    found = peaks(grid, raster, radius_um=60, min_prob=0.5)
     assert np.asarray(found.prob).tolist() == pytest.approx([0.9, 0.8])
     assert np.asarray(found.xy_l0).tolist() == [[50, 50], [350, 250]]

@@ -75,17 +75,13 @@ def _run(name: str, words: list[str]) -> int:
         raise UsageError(f"there is no command {name!r}", hint)
     stage = getattr(importlib.import_module(COMMANDS[name].module), name)
     if name == "train":  # Lightning's own command line takes the words as they are
-        return _exit_code(stage(words))
+        return int(stage(words).exit_code)
     from jsonargparse import auto_cli
 
     _check_ranges(stage, words)
     words = _spell_out_flags(stage, words)
-    return _exit_code(auto_cli(stage, args=words, as_positional=False, prog=f"histocnn {name}"))
-
-
-def _exit_code(result: Any) -> int:
-    """A stage's result as the shell understands it."""
-    return int(result or 0) if isinstance(result, int | None) else int(result.exit_code)
+    result = auto_cli(stage, args=words, as_positional=False, prog=f"histocnn {name}")
+    return int(result.exit_code)
 
 
 def _spell_out_flags(stage: Callable[..., Any], words: list[str]) -> list[str]:

@@ -59,8 +59,6 @@ class Steps:
         self._seconds[name] = time.perf_counter() - start
         if isinstance(result, StageResult):
             self._parts[name] = result
-        elif isinstance(result, int) and result:  # a stage that still returns its exit code
-            self._parts[name] = StageResult(failures={name: "a slide failed"})
         return result
 
     @property

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# Okabe and Ito's palette (jfly.uni-koeln.de/color), those that stand out from H&E first.
+# Okabe and Ito's palette (jfly.uni-koeln.de/color), those that stand out from H&E first; of the
+# first six one is blue.
 OKABE_ITO = np.array(
     [
         [0, 114, 178],  # blue
         [230, 159, 0],  # orange
         [0, 158, 115],  # bluish green
         [213, 94, 0],  # vermillion
-        [86, 180, 233],  # sky blue
         [240, 228, 66],  # yellow
         [204, 121, 167],  # reddish purple
+        [86, 180, 233],  # sky blue: far from the other blue, and from its lighter second round
         [0, 0, 0],
     ],
     dtype=np.uint8,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,13 @@ def test_unknown_class_is_transparent() -> None:
     painted = paint_classes(np.array([-1, 1]), class_colours(2))
     assert painted.tolist()[0][3] == 0
     assert painted.tolist()[1] == [230, 159, 0, 255]
+
+
+def test_classes_that_stand_beside_each_other_are_never_both_blue() -> None:
+    """Blue is a hue of 180° to 270°; of up to six classes one is blue."""
+    import colorsys
+
+    hues = [colorsys.rgb_to_hsv(*(colour / 255)) for colour in class_colours(24)]
+    blue = [185 < hue * 360 < 270 and saturation > 0.05 for hue, saturation, _ in hues]
+    assert sum(blue[:6]) == 1
+    assert not any(a and b for a, b in itertools.pairwise(blue))

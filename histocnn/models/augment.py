@@ -1,8 +1,16 @@
-"""What training does to a patch before the network sees it: albumentations pipelines by name."""
+"""What training does to a patch before the network sees it: albumentations pipelines by name.
+
+albumentations is frozen at 2.0.8, the last of its line under MIT. The day it breaks, this module
+alone changes, to torchvision.transforms.v2: D4 is RandomHorizontalFlip and a quarter turn of
+RandomRotation, Affine is RandomAffine (on a patch padded by reflection, which it lacks),
+RandomBrightnessContrast is adjust_brightness and a shift (ColorJitter's contrast pivots on the
+mean, ours on black), GaussianBlur is GaussianBlur, ImageCompression is JPEG with red and blue
+exchanged (or cv2.imencode, once torchvision's is gone), and StainJitter is ours.
+tests/models/test_augment.py holds where both agree.
+"""
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import UsageError
+from histocnn.models.custom import construct
 from histocnn.slides.stain import draw_hed_jitter, hed_jitter
 
 Pixels = NDArray[np.uint8]
@@ -98,7 +107,7 @@ class Pipeline:
         if isinstance(steps, str):
             if steps not in PRESETS:
                 raise UsageError(
-                    f"no augmentation is called {steps!r}", f"Use {', '.join(PRESETS)}"
+                    f"no augmentation is called {steps!r}", f"Use {', '.join(PRESETS)}."
                 )
             transforms = PRESETS[steps]()
         else:
@@ -115,13 +124,9 @@ class Pipeline:
 
 def _instance(step: Step) -> A.BasicTransform:
     path = str(step.get("class_path", ""))
-    module, _, name = path.rpartition(".")
-    if module.partition(".")[0] not in ALLOWED:
+    if path.partition(".")[0] not in ALLOWED:
         raise UsageError(
             f"augment: {path!r} is not of albumentations or histocnn",
-            "Give each step as {class_path: albumentations.NAME, init_args: {…}}",
+            "Give each step as {class_path: albumentations.NAME, init_args: {…}}.",
         )
-    try:
-        return getattr(importlib.import_module(module), name)(**step.get("init_args", {}))
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UsageError(f"augment: {path}: {error}") from error
+    return construct("augment:", path, A.BasicTransform, dict(step.get("init_args") or {}))

@@ -4,8 +4,12 @@ import pickle
 import subprocess
 import sys
 
+import albumentations as A
+import cv2
 import numpy as np
 import pytest
+import torch
+from torchvision.transforms.v2 import functional
 
 from histocnn.errors import UsageError
 from histocnn.models.augment import PRESETS, Pipeline
@@ -49,6 +53,8 @@ def test_steps_by_class_path():
         ("strong", "no augmentation is called 'strong'"),
         ([{"class_path": "os.system", "init_args": {}}], "not of albumentations"),
         ([{"class_path": "albumentations.Nonsense"}], "albumentations.Nonsense"),
+        ([{"class_path": "histocnn.storage.atomic.sweep"}], "is no albumentations"),
+        ([{"class_path": "histocnn.cli.main"}], "Name a subclass of BasicTransform"),
         ([{"class_path": "albumentations.Blur", "init_args": {"blur_limit": "wide"}}], "Blur"),
     ],
 )
@@ -71,3 +77,66 @@ def test_importing_calls_no_network():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# What replaces albumentations the day it breaks gives the same where both do the same thing.
+
+
+def tensor(pixels):
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+
+
+def smooth():
+    """Tissue-like pixels: noise of one pixel would only measure how JPEG and blur round."""
+    noise = np.random.default_rng(1).normal(170, 60, (48, 48, 3)).clip(0, 255).astype(np.uint8)
+    return cv2.GaussianBlur(noise, (5, 5), 0)
+
+
+def test_flips_and_turns_are_torchvision_s():
+    flips = [torch.clone, functional.horizontal_flip]
+    square = {
+        functional.rotate(flip(tensor(PATCH)), 90 * k).numpy().tobytes()
+        for k in range(4)
+        for flip in flips
+    }
+    d4 = A.Compose([A.D4(p=1)])
+    ours = set()
+    for seed in range(60):
+        d4.set_random_seed(seed)
+        ours.add(tensor(d4(image=PATCH)["image"]).contiguous().numpy().tobytes())
+    assert len(square) == 8
+    assert ours == square
+
+
+@pytest.mark.parametrize(
+    ("brightness", "contrast"), [(0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.05, -0.1)]
+)
+def test_brightness_and_contrast_are_torchvision_s_arithmetic_within_a_grey_level(
+    brightness, contrast
+):
+    step = A.RandomBrightnessContrast(
+        brightness_limit=(brightness, brightness), contrast_limit=(contrast, contrast), p=1
+    )
+    ours = A.Compose([step])(image=smooth())["image"].astype(int)
+    # torchvision's contrast pivots on the mean, ours on black: the rest is a shift of brightness.
+    scaled = functional.adjust_brightness(tensor(smooth()), 1 + contrast).numpy().astype(int)
+    expected = (scaled + brightness * 255).clip(0, 255).transpose(1, 2, 0)
+    inside = (scaled.transpose(1, 2, 0) < 255) & (ours < 255)
+    assert np.abs(ours - expected)[inside].max() <= 1
+
+
+def test_blur_is_torchvision_s():
+    blur = next(s for s in PRESETS["histology"]() if isinstance(s, A.GaussianBlur))
+    assert blur.blur_limit == (3, 3)
+    fixed = A.Compose([A.GaussianBlur(blur_limit=(3, 3), sigma_limit=(0.8, 0.8), p=1)])
+    theirs = functional.gaussian_blur(tensor(smooth()), [3, 3], [0.8, 0.8]).numpy()
+    ours = fixed(image=smooth())["image"].astype(int)
+    assert np.abs(ours - theirs.transpose(1, 2, 0)).max() <= 2
+
+
+@pytest.mark.filterwarnings("ignore:The image decoding and encoding:DeprecationWarning")
+def test_jpeg_is_torchvision_s_with_red_and_blue_exchanged():
+    """albumentations gives OpenCV's encoder, which takes BGR, the RGB it has."""
+    ours = A.Compose([A.ImageCompression(quality_range=(80, 80), p=1)])(image=smooth())["image"]
+    theirs = functional.jpeg(tensor(smooth()[..., ::-1]), 80).numpy().transpose(1, 2, 0)
+    assert np.abs(ours.astype(int) - theirs[..., ::-1]).max() <= 2

@@ -21,7 +21,7 @@ from histocnn.jobs.ranges import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    Probability,
+    Share,
     check_ranges,
 )
 from histocnn.jobs.steps import RunResult, Steps
@@ -40,7 +40,7 @@ def run(
     mpp: PositiveFloat | None = None,
     slide_mpp: PositiveFloat | None = None,
     overlap_px: NonNegativeInt = 0,
-    min_tissue: Probability = 0.5,
+    min_tissue: Share = 0.5,
     k: PositiveInt = 20,
     html: bool = False,
     match: str = "",
@@ -114,7 +114,7 @@ class Grids:
     scale: Scale
     slide_mpp: PositiveFloat | None = None
     overlap_px: NonNegativeInt = 0
-    min_tissue: Probability = 0.5
+    min_tissue: Share = 0.5
     workers: PositiveInt = 1
 
     def __post_init__(self) -> None:

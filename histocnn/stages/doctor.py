@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from histocnn.cohort.sheet import read_cohort
+from histocnn.jobs.ranges import PositiveFloat, PositiveInt, Share
 from histocnn.jobs.result import StageResult
 from histocnn.patches.examination import examine
 from histocnn.patches.findings import as_json, as_table
@@ -18,10 +19,10 @@ from histocnn.patches.tiling import Options
 
 def doctor(
     slides: str | Path,
-    patch_px: int = 224,
-    mpp: float = 0.5,
-    min_tissue: float = 0.5,
-    slide_mpp: float | None = None,
+    patch_px: PositiveInt = 224,
+    mpp: PositiveFloat = 0.5,
+    min_tissue: Share = 0.5,
+    slide_mpp: PositiveFloat | None = None,
     allow_upsampling: bool = False,
     json: bool = False,
 ) -> StageResult:

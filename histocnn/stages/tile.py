@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.jobs import run as runs
+from histocnn.jobs.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Share
 from histocnn.jobs.result import StageResult
 from histocnn.patches.grid_files import write_grid
 from histocnn.patches.tiling import Options, recipe_of, tile_slide
@@ -22,20 +23,20 @@ from histocnn.regions.tissue import TissueSettings
 def tile(
     slides: str | Path,
     out: str | Path,
-    patch_px: int = 224,
-    mpp: float = 0.5,
-    overlap_px: int = 0,
-    min_tissue: float = 0.5,
-    slide_mpp: float | None = None,
+    patch_px: PositiveInt = 224,
+    mpp: PositiveFloat = 0.5,
+    overlap_px: NonNegativeInt = 0,
+    min_tissue: Share = 0.5,
+    slide_mpp: PositiveFloat | None = None,
     allow_upsampling: bool = False,
     roi: str | None = None,
-    label_coverage: float = 0.5,
-    max_background_coverage: float = 0.0,
+    label_coverage: Share = 0.5,
+    max_background_coverage: Share = 0.0,
     frame: Literal["bounds", "slide"] = "bounds",
     tissue: TissueSettings = TissueSettings(),  # noqa: B008 - frozen
     export: Literal["png", "jpeg"] | None = None,
-    workers: int = 1,
-    threads: int = 2,
+    workers: PositiveInt = 1,
+    threads: PositiveInt = 2,
 ) -> StageResult:
     """Cut slides into a grid of patches at an exact physical scale.
 

@@ -15,6 +15,7 @@ from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.options import LesionOptions
 from histocnn.evaluation.truth import annotations_of, cells_of, lesions_of
 from histocnn.metrics import camelyon17, froc
+from histocnn.metrics.detections import Detections, read_detections
 from histocnn.scores.detections import outside, peaks
 
 
@@ -99,13 +100,13 @@ def read_cases(
     return cases
 
 
-def _own_detections(folder: Path, slide_id: str) -> froc.Detections:
+def _own_detections(folder: Path, slide_id: str) -> Detections:
     path = folder / f"{slide_id}.csv"
     if not path.is_file():
         raise MetricError(
             f"{path} is missing", "Give one p,x,y file per slide, empty if nothing was found."
         )
-    return froc.read_detections(path)
+    return read_detections(path)
 
 
 def is_positive(entry: SlideEntry, target: str, *, annotated: bool) -> bool | None:

@@ -8,10 +8,8 @@ here a missed lesion has no probability, and every probability is a threshold.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histocnn.errors import MetricError
 from histocnn.metrics import counts
+from histocnn.metrics.detections import Detections
 
 Floats = NDArray[np.float64]
 
@@ -26,78 +25,7 @@ MASK_MPP = 7.8  # about: level 5 of a CAMELYON16 slide
 GROW_UM = 75 / 2  # half of 75 µm, five tumour cells
 ITC_UM = 200 + 75  # major axis below this, after growing: isolated tumour cells
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false positives per slide
-ROUNDING = 1e-9  # of a distance: a grid's stride as the radius must reach every neighbour
 LEFT_OUT = ("test_049", "test_114")  # by convention: a duplicate, and one not fully annotated
-
-
-class Detections(NamedTuple):
-    """Points of one slide: probability [D] and (x, y) in level-0 pixels [D, 2]."""
-
-    prob: Floats
-    xy_l0: Floats
-
-
-def detections(
-    xy_l0: ArrayLike,
-    prob: ArrayLike,
-    slide_mpp: tuple[float, float],
-    *,
-    radius_um: float,
-    min_prob: float,
-) -> Detections:
-    """Keep the local maxima: the most probable patch first, none other within its radius.
-
-    Args:
-        xy_l0: float [N, 2]: patch centres (x, y).
-        prob: float [N]; NaN takes no part.
-        slide_mpp: (x, y) µm per level-0 pixel.
-        radius_um: Patches at most this far from a kept one are suppressed.
-        min_prob: Patches below it are no detections.
-
-    Returns:
-        Detections, the most probable first; of equals the first given.
-    """
-    from scipy.spatial import KDTree
-
-    xy_l0, prob = np.asarray(xy_l0, np.float64).reshape(-1, 2), np.asarray(prob, np.float64)
-    candidates = np.flatnonzero(prob >= min_prob)
-    candidates = candidates[np.argsort(-prob[candidates], kind="stable")]
-    if not len(candidates):
-        return Detections(np.empty(0), np.empty((0, 2)))
-    points_um = xy_l0[candidates] * slide_mpp
-    tree = KDTree(points_um)
-    free = np.ones(len(candidates), bool)
-    kept = []
-    for i in range(len(candidates)):
-        if free[i]:
-            kept.append(candidates[i])
-            free[tree.query_ball_point(points_um[i], radius_um * (1 + ROUNDING))] = False
-    return Detections(prob[kept], xy_l0[kept])
-
-
-def read_detections(path: Path) -> Detections:
-    """Read `p,x,y` lines in level-0 pixels, as the challenge takes them; a header is skipped.
-
-    Raises:
-        MetricError: The file is no such table.
-    """
-    rows: list[tuple[float, float, float]] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            try:
-                p, x, y = (float(value) for value in row[:3])
-            except ValueError:
-                if number == 1 or not any(row):
-                    continue
-                raise MetricError(
-                    f"{path}, line {number}: {','.join(row)!r} is not p,x,y",
-                    "Give a probability and level-0 coordinates per line.",
-                ) from None
-            rows.append((p, x, y))
-    table = np.array(rows, np.float64).reshape(-1, 3)
-    if not np.isfinite(table).all():
-        raise MetricError(f"{path} holds values that are not finite", "Remove these detections.")
-    return Detections(table[:, 0], table[:, 1:])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.metrics import froc
+from histocnn.metrics.detections import Detections, detections
 from histocnn.patches.grid import PatchGrid
 
 ROUNDING_L0 = 1e-6  # level-0 px: a middle on a pixel's edge, 2.5 × 198.8, may come out just below
@@ -15,7 +15,7 @@ ROUNDING_L0 = 1e-6  # level-0 px: a middle on a pixel's edge, 2.5 × 198.8, may 
 
 def peaks(
     grid: PatchGrid, heat: NDArray[np.float32], *, radius_um: float, min_prob: float
-) -> froc.Detections:
+) -> Detections:
     """Local maxima of a heatmap, at the middles of its cells: without overlap the patches'.
 
     Coordinates are whole, because the challenge's reader takes no others: the level-0 pixel that
@@ -33,14 +33,14 @@ def peaks(
     """
     rows, columns = np.nonzero(~np.isnan(heat))
     middles = (np.stack([columns, rows], axis=1) + 0.5) * grid.stride_l0
-    found = froc.detections(
+    found = detections(
         middles, heat[rows, columns], grid.slide_mpp, radius_um=radius_um, min_prob=min_prob
     )
     pixel = np.floor(found.xy_l0 + ROUNDING_L0).astype(np.int64)
     return found._replace(xy_l0=np.minimum(pixel, np.array(grid.size_l0) - 1))
 
 
-def outside(points: froc.Detections, exclusion: BaseGeometry | None) -> tuple[froc.Detections, int]:
+def outside(points: Detections, exclusion: BaseGeometry | None) -> tuple[Detections, int]:
     """The detections that do not lie in what was excluded on the slide, and how many do.
 
     A detection in an `Exclusion` region, border included, is neither right nor wrong. It is left
@@ -54,4 +54,4 @@ def outside(points: froc.Detections, exclusion: BaseGeometry | None) -> tuple[fr
     if exclusion is None or exclusion.is_empty:
         return points, 0
     inside = shapely.intersects_xy(exclusion, points.xy_l0)
-    return froc.Detections(points.prob[~inside], points.xy_l0[~inside]), int(inside.sum())
+    return Detections(points.prob[~inside], points.xy_l0[~inside]), int(inside.sum())

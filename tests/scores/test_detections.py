@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from histocnn.metrics.froc import Detections
+from histocnn.metrics.detections import Detections
 from histocnn.patches.grid import PatchGrid, build_grid
 from histocnn.scores.detections import outside, peaks
 

@@ -15,7 +15,7 @@ from shapely.affinity import translate
 from shapely.geometry import shape
 
 from histocnn.cli import main
-from histocnn.metrics.froc import read_detections
+from histocnn.metrics.detections import read_detections
 from histocnn.patches.grid import PatchGrid
 from histocnn.patches.labels import coverage, labels_of
 from histocnn.regions.annotations import read_annotations

@@ -184,7 +184,7 @@ class Ledger:
         if source is None:
             return False
         ours = (source, facts.get("command")) == (self._source, self._command)
-        return not Path(source).exists() or (ours and facts["slide_id"] not in self._slide_ids)
+        return not Path(source).exists() or (ours and facts.get("slide_id") not in self._slide_ids)
 
     def _write_sums(self, failures: str, slides: dict[str, Any]) -> None:
         write_text(self._out / "failures.csv", failures)

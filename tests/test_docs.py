@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from histocnn import cli
 from histocnn.phantom.cohort import make_cohort
 from histocnn.slides.slide import Slide
 from tests.feature_files import write_features
-from tests.score_files import grid_of, random_scores, write_scores
+from tests.score_files import CLASSES, grid_of, random_scores, write_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -131,8 +132,11 @@ def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     make_cohort(tmp_path / "demo/cohort", slides=1, patients=1, labs=1, size_px=(2048, 2048))
     slide = Slide(tmp_path / "demo/cohort/slides/phantom_01.tif")
     grid = grid_of(slide, 224, 0.5)
-    write_scores(tmp_path / "scores/a.h5", slide, grid, random_scores(len(grid)))
-    write_features(tmp_path / "features/a.h5", classes=("normal", "tumour"))
+    write_scores(
+        tmp_path / "scores/a.h5", slide, grid, random_scores(len(grid)),
+        labels=np.arange(len(grid)) % 2, attributes={"labels.class_names": list(CLASSES)},
+    )  # fmt: skip
+    write_features(tmp_path / "features/a.h5", classes=CLASSES)
     monkeypatch.chdir(tmp_path)
     blocks = [(page.name, *block) for page in PAGES for block in fences(page, "python")]
     assert {"formats.md", "tutorial.md"} <= {page for page, *_ in blocks}

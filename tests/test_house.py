@@ -33,14 +33,6 @@ LONG_FILES = {"metrics.froc"}
 LONG_FUNCTIONS = set()
 MANY_ARGUMENTS: set[str] = set()
 UNTESTED: set[str] = {
-    "evaluation.assembly",
-    "evaluation.cases",
-    "evaluation.colour_report",
-    "evaluation.comparison",
-    "evaluation.neighbour_curve",
-    "evaluation.options",
-    "evaluation.stage_report",
-    "evaluation.writing",
     "models.custom",
     "models.embedding",
     "models.hard",
@@ -50,8 +42,6 @@ UNTESTED: set[str] = {
     "models.runner",
     "models.samples",
     "models.training",
-    "pages.embedded",
-    "pages.templating",
     "pictures.feature_map",
 }
 WITHOUT_DOCTEST: set[str] = {

@@ -31,11 +31,11 @@ def contact_sheet(
     columns = min(COLUMNS, len(patches))
     rows = -(-len(patches) // columns)
     size = (columns * SIDE_IN + 0.2, rows * (SIDE_IN + 0.3) + 0.6)
-    figure = Figure(figsize=size, dpi=130, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=9, x=0.01, ha="left")
-    figure.supxlabel(FOOTNOTE, fontsize=6, x=0.01, ha="left", color="0.35")
-    grid = figure.subplots(rows, columns, squeeze=False)
+    picture = Figure(figsize=size, dpi=130, facecolor="white", layout="constrained")
+    FigureCanvasAgg(picture)
+    picture.suptitle(title, fontsize=9, x=0.01, ha="left")
+    picture.supxlabel(FOOTNOTE, fontsize=6, x=0.01, ha="left", color="0.35")
+    grid = picture.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, (pixels, lines) in zip(grid.flat, patches, strict=False):
@@ -43,4 +43,4 @@ def contact_sheet(
         text = "\n".join(short(line) for line in lines)
         axes.set_title(text, fontsize=5, loc="left", pad=2)
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+        picture.savefig(temporary, format="png")

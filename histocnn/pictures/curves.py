@@ -35,15 +35,15 @@ class Curve(NamedTuple):
     y: ArrayLike
 
 
-def save(figure: Figure, folder: Path, name: str, footnote: str = "") -> None:
+def save(picture: Figure, folder: Path, name: str, footnote: str = "") -> None:
     """Write FOLDER/name.png and FOLDER/name.svg, with "research use only" and the footnote."""
     said = " · ".join(filter(None, [FOOTNOTE, footnote]))
-    figure.text(0.01, 0.005, said, fontsize=6, color="0.35", ha="left", va="bottom")
-    figure.draw_without_rendering()  # lays out once for both kinds
-    figure.set_layout_engine("none")
+    picture.text(0.01, 0.005, said, fontsize=6, color="0.35", ha="left", va="bottom")
+    picture.draw_without_rendering()  # lays out once for both kinds
+    picture.set_layout_engine("none")
     for kind, more in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         with rc_context(STYLE), replacing(folder / f"{name}.{kind}") as temporary:
-            figure.savefig(temporary, format=kind, **more)
+            picture.savefig(temporary, format=kind, **more)
 
 
 def save_png(picture: Figure, path: Path) -> None:
@@ -54,24 +54,24 @@ def save_png(picture: Figure, path: Path) -> None:
 
 def roc(curves: Sequence[Curve]) -> Figure:
     """Sensitivity against false positive rate, one line per class."""
-    figure, axes = _square("False positive rate (1 - specificity)", "Sensitivity")
+    picture, axes = _square("False positive rate (1 - specificity)", "Sensitivity")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
     _lines(axes, curves, loc="lower right")
-    return figure
+    return picture
 
 
 def precision_recall(curves: Sequence[Curve], prevalence: Sequence[float]) -> Figure:
     """Precision against recall, one line per class; a dotted line is what chance gives."""
-    figure, axes = _square("Recall (sensitivity)", "Precision")
+    picture, axes = _square("Recall (sensitivity)", "Precision")
     for colour, share in zip(_colours(len(curves)), prevalence, strict=True):
         axes.axhline(share, color=colour, linewidth=0.8, linestyle=":")
     _lines(axes, curves, loc="lower left", drawstyle="steps-post")
-    return figure
+    return picture
 
 
 def froc(fp: ArrayLike, sensitivity: ArrayLike, rates: Sequence[float], at: ArrayLike) -> Figure:
     """Sensitivity for lesions against false positives per slide, and the six published points."""
-    figure, axes = _axes("False positives per slide", "Sensitivity for lesions")
+    picture, axes = _axes("False positives per slide", "Sensitivity for lesions")
     fp, sensitivity = _thin(
         np.append(fp, max(8, np.max(fp))), np.append(sensitivity, np.max(sensitivity))
     )
@@ -80,14 +80,14 @@ def froc(fp: ArrayLike, sensitivity: ArrayLike, rates: Sequence[float], at: Arra
     axes.set(xlim=(0.125, 8), ylim=(0, 1.02), xscale="log")
     axes.set_xticks([0.125, *rates], labels=["1/8", "1/4", "1/2", "1", "2", "4", "8"])
     axes.minorticks_off()
-    return figure
+    return picture
 
 
 def reliability(bins: Sequence[ReliabilityBin], ece: float | None) -> Figure:
     """Accuracy against confidence in 15 bins, with how many patches each holds below."""
     with rc_context(STYLE):
-        figure = _canvas(3.6, 4.2)
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        picture = _canvas(3.6, 4.2)
+        upper, lower = picture.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     full = [b for b in bins if b.n]
     x = [b.confidence for b in full]
     upper.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
@@ -99,14 +99,14 @@ def reliability(bins: Sequence[ReliabilityBin], ece: float | None) -> Figure:
     lower.bar(edges, [b.n for b in bins], 1 / len(bins), align="edge", color=BLUE, alpha=0.5)
     lower.set(xlabel="Confidence of the called class", ylabel="Patches")
     lower.yaxis.get_major_locator().set_params(nbins=2, integer=True)
-    return figure
+    return picture
 
 
 def confusion(matrix: ArrayLike, class_names: Sequence[str], title: str = "") -> Figure:
     """Counts and shares per true class, rows are truth."""
     matrix = np.asarray(matrix)
     size = 2.2 + 0.62 * len(class_names)
-    figure, axes = _axes("Called", "Truth", size=(size, size * 0.9))
+    picture, axes = _axes("Called", "Truth", size=(size, size * 0.9))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num(matrix / matrix.sum(axis=1, keepdims=True))
     axes.set_title(title, fontsize=9)
@@ -120,12 +120,12 @@ def confusion(matrix: ArrayLike, class_names: Sequence[str], title: str = "") ->
     axes.set_yticks(range(len(names)), labels=names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return figure
+    return picture
 
 
 def k_curve(ks: Sequence[int], figures: Mapping[str, Sequence[float | None]]) -> Figure:
     """How figures depend on the number of neighbours."""
-    figure, axes = _axes("Neighbours k", "")
+    picture, axes = _axes("Neighbours k", "")
     for colour, (name, values) in zip(_colours(len(figures)), figures.items(), strict=True):
         y = [np.nan if value is None else value for value in values]
         axes.plot(ks, y, "o-", color=colour, markersize=4, linewidth=1.2, label=name)
@@ -133,7 +133,7 @@ def k_curve(ks: Sequence[int], figures: Mapping[str, Sequence[float | None]]) ->
     axes.set_xticks(ks, labels=[str(k) for k in ks])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8)
-    return figure
+    return picture
 
 
 def strip(
@@ -147,7 +147,7 @@ def strip(
         class_names: For the key.
     """
     rows = rows[:SLIDES]
-    figure, axes = _axes("Score of the true class", "", size=(6.4, 1.2 + 0.24 * len(rows)))
+    picture, axes = _axes("Score of the true class", "", size=(6.4, 1.2 + 0.24 * len(rows)))
     colours, rng = class_colours(len(class_names)) / 255, np.random.default_rng(0)
     for place, (_, score, label, accuracy) in enumerate(rows):
         some = _some_of_each(label, rng)
@@ -165,7 +165,7 @@ def strip(
     axes.legend(frameon=False, fontsize=7, ncols=6, loc="lower left", bbox_to_anchor=(0, 1))
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
-    return figure
+    return picture
 
 
 def _some_of_each(label: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.intp]:
@@ -184,25 +184,25 @@ def short(name: str) -> str:
 
 
 def _canvas(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # type: ignore[union-attr,call-arg]
-    FigureCanvasAgg(figure)
-    return figure
+    picture = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    picture.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # type: ignore[union-attr,call-arg]
+    FigureCanvasAgg(picture)
+    return picture
 
 
 def _axes(x: str, y: str, size: tuple[float, float] = (4.2, 3.6)) -> tuple[Figure, Axes]:
     with rc_context(STYLE):
-        figure = _canvas(*size)
-        axes = figure.add_subplot()
+        picture = _canvas(*size)
+        axes = picture.add_subplot()
     axes.set(xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return picture, axes
 
 
 def _square(x: str, y: str) -> tuple[Figure, Axes]:
-    figure, axes = _axes(x, y, size=(4.0, 4.0))
+    picture, axes = _axes(x, y, size=(4.0, 4.0))
     axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
-    return figure, axes
+    return picture, axes
 
 
 def _lines(axes: Axes, curves: Sequence[Curve], loc: Any, **style: Any) -> None:

@@ -42,18 +42,18 @@ def draw_map(reference: Features, query: Features, path: Path) -> None:
     values = np.concatenate([part.values for part in parts])
     points = _tsne(values)
     is_query = np.repeat([False, True][: len(parts)], [len(part) for part in parts])
-    figure = Figure(figsize=(13, 6), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    picture = Figure(figsize=(13, 6), dpi=100, layout="constrained")
+    FigureCanvasAgg(picture)
+    left, right = picture.subplots(1, 2)
     by_class = [_class_name(part, label) for part in parts for label in part.labels]
     _scatter(left, points, by_class, is_query, "class")
     _scatter(right, points, [s for part in parts for s in _sources(part)], is_query, "source")
-    figure.suptitle(
+    picture.suptitle(
         f"t-SNE of {int((~is_query).sum())} reference (●) and {int(is_query.sum())} query (×) "
         f"patches · {FOOTNOTE}",
         fontsize=9,
     )
-    figure.savefig(path)
+    picture.savefig(path)
 
 
 def _sample(rows: Features) -> Features:

@@ -24,7 +24,7 @@ from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.reference.features import Features
 
 SHOWN_NEIGHBOURS = 8
-TILE_IN = 1.25  # side of a tile in the figure, inches
+TILE_IN = 1.25  # side of a tile in the picture, inches
 TILE_PX = 150  # of its picture; finer detail than this is not printed
 DPI = 100
 
@@ -146,9 +146,9 @@ def draw_sheet(
     columns = 1 + min(SHOWN_NEIGHBOURS, arrays["distances"].shape[1])
     colours = class_colours(len(examples.class_names)) / 255
     height = 1.55 * TILE_IN * max(1, len(lines)) + 0.4
-    figure = Figure(figsize=(columns * 1.08 * TILE_IN, height), dpi=DPI)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(max(1, len(lines)), columns, squeeze=False)
+    picture = Figure(figsize=(columns * 1.08 * TILE_IN, height), dpi=DPI)
+    FigureCanvasAgg(picture)
+    axes = picture.subplots(max(1, len(lines)), columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for line, cells in zip(lines, axes, strict=False):
@@ -162,9 +162,9 @@ def draw_sheet(
             name = sources[file].slide_ids[row] or sources[file].name
             text = f"{examples.class_names[label]}  {arrays['distances'][i, j]:.3f}\n{_short(name)}"
             _tile(cell, sources[file], row, text, colours[label])
-    figure.text(0.005, 0.1 / height, FOOTNOTE, fontsize=6, color="0.4")
-    figure.subplots_adjust(0.01, 0.3 / height, 0.99, 1 - 0.35 / height, 0.06, 0.42)
-    figure.savefig(path)
+    picture.text(0.005, 0.1 / height, FOOTNOTE, fontsize=6, color="0.4")
+    picture.subplots_adjust(0.01, 0.3 / height, 0.99, 1 - 0.35 / height, 0.06, 0.42)
+    picture.savefig(path)
 
 
 def _tile(axes: Axes, patches: Patches, row: int, text: str, colour: NDArray[np.float64]) -> None:

@@ -22,8 +22,8 @@ def write_history(
     from matplotlib.figure import Figure
 
     panels = list(dict.fromkeys(name.partition("_")[2] for name in history))
-    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    picture = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    all_axes = picture.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(all_axes, panels, strict=True):
         for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             points = history.get(f"{part}_{panel}", ())
@@ -36,4 +36,4 @@ def write_history(
         axes.grid(alpha=0.3)
         axes.legend()
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        picture.savefig(temporary, format="png", dpi=120)

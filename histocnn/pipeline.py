@@ -47,6 +47,7 @@ def run(
     allow_seen: bool = False,
     workers: PositiveInt = 1,
     threads: PositiveInt = 2,
+    backbone: str | None = None,
 ) -> RunResult:
     """Tile slides, score their patches, lay heatmaps over them, and evaluate where truth is given.
 
@@ -70,6 +71,7 @@ def run(
         allow_seen: Evaluate patients that were seen in training; every figure says so.
         workers: Slides in parallel processes; worker i on GPU i.
         threads: Readers per slide.
+        backbone: Of somebody's own network its package.module:Class, if you trust it.
 
     Returns:
         What came of every stage, as `parts`, and the `report` where there is truth.
@@ -78,6 +80,7 @@ def run(
         model=None if model is None else Path(model),
         reference=None if reference is None else Path(reference),
         weights=None if weights is None else str(weights),
+        backbone=backbone,
         k=k,
         workers=workers,
         threads=threads,
@@ -148,6 +151,7 @@ class Scorer:
     model: Path | None = None
     reference: Path | None = None
     weights: str | None = None
+    backbone: str | None = None
     k: PositiveInt = 20
     workers: PositiveInt = 1
     threads: PositiveInt = 2
@@ -186,32 +190,37 @@ class Scorer:
             from histocnn.stages.predict import predict
 
             assert self.model is not None  # noqa: S101 - one of the two is there
-            step = partial(predict, out / "grids", self.model, out / "scores", **how)
+            step = partial(
+                predict, out / "grids", self.model, out / "scores", backbone=self.backbone, **how
+            )
             steps.take("predict", f"scores by {self.model}", step)
             return
         from histocnn.stages.embed import embed
         from histocnn.stages.knn import knn
 
-        backbone = None if self.model else self._network()["backbone"]
+        backbone = self.backbone if self.model else self._network_of_reference()
         network: dict[str, Any] = {
             "backbone": backbone,
             "weights": self.weights,
             "model": self.model,
         }
         step = partial(embed, out / "grids", out / "features", **network, **how)
-        steps.take("embed", f"features by {backbone or self.model}", step)
+        steps.take("embed", f"features by {self.model or backbone}", step)
         vote = partial(knn, self.reference, out / "features", out / "scores", k=self.k)
         steps.take("knn", f"scores by the {self.k} nearest of {self.reference}", vote)
 
-    def _network(self) -> dict[str, Any]:
+    def _network_of_reference(self) -> str:
+        from histocnn.models.custom import check_typed
+
         recipe = store.attributes(self._first_of_reference()).get("recipe") or {}
         if "network" not in recipe:
             raise FeaturesError(
                 f"{self.reference}: does not say which network made its features",
                 "Make them with histocnn embed, or give the --model that did.",
             )
-        network: dict[str, Any] = recipe["network"]
-        return network
+        backbone = str(recipe["network"]["backbone"])
+        check_typed(self.reference or "", backbone, self.backbone)
+        return backbone
 
     def _first_of_reference(self) -> Path:
         from histocnn.reference.features import feature_files

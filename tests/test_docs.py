@@ -83,7 +83,7 @@ def test_every_documented_command_is_understood(
 
 def test_every_flag_in_running_text_exists() -> None:
     known = {"config", "print_config", "help", "version"}
-    known |= {"data", "model", "trainer", "ckpt_path", "anonymise"}  # of train
+    known |= {"data", "model", "trainer", "ckpt_path", "anonymise", "overwrite"}  # of train
     known |= {"configfile", "cores", "default-resources", "set-resources", "set-threads"}
     known |= {"slurm-status-command", "slurm-no-account"}  # of Snakemake
     for name in set(cli.COMMANDS) - {"train"}:

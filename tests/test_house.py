@@ -33,7 +33,6 @@ LONG_FILES = {"metrics.froc"}
 LONG_FUNCTIONS = set()
 MANY_ARGUMENTS: set[str] = set()
 UNTESTED: set[str] = {
-    "models.custom",
     "models.embedding",
     "models.hard",
     "models.networks",
@@ -44,11 +43,7 @@ UNTESTED: set[str] = {
     "models.training",
     "pictures.feature_map",
 }
-WITHOUT_DOCTEST: set[str] = {
-    "stages.embed",
-    "stages.predict",
-    "stages.train",
-}
+WITHOUT_DOCTEST: set[str] = set()
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from histocnn.errors import UsageError
+from histocnn.errors import ModelError, UsageError
 
 T = TypeVar("T")
 
@@ -24,6 +24,27 @@ def is_custom(backbone: str) -> bool:
     (True, False, False)
     """
     return ":" in backbone and not backbone.startswith("hf-hub:")
+
+
+def check_typed(file: str | Path, stored: str, typed: str | None) -> None:
+    """Refuse to go by a file's own word which code to run.
+
+    Args:
+        file: A model, or features.
+        stored: The backbone that it names.
+        typed: The one that the user did; needed where it is somebody's own.
+
+    Raises:
+        ModelError: Somebody's own network that was not typed, or another than what was typed.
+    """
+    if is_custom(stored) and typed != stored:
+        instead = "" if typed is None else f", not {typed}"
+        raise ModelError(
+            f"{file}: is of the network {stored}{instead}, which is code of its author's",
+            f"If you trust it, add --backbone {stored}.",
+        )
+    if typed is not None and typed != stored:
+        raise ModelError(f"{file}: is of {stored}, not of {typed}", "Leave --backbone out.")
 
 
 def construct(option: str, path: str, base: type[T], arguments: dict[str, Any]) -> T:

@@ -11,10 +11,11 @@ import torch
 
 from histocnn.errors import ModelError
 from histocnn.jobs.workers import Tick
+from histocnn.models.custom import check_typed
 from histocnn.models.device import Engine
 from histocnn.models.infer import write_results
 from histocnn.models.runner import Runner, flips_and_turns
-from histocnn.models.spec import check_backbone, load, read_spec
+from histocnn.models.spec import load, read_spec
 from histocnn.models.suitable import checked, normaliser
 from histocnn.patches.patches import Patches
 
@@ -42,7 +43,7 @@ class Scorer:
             ModelError: No model of ours, one without classes, or of another network than typed.
         """
         spec = read_spec(self.model)
-        check_backbone(self.model, spec, self.backbone)
+        check_typed(self.model, spec.backbone, self.backbone)
         if not spec.class_names:
             raise ModelError(f"{self.model}: has no classes to score", "Use it with embed --model.")
 

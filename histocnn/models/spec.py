@@ -18,7 +18,7 @@ from torch import Tensor
 from histocnn import __version__
 from histocnn.errors import ModelError
 from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, build
-from histocnn.models.custom import is_custom
+from histocnn.models.custom import check_typed
 from histocnn.models.networks import Network
 from histocnn.scores.scoring import Scoring
 from histocnn.storage.atomic import replacing
@@ -204,7 +204,7 @@ def load(
             what the file says.
     """
     spec = read_spec(path)
-    check_backbone(path, spec, backbone)
+    check_typed(path, spec.backbone, backbone)
     network = build(spec.backbone, len(spec.class_names), arguments=spec.arguments)
     try:
         network.load_state_dict(load_file(path))
@@ -214,19 +214,3 @@ def load(
             "Was the network changed since? Train again, or use it as it was.",
         ) from error
     return network.to(device, memory_format=torch.channels_last).eval(), spec  # type: ignore[call-overload]
-
-
-def check_backbone(path: str | Path, spec: ModelSpec, typed: str | None) -> None:
-    """Refuse to go by a model file's own word which code to run.
-
-    Raises:
-        ModelError: Somebody's own network that was not typed, or another than what was typed.
-    """
-    if is_custom(spec.backbone) and typed != spec.backbone:
-        instead = "" if typed is None else f", not {typed}"
-        raise ModelError(
-            f"{path}: is of the network {spec.backbone}{instead}, which is code of its author's",
-            f"If you trust it, add --backbone {spec.backbone}.",
-        )
-    if typed is not None and typed != spec.backbone:
-        raise ModelError(f"{path}: is of {spec.backbone}, not of {typed}", "Leave --backbone out.")

@@ -1,4 +1,10 @@
-"""`histocnn embed`: patches in, a pretrained network's features out, one file per slide."""
+"""`histocnn embed`: patches in, a pretrained network's features out, one file per slide.
+
+>>> import histocnn
+>>> result = histocnn.embed("grids", "features", "resnet18", "imagenet")  # doctest: +SKIP
+>>> result.failures, len(result.outputs)  # doctest: +SKIP
+({}, 8)
+"""
 
 from __future__ import annotations
 

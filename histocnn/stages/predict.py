@@ -1,4 +1,10 @@
-"""`histocnn predict`: patches and a trained model in; class probabilities out, a file per slide."""
+"""`histocnn predict`: patches and a trained model in; class probabilities out, a file per slide.
+
+>>> import histocnn
+>>> result = histocnn.predict("grids", "model.safetensors", "scores")  # doctest: +SKIP
+>>> result.failures, len(result.outputs)  # doctest: +SKIP
+({}, 8)
+"""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def outline(rng: np.random.Generator, x: float, y: float, radius: float) -> Ring
 
 
 def random_truth(rng: np.random.Generator, tumour: bool) -> Truth:
-    """A slide of 1 to 2.4 mm: lesions of 25 to 400 µm, some with a hole, some parts excluded."""
+    """A slide of 1 to 2.4 mm: lesions of 25 to 400 µm, some with a hole; some places excluded."""
     width, height = rng.integers(4200, 10_000, 2).tolist()
     truth = Truth((width, height))
 
@@ -172,8 +172,8 @@ def random_truth(rng: np.random.Generator, tumour: bool) -> Truth:
         return outline(rng, x, y, radius)
 
     if tumour:
-        truth.tumour.append([ring(25, 40)])
-        for _ in range(rng.integers(1, 5)):
+        truth.tumour += [[ring(25, 40)], [ring(200, 300)]]  # isolated cells, and one to find
+        for _ in range(rng.integers(0, 4)):
             region = [ring(25, rng.choice([60, 200, 400]))]
             if rng.random() < 0.3:
                 x, y = np.mean(region[0], axis=0)

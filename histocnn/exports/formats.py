@@ -148,6 +148,8 @@ def _export_slide(
         slide = read_scored(patches.file)
         notes = _write_slide(slide, target, options, annotations.get(patches.slide_id))
         total = len(slide.grid)
+    if annotations and patches.slide_id not in annotations:
+        notes.append("slides.csv does not list it: nothing excluded")
     tick(total, total)
     return {"patches": total, "outcome": "ok" if total else "no patches", "notes": notes}
 

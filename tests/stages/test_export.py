@@ -269,6 +269,11 @@ def test_camelyon16_leaves_out_what_is_excluded_and_says_how_much(
     said = "".join(capsys.readouterr()) + (tmp_path / "2" / "run.json").read_text()
     assert f"{sum(inside)} detections inside Exclusion left out" in said
 
+    slides.write_text(f"slide_id,slide_path\nb,{case.slide.path}\n")
+    path = run(case, tmp_path / "3", "camelyon16", *options, "--slides", str(slides))
+    assert path.read_text().splitlines() == before
+    assert "slides.csv does not list it: nothing excluded" in "".join(capsys.readouterr())
+
 
 def test_what_is_done_is_not_done_again(
     case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -41,7 +41,6 @@ UNTESTED: set[str] = {
     "models.runner",
     "models.samples",
     "models.training",
-    "pictures.feature_map",
 }
 WITHOUT_DOCTEST: set[str] = set()
 

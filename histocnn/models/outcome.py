@@ -92,7 +92,8 @@ def finished_spec(
         thresholds=operating_points(scores, labels, data.class_names),
         seen={
             part: {"patients": ids(data.rows[part].patient_ids),
-                   "slides": ids(data.rows[part].slide_ids)}
+                   "slides": ids(data.rows[part].slide_ids),
+                   "fingerprints": ids(fingerprints(data.rows[part]))}
             for part in ("train", "val")
         },
         salt=salt,
@@ -104,6 +105,11 @@ def finished_spec(
             "seed": data.seed,
         },
     )  # fmt: skip
+
+
+def fingerprints(rows: Rows) -> list[str]:
+    """Of the slides that these rows come from."""
+    return [rows.sources[i].slide_fingerprint for i in np.unique(rows.source)]
 
 
 def write_scores(out: Path, data: PatchDataModule, test: Predictions, spec: ModelSpec) -> Floats:
@@ -128,7 +134,7 @@ def write_scores(out: Path, data: PatchDataModule, test: Predictions, spec: Mode
             out / ("scores.h5" if single else f"scores/{source.name}.h5"),
             (datasets, attributes | {"labels.class_names": list(rows.class_names)}),
             arrays,
-            spec.scoring(recipe, own.slide_ids, own.patient_ids),
+            spec.scoring(recipe, own.slide_ids, own.patient_ids, source.slide_fingerprint),
         )
     return np.asarray(scores, np.float32)
 

@@ -81,7 +81,9 @@ def score(
     """Write the scores of one slide, folder or CSV."""
     runner = scorer.open()
     checked(patches, runner.spec)
-    scoring = runner.spec.scoring(recipe, patches.slide_ids, patches.patient_ids)
+    scoring = runner.spec.scoring(
+        recipe, patches.slide_ids, patches.patient_ids, patches.slide_fingerprint
+    )
     verdicts, attributes = scoring.stored(of_slide=patches.coords is not None)
     return write_results(
         target,

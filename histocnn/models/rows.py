@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.fingerprints import check_same_slides
 from histocnn.cohort.sheet import check_leakage, read_cohort
 from histocnn.errors import CohortError, PatchesError
 from histocnn.patches.classes import renumber
@@ -152,7 +153,7 @@ def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str
 
 
 def check(rows: Rows, parts: NDArray[np.str_], decided_by: str, *, by_file: bool = False) -> None:
-    """Refuse splits that share a patient or the same bytes, or that are empty.
+    """Refuse splits that share a patient, a slide under two ids or an image, or that are empty.
 
     Args:
         rows: The patches.
@@ -165,6 +166,8 @@ def check(rows: Rows, parts: NDArray[np.str_], decided_by: str, *, by_file: bool
     """
     if not by_file:
         check_leakage(rows.patient_ids, [str(part) for part in parts])
+        sides = sorted(set(zip(rows.source.tolist(), rows.slide_ids, parts.tolist(), strict=True)))
+        check_same_slides((s, rows.sources[i].slide_fingerprint, part) for i, s, part in sides)
     for part in SPLITS:
         if not (parts == part).any():
             raise CohortError(f"the {part} split is empty", f"Change {decided_by}.")

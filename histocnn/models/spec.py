@@ -45,7 +45,8 @@ class ModelSpec:
         stain: Stain normalisation, as `slides.stain.Normaliser.to_dict`; None: not normalised.
         temperature: Divides the logits; fitted on validation.
         thresholds: Operating points: name → {class: threshold}.
-        seen: {"train" | "val": {"patients": [ids], "slides": [ids]}}, hashed where `salt` is set.
+        seen: {"train" | "val": {"patients": [ids], "slides": [ids], "fingerprints": [of their
+            files]}}, hashed where `salt` is set.
         salt: Of the hashed ids.
         training: Facts for the report: cohort, prior, seed, settings.
         version: Of histocnn that wrote it.
@@ -93,22 +94,28 @@ class ModelSpec:
             values[name] = tuple(values[name])
         return cls(**values)
 
-    def seen_as(self, slide_id: str, patient_id: str) -> Seen:
-        """Which part of the training cohort this slide or patient was in."""
+    def seen_as(self, slide_id: str, patient_id: str, fingerprint: str = "") -> Seen:
+        """Which part of the training cohort this slide, its file or its patient was in."""
         if not self.seen or not (slide_id or patient_id):
             return "unknown"
-        slide, patient = hashed(slide_id, self.salt), hashed(patient_id, self.salt)
+        slide, patient, copied = (hashed(i, self.salt) for i in (slide_id, patient_id, fingerprint))
         for part in ("train", "val"):
             ids = self.seen.get(part, {})
             known_patient = patient_id and patient in ids.get("patients", ())
-            if known_patient or (slide_id and slide in ids.get("slides", ())):
+            known_slide = slide_id and slide in ids.get("slides", ())
+            known_file = fingerprint and copied in ids.get("fingerprints", ())
+            if known_patient or known_slide or known_file:
                 return "train" if part == "train" else "val"
         if any(ids.get("patients") for ids in self.seen.values()) and not patient_id:
             return "unknown"  # the patients are known, but not whose this slide is
         return "no"
 
     def scoring(
-        self, recipe: Mapping[str, Any], slide_ids: Sequence[str], patient_ids: Sequence[str]
+        self,
+        recipe: Mapping[str, Any],
+        slide_ids: Sequence[str],
+        patient_ids: Sequence[str],
+        fingerprint: str = "",
     ) -> Scoring:
         """What a score file says of this model's scores.
 
@@ -116,9 +123,10 @@ class ModelSpec:
             recipe: Of the file.
             slide_ids: The slide of each patch, "" unknown.
             patient_ids: The patient of each patch, "" unknown.
+            fingerprint: Of the slide's file, which may bear another id here than in training.
         """
         pairs = list(zip(slide_ids, patient_ids, strict=True))
-        verdicts = {pair: self.seen_as(*pair) for pair in set(pairs)}
+        verdicts = {pair: self.seen_as(*pair, fingerprint) for pair in set(pairs)}
         return Scoring(
             class_names=self.class_names,
             recipe=recipe,

@@ -112,6 +112,11 @@ class Patches(ABC):
         return self._known("slide_ids", self.name)
 
     @property
+    def slide_fingerprint(self) -> str:
+        """Of the slide's file; "" for image files, and where nobody recorded it."""
+        return (self.attributes.get("fingerprint") or "") if "coords" in self.datasets else ""
+
+    @property
     def patient_ids(self) -> list[str]:
         """The patient of each patch, "" unknown."""
         return self._known("patient_ids", self.attributes.get("patient_id"))

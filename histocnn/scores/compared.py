@@ -9,9 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from histocnn.cohort.fingerprints import check_same_slides
 from histocnn.jobs import run as runs
 from histocnn.patches.patches import FilePatches, open_files
-from histocnn.reference.features import Features
+from histocnn.reference.features import Exclude, Features
 from histocnn.reference.methods import Method
 from histocnn.scores.query import open_query, write_query
 from histocnn.storage.hashing import sha256
@@ -40,16 +41,33 @@ def score_features(
             notes; called before these are written, because a whole score file says "done".
 
     Raises:
+        CohortError: A slide would be compared with itself under another patient's name.
         StoreError: As `jobs.run.run`.
     """
+    patches = open_files(queries)
+    _check_copies([*open_files(method.examples.files), *patches], method.exclude)
     return runs.run(
-        open_files(queries),
+        patches,
         out=out,
         command=method.name,
         source=source,
         recipe=partial(_recipe, method=method, more=more or {}),
         work=partial(_score, method=method, explain=explain),
     )
+
+
+def _check_copies(files: Sequence[FilePatches], exclude: Exclude) -> None:
+    """Refuse a slide under two names where its patient (slide, where unknown) is to be left out."""
+    if exclude == "none":
+        return
+    sides = []
+    for file in files:
+        if not file.slide_fingerprint or not len(file):
+            continue
+        slide, patient = file.slide_ids[0], file.patient_ids[0] if exclude == "patient" else ""
+        side = f"patient {patient}" if patient else f"slide {slide}"
+        sides.append((slide, file.slide_fingerprint, side))
+    check_same_slides(sides)
 
 
 def _recipe(query: FilePatches, *, method: Method, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import logging
 import shutil
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -265,3 +266,21 @@ def test_a_known_patient_may_be_split_by_file_when_asked(folder, caplog):
     shared = set(data.rows["train"].patient_ids) & set(data.rows["test"].patient_ids)
     assert shared
     assert "optimistic" in caplog.text
+
+
+def test_a_slide_under_two_ids_in_two_splits_is_refused(grids, tmp_path):
+    copied = tmp_path / "h5"
+    shutil.copytree(grids, copied)
+    shutil.copy(copied / "slide0.h5", copied / "slide9.h5")
+    with h5py.File(copied / "slide9.h5", "r+") as file:
+        file.attrs["histocnn_slide_id"], file.attrs["histocnn_patient_id"] = "slide9", "p9"
+    order = {"slide0": "train", "slide1": "val", "slide2": "test", "slide9": "test"}
+    with (tmp_path / "slides.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows(
+            [("slide_id", "slide_path", "split"),
+             *((s, grids.parent / f"slide{i}.tiff", p) for i, (s, p) in
+               enumerate(order.items()) if i < 3),
+             ("slide9", shutil.copy(grids.parent / "slide0.tiff", tmp_path / "9.tiff"), "test")]
+        )  # fmt: skip
+    with pytest.raises(CohortError, match=r"slide0 \(train\) and slide9 \(test\) are the same"):
+        PatchDataModule(DataOptions(copied, slides=tmp_path / "slides.csv", workers=0))

@@ -130,3 +130,13 @@ def test_a_model_says_how_its_scores_came_about():
     assert scoring.recipe == {"stage": "predict"}
     assert scoring.seen == ["train", "unknown", "no"]
     assert (scoring.temperature, scoring.thresholds, scoring.training) == (1.5, points, {"seed": 3})
+
+
+@pytest.mark.parametrize("salt", [None, "salt"])
+def test_a_slide_of_training_is_known_under_another_name(salt):
+    ids = {"patients": [hashed("P1", salt)], "slides": [hashed("s1", salt)]}
+    seen = {"train": ids | {"fingerprints": [hashed("77-ab", salt)]}, "val": ids}
+    spec = ModelSpec("tiny", seen=seen, salt=salt)
+    assert spec.seen_as("s9", "P9", "77-ab") == "train"
+    assert spec.seen_as("s9", "P9", "78-cd") == "no"
+    assert spec.scoring({}, ["s9"], ["P9"], "77-ab").seen == ["train"]

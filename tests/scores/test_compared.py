@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from histocnn.reference.features import load
-from histocnn.reference.methods import ByRegression
+import h5py
+import pytest
+
+from histocnn.errors import CohortError
+from histocnn.reference.features import Exclude, load
+from histocnn.reference.methods import ByNeighbours, ByRegression
+from histocnn.reference.neighbours import Knn
 from histocnn.scores.compared import score_features
 from histocnn.storage import store
 from histocnn.storage.hashing import sha256
 from tests.feature_files import write_features
+from tests.grid_files import write_grid
 
 
 def test_the_recipe_is_method_reference_and_query(tmp_path: Path) -> None:
@@ -42,3 +49,30 @@ def test_the_picture_is_drawn_before_the_file_says_done(tmp_path: Path) -> None:
     result = score_features([reference], tmp_path / "out", method, explain=explain)
     assert seen == [(False, 20, 20, ["scores"])]
     assert "drawn" in result.rows[0]["message"]
+
+
+def copied_slide(tmp_path: Path) -> tuple[Path, Path]:
+    """Features of a slide, and of the same slide under another id and patient."""
+    grid = write_grid(tmp_path, "s1", patient_id="P1")
+    shutil.copy(grid, tmp_path / "s2.h5")
+    with h5py.File(tmp_path / "s2.h5", "r+") as file:
+        file.attrs["histocnn_slide_id"], file.attrs["histocnn_patient_id"] = "s2", "P2"
+    first, second = tmp_path / "reference" / "s1.h5", tmp_path / "query" / "s2.h5"
+    return write_features(first, like=grid), write_features(second, like=tmp_path / "s2.h5")
+
+
+@pytest.mark.parametrize("exclude", ["patient", "slide"])
+def test_a_slide_is_not_compared_with_itself_under_another_name(
+    tmp_path: Path, exclude: Exclude
+) -> None:
+    reference, query = copied_slide(tmp_path)
+    method = ByNeighbours(load([reference]).labelled(), Knn(k=1), exclude)
+    with pytest.raises(CohortError, match=r"s1 .* and s2 .* are the same slide"):
+        score_features([query], tmp_path / "out", method)
+    assert not list(tmp_path.glob("out/*.h5"))
+
+
+def test_the_same_slide_may_be_compared_where_nothing_is_to_be_left_out(tmp_path: Path) -> None:
+    reference, query = copied_slide(tmp_path)
+    method = ByNeighbours(load([reference]).labelled(), Knn(k=1), "none")
+    assert score_features([query], tmp_path / "out", method).failures == {}

@@ -60,6 +60,12 @@ def test_outlines_are_reported_where_they_are_crossed(judged) -> None:
 
 def test_stored_points_are_those_of_our_classes() -> None:
     points = {"a": {"youden": {"threshold": 0.5}}, "other": {}, "b": "nonsense"}
-    assert stored_points({"thresholds": points}, ["a", "b"]) == {"a": points["a"]}
-    assert stored_points({"thresholds": points}, ["c"]) is None
-    assert stored_points({}, ["a"]) is None
+
+    def found(attributes: dict[str, Any], *names: str) -> Any:
+        file = SimpleNamespace(attributes=attributes, class_names=names)
+        judged: Any = SimpleNamespace(files=[file], score_classes=names)
+        return stored_points(judged)
+
+    assert found({"thresholds": points}, "a", "b") == ({"a": points["a"]}, ())
+    assert found({"thresholds": points}, "c") == (None, ())
+    assert found({}, "a") == (None, ())

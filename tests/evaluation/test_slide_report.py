@@ -14,7 +14,7 @@ FEW, NOTHING = Resampling(50), np.empty(0)
 def case(number: int, score: float, positive: bool | None, hits: Hits | None = None) -> Case:
     return Case(
         f"slide_{number}", f"patient_{number // 2}", np.zeros((1, 1), np.float32), (1.0, 1.0),
-        score, positive, None, hits,
+        score, positive, None, hits, number,
     )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_froc_by_hand() -> None:
     assert figures["sensitivity_at_0.25_fp"].value == 0
     assert figures["sensitivity_at_0.5_fp"].value == 1
     assert figures["froc"].value == pytest.approx(5 / 6)
+    assert found.excluded_detections == 0 + 1
     assert curve is not None
 
 

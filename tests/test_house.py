@@ -32,16 +32,7 @@ COMMANDS = {f"{c.module.removeprefix('histocnn.')} {name}" for name, c in cli.CO
 LONG_FILES: set[str] = set()
 LONG_FUNCTIONS: set[str] = set()
 MANY_ARGUMENTS: set[str] = set()
-UNTESTED: set[str] = {
-    "models.embedding",
-    "models.hard",
-    "models.networks",
-    "models.predicting",
-    "models.rows",
-    "models.runner",
-    "models.samples",
-    "models.training",
-}
+UNTESTED: set[str] = set()
 WITHOUT_DOCTEST: set[str] = set()
 
 

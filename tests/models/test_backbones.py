@@ -4,12 +4,11 @@ import sys
 
 import pytest
 import torch
-from torch import nn
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.models import backbones
 from histocnn.models.backbones import build
-from histocnn.models.networks import Embedder, Network
+from histocnn.models.networks import Network
 
 PUBLISHED = {  # parameters with 1,000 classes, without auxiliary heads
     "alexnet": 61_100_840,
@@ -35,11 +34,6 @@ def test_published_parameter_counts(name):
     assert sum(c for _, c in named) == AUXILIARY.get(name, PUBLISHED[name])
 
 
-def test_lenet5_as_taught():
-    assert sum(p.numel() for p in build("lenet5", 10).parameters()) == 61_706
-    assert sum(p.numel() for p in build("mlp", 10).parameters()) == 784 * 512 + 512 + 5_130
-
-
 @pytest.mark.parametrize(
     ("name", "width"),
     [("resnet18", 512), ("squeezenet1_1", 512), ("alexnet", 4096), ("vit_b_16", 768),
@@ -63,23 +57,6 @@ def test_auxiliary_heads_speak_in_training_only(name, heads):
     outputs = network.train()(images)
     assert [tuple(o.shape) for o in outputs] == [(2, 4)] * heads
     assert network.eval()(images).shape == (2, 4)
-
-
-@pytest.mark.parametrize("name", ["lenet5", "mlp"])
-def test_networks_for_28_px_say_so(name):
-    with pytest.raises(ModelError, match=r"28 × 28 px and got 50 × 40.*input_px"):
-        build(name, 2)(torch.zeros(1, 3, 40, 50))
-
-
-def test_layers_are_averaged_over_space_and_joined():
-    backbone = build("squeezenet1_1", 0).backbone.eval()
-    images = torch.rand(2, 3, 64, 64)
-    features = Embedder(backbone, ["features.7", "features.12"])(images)
-    first = backbone.features[:8](images).mean((2, 3))
-    second = backbone.features[:13](images).mean((2, 3))
-    assert torch.equal(features, torch.cat([first, second], dim=1))
-    with pytest.raises(UsageError, match=r"no layer 'features.99'.*features"):
-        Embedder(backbone, ["features.99"])
 
 
 def test_unknown_names_and_missing_files():
@@ -112,13 +89,6 @@ def test_offline_the_hub_is_named_too(monkeypatch):
     monkeypatch.setattr(timm.models, "load_model_config_from_hf", unreachable)
     with pytest.raises(ModelError, match="hf-hub:ORG/NAME could not be downloaded"):
         build("hf-hub:ORG/NAME", 2)
-
-
-def test_dropout_stands_before_the_head():
-    head = build("lenet5", 2, dropout=0.3).head
-    assert isinstance(head, nn.Sequential)
-    assert isinstance(head[0], nn.Dropout)
-    assert head[0].p == 0.3
 
 
 def test_normalisation_is_the_network_s_own():

@@ -4,16 +4,14 @@ import csv
 import logging
 import shutil
 
-import cv2
 import h5py
 import numpy as np
 import pytest
 
-from histocnn.errors import CohortError, PatchesError, TrainingError
+from histocnn.errors import CohortError, TrainingError
 from histocnn.models.data import PatchDataModule
 from histocnn.models.options import DataOptions
-from histocnn.models.samples import EpochSampler, class_weights
-from tests.models.patch_files import patch, write_csv, write_folder, write_grids
+from tests.models.patch_files import write_folder, write_grids
 
 PATTERN = "(p[0-9]+)_"
 
@@ -60,44 +58,6 @@ def test_folds_test_every_patch_once(folder):
     assert (tested == 1).all()
 
 
-def test_without_patients_only_by_file_when_asked(folder, caplog):
-    with pytest.raises(CohortError, match=r"144 patches neither patient nor slide.*split_by file"):
-        module(folder, patient_pattern=None)
-    module(folder, patient_pattern=None, split_by="file")
-    assert "optimistic" in caplog.text
-
-
-def test_a_patient_in_two_given_splits_is_named(tmp_path):
-    listing = write_csv(tmp_path, {"train": 8, "val": 8, "test": 8})
-    listing.write_text(listing.read_text().replace("val0,val", "train0,val"))
-    with pytest.raises(CohortError, match="train0"):
-        module(listing, patient_pattern=None)
-
-
-def test_identical_patches_in_two_splits_are_named(own):
-    first = module(own)
-    train = first.rows["train"].name(0)
-    test = first.rows["test"].name(0)
-    shutil.copy(own / train, own / test)
-    with pytest.raises(CohortError, match="are the same image") as error:
-        module(own)
-    assert train in str(error.value)
-    assert test in str(error.value)
-
-
-def test_single_class_and_empty_class(own):
-    with pytest.raises(PatchesError, match=r"class c has no patches"):
-        module(own, class_names=["a", "b", "c"])
-    with pytest.raises(PatchesError, match=r"labels that are not in class_names: b"):
-        module(own, class_names=["a"])
-    shutil.rmtree(own / "b")
-    with pytest.raises(PatchesError, match="only the class a"):
-        module(own)
-    (own / "b").mkdir()
-    with pytest.raises(PatchesError, match="no images in it"):
-        module(own)
-
-
 def batches(data, part="train", train=False):
     return [data.on_before_batch_transfer(b, 0) for b in data.loader(part, train=train)]
 
@@ -122,35 +82,6 @@ def test_too_many_corrupt_images_stop(own):
         batches(data)
 
 
-def test_images_of_several_sizes(own):
-    data = module(own)
-    odd = own / data.rows["train"].name(0)
-    cv2.imwrite(str(odd), patch(0, 999, 40))
-    with pytest.raises(PatchesError, match=r"40 px among patches of 28 px.*input_px"):
-        batches(data)
-    scaled = module(own, input_px=32)
-    assert {b["pixels"].shape[1:] for b in batches(scaled)} == {(28, 28, 3)}
-
-
-def test_a_patch_cut_at_the_slide_s_edge_is_padded_white(own):
-    data = module(own)
-    name = own / data.rows["train"].name(0)
-    cv2.imwrite(str(name), patch(0, 999)[:, :20])
-    pixels = next(b["pixels"][0] for b in batches(data) if 0 in b["rows"])
-    assert (pixels[:, 20:] == 255).all()
-    assert (pixels[:, :20] < 255).any()
-
-
-def test_grey_transparent_and_16_bit_files(own):
-    data = module(own)
-    grey = np.full((28, 28), 100, np.uint8)
-    cv2.imwrite(str(own / data.rows["train"].name(0)), grey)
-    cv2.imwrite(str(own / data.rows["train"].name(1)), np.dstack([grey, grey, grey, grey * 0]))
-    cv2.imwrite(str(own / data.rows["train"].name(2)), (grey.astype(np.uint16) << 8) + 7)
-    pixels = batches(data)[0]["pixels"]
-    assert [int(p.float().mean()) for p in pixels[:3]] == [100, 255, 100]
-
-
 def test_max_per_class_and_balance(tmp_path):
     folder = write_folder(tmp_path / "images", patients=10, per_patient=4)
     data = module(folder, max_per_class=20)
@@ -167,23 +98,6 @@ def test_max_per_class_and_balance(tmp_path):
         loader.sampler.set_epoch(epoch)
         drawn += [label for batch in loader for label in batch["labels"].tolist()]
     assert 0.4 < np.mean(drawn) < 0.6  # four deviations; without the sampler it is about 0.2
-
-
-def test_class_weights_by_hand():
-    assert class_weights(np.array([0, 0, 0, 1]), 2).tolist() == pytest.approx([4 / 6, 2])
-
-
-def test_processes_share_the_rows_and_repeat_none():
-    parts = [list(EpochSampler(101, shuffle=False, rank=r, world=2)) for r in range(2)]
-    assert [len(p) for p in parts] == [51, 50]
-    assert sorted(i for p in parts for _, i in p) == list(range(101))
-    shuffled = [EpochSampler(101, shuffle=True, seed=5, rank=r, world=2) for r in range(2)]
-    for sampler in shuffled:
-        sampler.set_epoch(3)
-    keys = [list(s) for s in shuffled]
-    assert [len(k) for k in keys] == [len(s) for s in shuffled] == [50, 50]
-    assert len({i for k in keys for _, i in k}) == 100
-    assert {epoch for k in keys for epoch, _ in k} == {3}
 
 
 def test_order_and_augmentation_follow_seed_and_epoch(folder):
@@ -237,35 +151,6 @@ def test_stain_normalisation_is_per_slide_or_per_patch(grids):
 @pytest.fixture(autouse=True)
 def _log_everything(caplog):
     caplog.set_level(logging.WARNING)
-
-
-def hard_list(path, names):
-    header = "name,row,x,y,path,slide_id,label,called,confidence"
-    path.write_text("\n".join([header, *(f"x,0,,,{name},,a,b,0.9" for name in names)]))
-    return path
-
-
-def test_hard_examples_come_once_more(folder, tmp_path):
-    plain = module(folder)
-    train = plain.rows["train"]
-    names = [train.name(3), train.name(0)]
-    data = module(folder, hard=hard_list(tmp_path / "hard.csv", names))
-    assert len(data.rows["train"]) == len(train) + 2
-    assert [data.rows["train"].name(i) for i in (-2, -1)] == names
-    assert len(data.rows["val"]) == len(plain.rows["val"])
-
-
-def test_hard_examples_of_another_split_are_refused(folder, tmp_path):
-    stranger = module(folder).rows["test"].name(0)
-    with pytest.raises(PatchesError, match=f"1 of 1 patches are not in the training.*{stranger}"):
-        module(folder, hard=hard_list(tmp_path / "hard.csv", [stranger]))
-
-
-def test_a_known_patient_may_be_split_by_file_when_asked(folder, caplog):
-    data = module(folder, split_by="file")
-    shared = set(data.rows["train"].patient_ids) & set(data.rows["test"].patient_ids)
-    assert shared
-    assert "optimistic" in caplog.text
 
 
 def test_a_slide_under_two_ids_in_two_splits_is_refused(grids, tmp_path):

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from histocnn.errors import ModelError
 from histocnn.models.backbones import embedder
 from histocnn.models.infer import Shares, infer
-from histocnn.models.runner import Runner, flips_and_turns
+from histocnn.models.runner import Runner
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import Patches, open_patches
 from tests.models.patch_files import patch, write_folder
@@ -49,13 +48,6 @@ def test_features_do_not_depend_on_batch_or_threads(patches: Patches, runner: Ru
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_bf16_is_close(patches: Patches, runner: Runner) -> None:
-    half = Runner(runner.network, runner.spec, CPU, True, runner.finish)
-    expected, found = all_features(patches, runner), all_features(patches, half)
-    assert found.dtype == np.float32
-    assert 0 < np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
-
-
 def test_unreadable_patches_are_nan_in_every_array(tmp_path: Path, runner: Runner) -> None:
     folder = write_folder(tmp_path / "set", patients=1)
     (folder / "a" / "p00_2.png").write_bytes(b"")
@@ -73,28 +65,3 @@ def test_colour_is_of_the_pixels_as_read(patches: Patches, runner: Runner) -> No
     mean, deviation = cv2.meanStdDev(patch(0, 0)[..., ::-1])
     np.testing.assert_allclose(arrays["colour"][0], np.hstack([mean.T, deviation.T])[0], rtol=1e-5)
     assert np.ptp(arrays["features"], axis=0).max() == 0  # the network saw black throughout
-
-
-def test_views_are_the_eight_symmetries_and_are_averaged(patches: Patches, runner: Runner) -> None:
-    image = torch.arange(9.0).view(1, 1, 3, 3)
-    seen = {tuple(view(image).flatten().tolist()) for view in flips_and_turns()}
-    assert len(seen) == 8
-    many = Runner(runner.network, runner.spec, CPU, False, runner.finish, augment=flips_and_turns())
-    expected = np.mean(
-        [
-            all_features(patches, Runner(runner.network, runner.spec, CPU, False, runner.finish,
-                                         augment=(view,)))
-            for view in flips_and_turns()
-        ],
-        axis=0,
-    )  # fmt: skip
-    np.testing.assert_allclose(all_features(patches, many), expected, atol=1e-5)
-
-
-def test_a_batch_too_large_says_what_to_lower(runner: Runner) -> None:
-    def exhausted(images: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("no memory")
-
-    full = Runner(exhausted, runner.spec, CPU, False, runner.finish)  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match=r"batch of 2 patches.*Lower --batch_size"):
-        full(np.zeros((2, 28, 28, 3), np.uint8))

@@ -1,0 +1,51 @@
+"""The trainer keeps the user's loggers and callbacks beside ours; the errors are in our words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from histocnn.models.parsing import parse
+from histocnn.models.training import make_trainer
+from histocnn.stages.train import train
+from tests.models.patch_files import write_csv
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's and torch's of each other
+
+
+def test_the_user_s_loggers_and_callbacks_come_beside_ours(tmp_path):
+    words = ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", f"{tmp_path / 'mine'}",
+             "--trainer.callbacks+=pytorch_lightning.callbacks.Timer",
+             "--trainer.callbacks.interval=epoch", "--trainer.accelerator=cpu"]  # fmt: skip
+    made = make_trainer(parse([f"--data.patches={tmp_path}", f"--out={tmp_path / 'out'}", *words]))
+    ours, board, theirs = made.loggers
+    assert isinstance(ours, CSVLogger)
+    assert isinstance(board, TensorBoardLogger)
+    assert ours.root_dir != theirs.root_dir
+    assert str(tmp_path / "mine") in str(theirs.root_dir)
+    kinds = {type(callback) for callback in made.callbacks}
+    assert {Timer, EarlyStopping, ModelCheckpoint} <= kinds
+
+
+def test_what_is_trained_is_not_trained_again_and_python_gets_the_report(tmp_path, capsys):
+    options = {
+        "out": tmp_path / "out",
+        "data": {"patches": write_csv(tmp_path / "csv", {"train": 32, "val": 8, "test": 12}),
+                 "workers": 0, "augment": "none"},
+        "model": {"backbone": "lenet5", "weights": None},
+        "trainer": {"max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False},
+    }  # fmt: skip
+    first = train(**options)
+    shown = capsys.readouterr().out
+    assert shown.index("patients") < shown.index("test split")  # the table comes first
+    stored = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert first.report.best_epoch == stored["best_epoch"]
+    made = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
+    again = train(**options)
+    assert "trained already" in capsys.readouterr().out
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == made
+    assert (again.report, again.outputs) == (first.report, first.outputs)
+    assert {path.name for path in again.outputs} >= {"model.safetensors", "history.png"}

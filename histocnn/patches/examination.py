@@ -10,6 +10,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import HistocnnError, SlideError
 from histocnn.patches.findings import Findings
 from histocnn.patches.tiling import MPP_TOLERANCE, Options, disagreement, grid_of, open_slide
+from histocnn.regions.sections import section_of
 from histocnn.regions.tissue import detect_tissue
 from histocnn.slides.slide import Slide
 
@@ -45,7 +46,7 @@ def examine(entry: SlideEntry, options: Options) -> Findings:
 
 def _with_contents(findings: Findings, slide: Slide, options: Options) -> Findings:
     mask = detect_tissue(slide, options.tissue)
-    findings = replace(findings, tissue_mm2=mask.area_um2 / 1e6)
+    findings = replace(findings, tissue_mm2=mask.area_um2 / 1e6, section=section_of(slide, mask))
     if mask.is_empty:
         findings = replace(findings, warnings=[*findings.warnings, "no tissue found"])
     try:
@@ -62,6 +63,7 @@ def _with_contents(findings: Findings, slide: Slide, options: Options) -> Findin
 
 def _metadata(slide: Slide) -> dict[str, Any]:
     return {
+        "fingerprint": slide.fingerprint,
         "size_l0": slide.size_l0,
         "slide_mpp": slide.mpp,
         "file_mpp": slide.file_mpp,

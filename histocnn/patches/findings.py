@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from histocnn.regions.sections import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Findings:
         reader: The name of what reads its pixels.
         levels: Of each level `size_px`, `downsample` and `tile_px`, each (x, y).
         bounds_l0: (x, y, width, height) of the scanned part of level 0, px.
+        fingerprint: Of the file's bytes.
         tissue_mm2: Area of its tissue.
         patches: How many `tile` would cut.
         grid_bytes: Size of the file of their grid.
@@ -30,6 +33,7 @@ class Findings:
         problems: Why it cannot be used at all.
         misfit: Why it cannot be cut as asked, though it is sound; empty if it can.
         warnings: What deserves a look.
+        section: Its tissue, to be compared with other slides'; not among what is printed.
     """
 
     slide_id: str
@@ -42,6 +46,7 @@ class Findings:
     reader: str = ""
     levels: Sequence[dict[str, Any]] = ()
     bounds_l0: tuple[int, int, int, int] | None = None
+    fingerprint: str = ""
     tissue_mm2: float | None = None
     patches: int | None = None
     grid_bytes: int | None = None
@@ -49,6 +54,7 @@ class Findings:
     problems: Sequence[str] = ()
     misfit: str = ""
     warnings: Sequence[str] = ()
+    section: Section | None = field(default=None, repr=False, compare=False)
 
     @property
     def verdict(self) -> Literal["unusable", "look", "ok"]:
@@ -67,8 +73,10 @@ class Findings:
         return [*self.problems, *([self.misfit] if self.misfit else []), *self.warnings]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every attribute and the verdict, by name."""
-        return asdict(self) | {"verdict": self.verdict}
+        """Give every attribute but the section, and the verdict, by name."""
+        found = asdict(replace(self, section=None))
+        del found["section"]
+        return found | {"verdict": self.verdict}
 
 
 def as_json(findings: Sequence[Findings]) -> str:

@@ -14,6 +14,7 @@ from histocnn.jobs.ranges import PositiveFloat, PositiveInt, Share
 from histocnn.jobs.result import StageResult
 from histocnn.patches.examination import examine
 from histocnn.patches.findings import as_json, as_table
+from histocnn.patches.kinship import with_kin
 from histocnn.patches.tiling import Options
 
 
@@ -27,6 +28,8 @@ def doctor(
     json: bool = False,
 ) -> StageResult:
     """Check whether slides can be trusted: do they open, at which scale, with how much tissue?
+
+    It also says which of them are the same file, or look like sections of the same tissue.
 
     Args:
         slides: A slide, a folder of slides, or a slides.csv.
@@ -47,7 +50,8 @@ def doctor(
         slide_mpp=slide_mpp,
         allow_upsampling=allow_upsampling,
     )
-    findings = [examine(entry, options) for entry in read_cohort(slides)]
+    entries = read_cohort(slides)
+    findings = with_kin(entries, [examine(entry, options) for entry in entries])
     print(as_json(findings) if json else as_table(findings))
     return StageResult(
         failures={each.slide_id: "; ".join(each.problems) for each in findings if each.problems},

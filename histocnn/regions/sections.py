@@ -114,10 +114,11 @@ def _refined(first: Section, second: Section, turn: int, shift_px: Sequence[int]
     """Correlation on the common tissue after affine registration; -1 where it finds none."""
     density, tissue = _turned(first.density)[turn], _turned(first.tissue)[turn]
     motion = np.array([[1, 0, shift_px[0]], [0, 1, shift_px[1]]], np.float32)
+    everywhere = np.ones((SIDE_PX, SIDE_PX), np.uint8)
     until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
     try:
         _, found = cv2.findTransformECC(
-            second.density, density, motion, cv2.MOTION_AFFINE, until, None, 5
+            second.density, density, motion, cv2.MOTION_AFFINE, until, everywhere, 5
         )
     except cv2.error:  # it does not converge: they are not alike
         return -1.0
@@ -154,7 +155,7 @@ def _turned(image: Image) -> list[Image]:
     centre, turned = ((SIDE_PX - 1) / 2, (SIDE_PX - 1) / 2), []
     for degrees in TURNS_DEG:
         matrix = cv2.getRotationMatrix2D(centre, degrees, 1)
-        one = cv2.warpAffine(image, matrix, (SIDE_PX, SIDE_PX))
+        one = np.asarray(cv2.warpAffine(image, matrix, (SIDE_PX, SIDE_PX)), np.float32)
         for quarter in range(4):
             four = np.rot90(one, quarter)
             turned += [np.ascontiguousarray(four), np.ascontiguousarray(four[:, ::-1])]

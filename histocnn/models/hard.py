@@ -33,7 +33,7 @@ def with_hard(train: Rows, listed: Path) -> Rows:
         raise PatchesError(
             f"{listed}: {len(strangers)} of {len(wanted)} patches are not in the training split "
             f"({strangers[0]})",
-            "Mine the errors of this split's training slides only",
+            "Mine the errors of this split's training slides only.",
         )
     again = np.array([places[key] for _, key in wanted], np.int64)
     return train.take(np.concatenate([np.arange(len(train)), again]))

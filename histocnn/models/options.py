@@ -157,7 +157,7 @@ class StoppingOptions:
         min_delta: A smaller change is no improvement.
         patience: Epochs without improvement after which training ends.
         verbose: Say what is decided.
-        mode: `min`: less is better; `max`: more is.
+        mode: `min`: less is better; `max`: more is; default: as the measure has it.
         strict: Stop if the measure is missing.
         check_finite: Stop if the measure is not finite.
         stopping_threshold: Stop once the measure is as good as this.
@@ -170,13 +170,18 @@ class StoppingOptions:
     min_delta: float = 0.0
     patience: NonNegativeInt = 5
     verbose: bool = False
-    mode: Literal["min", "max"] = "min"
+    mode: Literal["min", "max"] | None = None
     strict: bool = True
     check_finite: bool = True
     stopping_threshold: float | None = None
     divergence_threshold: float | None = None
     check_on_train_epoch_end: bool | None = None
     log_rank_zero_only: bool = False
+
+
+def better(monitor: Measure) -> Literal["min", "max"]:
+    """Whether less or more of a measure is better: only of a loss it is less."""
+    return "min" if monitor.endswith("_loss") else "max"
 
 
 SECTIONS = {

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from histocnn.errors import UsageError
-from histocnn.models.options import SECTIONS, RunOptions, TrainerOptions, TrainOptions
+from histocnn.models.options import SECTIONS, RunOptions, TrainerOptions, TrainOptions, better
 
 DESCRIPTION = """Train or fine-tune a network on labelled patches.
 
@@ -46,6 +46,8 @@ def parse(words: Sequence[str]) -> TrainOptions:
         message = " ".join(str(error).removeprefix("error: ").split())
         raise UsageError(message, "See histocnn train --help.") from None
     _check_files(found)
+    stopping = found.early_stopping
+    stopping.mode = stopping.mode or better(stopping.monitor)
     text = _as_yaml(found)
     # Its name since 4.5x; the older one warns there.
     ready = getattr(made, "instantiate", None) or made.instantiate_classes

@@ -32,7 +32,7 @@ from histocnn.models.census import table
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.device import choose_bf16
-from histocnn.models.options import TrainOptions
+from histocnn.models.options import TrainOptions, better
 from histocnn.models.run_folder import METRICS, MODEL, begin, checkpoint
 from histocnn.models.shared import Shared, find_shared
 from histocnn.models.spec import save
@@ -131,13 +131,14 @@ class _Run:
 def make_trainer(options: TrainOptions) -> Trainer:
     """The trainer with our loggers and callbacks in the output folder, and the user's behind."""
     out, stopping = options.run.out, options.early_stopping
-    asked = dict(options.trainer)
+    asked, mode = dict(options.trainer), stopping.mode or better(stopping.monitor)
     best = ModelCheckpoint(
-        out / "checkpoints", filename="best", monitor=stopping.monitor, mode=stopping.mode,
+        out / "checkpoints", filename="best", monitor=stopping.monitor, mode=mode,
         save_last=True, enable_version_counter=False,
         save_on_train_epoch_end=True,  # after validation a resumed run would be in mid-epoch
     )  # fmt: skip
-    ours: list[Callback] = [best, LearningRateMonitor(), EarlyStopping(**asdict(stopping))]
+    stop = EarlyStopping(**asdict(stopping) | {"mode": mode})
+    ours: list[Callback] = [best, LearningRateMonitor(), stop]
     if asked["enable_progress_bar"] is not False:
         ours.append(RichProgressBar(leave=True))
     loggers: list[Logger] = [

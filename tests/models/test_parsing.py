@@ -110,3 +110,19 @@ def test_help_all_adds_lightning_s_own(capsys):
     shown = capsys.readouterr().out
     assert "--trainer.limit_val_batches" in shown
     assert "--trainer.callbacks" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        ([], "min"),
+        (["--early_stopping.monitor", "val_auroc"], "max"),
+        (["--early_stopping.monitor", "val_accuracy"], "max"),
+        (["--early_stopping.monitor", "train_loss"], "min"),
+        (["--early_stopping.monitor", "val_auroc", "--early_stopping.mode", "min"], "min"),
+    ],
+)
+def test_the_best_epoch_is_the_highest_auroc_and_the_lowest_loss_unless_said_otherwise(words, mode):
+    found = parsed(*words)
+    assert found.early_stopping.mode == mode
+    assert f"mode: {mode}" in found.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -62,6 +63,15 @@ def check_missing(
             "Score them, name the part that is meant with --split, or give --allow_missing.",
         )
     return [f"Without scores, and without part in any figure: {some(missing)}."]
+
+
+def truth_remarks(judged: Judged) -> list[str]:
+    """Say whose truth is not what the score files hold, or not what slides.csv gives, and why."""
+    slides: defaultdict[str, list[str]] = defaultdict(list)
+    for truth in judged.truths:
+        if truth.remark:
+            slides[truth.remark].append(truth.file.slide_id)
+    return [f"{remark}: {some(of)}." for remark, of in sorted(slides.items())]
 
 
 def left_out(judged: Judged) -> list[str]:

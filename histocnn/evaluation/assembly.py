@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from histocnn.cohort.sheet import SlideEntry, read_cohort
-from histocnn.errors import UsageError
-from histocnn.evaluation.admission import check_missing, check_seen, chosen_files, left_out
+from histocnn.errors import StoreError, UsageError
+from histocnn.evaluation.admission import (
+    check_missing,
+    check_seen,
+    chosen_files,
+    left_out,
+    truth_remarks,
+)
 from histocnn.evaluation.cases import Case, choose_target, read_cases
 from histocnn.evaluation.colour_report import colour_report
 from histocnn.evaluation.comparison import compare
@@ -68,6 +74,7 @@ def evaluated(options: Options) -> Evaluated:
     judged = _read(inputs.scores, entries, inputs)
     warnings = check_seen(judged, allow_seen=inputs.allow_seen)
     notes = check_missing(judged, entries, allow_missing=inputs.allow_missing) + left_out(judged)
+    notes += truth_remarks(judged)
     target = choose_target(judged, entries, options.target)
     title = inputs.scores.resolve().name
     report = Report(
@@ -79,7 +86,7 @@ def evaluated(options: Options) -> Evaluated:
         with_border=border_report(judged, resampling),
         centres=per_centre(judged, _centres(entries), resampling),
         k_curve=k_curve(judged),
-        areas=areas_lost(judged.files),
+        areas=areas_lost(judged.truths),
         slides=slide_rows(judged, entries, show_ids=options.show_ids),
         seen=_seen(judged),
         score_files=len(judged.files),
@@ -136,10 +143,8 @@ def _model(judged: Judged, *, show_ids: bool) -> dict[str, Any]:
 
 def _with_slides(found: Evaluated, options: Options) -> Evaluated:
     """Add the sections on slides, lesions and stages, where a target is known."""
-    cases: Sequence[Case] = ()
-    if found.target is not None:
-        cases = read_cases(found.judged, found.entries, found.target, options.lesions)
-    report, curve, classes = found.report, None, None
+    cases, notes = _cases(found, options)
+    report, curve, classes = replace(found.report, notes=found.report.notes + notes), None, None
     if found.target is not None and cases:
         slides = slide_report(cases, found.target, options.resampling)
         lesions, curve = froc_report(cases, options.lesions, options.resampling)
@@ -154,6 +159,22 @@ def _with_slides(found: Evaluated, options: Options) -> Evaluated:
             "Label the slides negative, itc, micro or macro in slides.csv.",
         )
     return replace(found, report=report, curve=curve, classes=classes)
+
+
+def _cases(found: Evaluated, options: Options) -> tuple[Sequence[Case], tuple[str, ...]]:
+    """The slides, or why there is nothing to say of them though nobody asked for it.
+
+    Raises:
+        StoreError: A target, detections or stages were asked for, and patches lie on no grid.
+    """
+    if found.target is None:
+        return (), ()
+    try:
+        return read_cases(found.judged, found.entries, found.target, options.lesions), ()
+    except StoreError as error:
+        if any((options.target, options.lesions.detections, options.stages.fit)):
+            raise
+        return (), (f"No figures of slides and lesions, which need a grid: {error.message}.",)
 
 
 def _rule(found: Evaluated, cases: Sequence[Case], options: Options) -> Rule:

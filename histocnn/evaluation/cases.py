@@ -13,7 +13,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.options import LesionOptions
-from histocnn.evaluation.truth import annotations_of, cells_of, lesions_of
+from histocnn.evaluation.truth import cells_of, lesions_of
 from histocnn.metrics import camelyon17, froc
 from histocnn.metrics.detections import Detections, read_detections
 from histocnn.scores.detections import outside, peaks
@@ -71,7 +71,7 @@ def read_cases(
         entry = entries.get(file.slide_id)
         if entry is None or not file.is_slide:
             continue
-        grid, drawn = file.grid(), annotations_of(file, entry)
+        grid, drawn = file.grid(), judged.truths[i].drawn
         prob, cell_um = cells_of(file, grid, judged.scores[judged.file == i, column])
         if options.detections is None:
             points = peaks(grid, prob, radius_um=options.radius_um, min_prob=options.min_prob)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, UsageError
-from histocnn.evaluation.truth import label_patches
+from histocnn.evaluation.truth import SlideTruth
 from histocnn.patches.classes import UNKNOWN, recolumn, renumber, used
 from histocnn.scores.scorefile import ScoreFile
 
@@ -23,6 +23,7 @@ class Judged:
 
     Attributes:
         files: Where they come from.
+        truths: What is known of each of these.
         class_names: C classes of scores and truth.
         score_classes: The score files' own classes, each by its name among `class_names`.
         scores: float32 [N, C]; a row of NaN was not scored.
@@ -37,6 +38,7 @@ class Judged:
     """
 
     files: tuple[ScoreFile, ...]
+    truths: tuple[SlideTruth, ...]
     class_names: tuple[str, ...]
     score_classes: tuple[str, ...]
     scores: NDArray[np.float32]
@@ -94,8 +96,7 @@ def judge(
 
     Args:
         files: From `open_scores`.
-        entries: Rows of slides.csv by slide id: patients, and annotations where a file has no
-            labels.
+        entries: Rows of slides.csv by slide id: patients, and the truth of today.
         match: A score's class to the truth's name for it; classes of one name are added up.
 
     Raises:
@@ -104,7 +105,8 @@ def judge(
     match, entries = dict(match or {}), entries or {}
     score_classes = _classes(files, match)
     class_names = tuple(dict.fromkeys(score_classes))
-    parts = [_part(file, entries.get(file.slide_id), class_names, match) for file in files]
+    truths = tuple(SlideTruth(file, entries.get(file.slide_id)) for file in files)
+    parts = [_part(truth, class_names, match) for truth in truths]
     slide, slide_ids = _codes([part["slide_ids"] for part in parts])
     patient, patient_ids = _codes([part["patient_ids"] for part in parts])
     # A patient and a slide may bear the same name, so slides that stand in for one come after.
@@ -113,6 +115,7 @@ def judge(
     unit = "slides" if not patient_ids else "patients and slides" if lone.any() else "patients"
     return Judged(
         files=tuple(files),
+        truths=truths,
         class_names=class_names,
         score_classes=score_classes,
         slide=slide,
@@ -148,14 +151,12 @@ def _classes(files: Sequence[ScoreFile], match: Mapping[str, str]) -> tuple[str,
 
 
 def _part(
-    file: ScoreFile,
-    entry: SlideEntry | None,
-    class_names: tuple[str, ...],
-    match: Mapping[str, str],
+    truth: SlideTruth, class_names: tuple[str, ...], match: Mapping[str, str]
 ) -> dict[str, Any]:
     """The columns of one file."""
+    file, entry = truth.file, truth.entry
     names = [match.get(name, name) for name in file.class_names]
-    labels, border = _labels(file, entry, class_names)
+    labels, border = _labels(truth, class_names)
     return {
         "scores": recolumn(file.scores(), names, class_names),
         "labels": labels,
@@ -168,49 +169,22 @@ def _part(
 
 
 def _labels(
-    file: ScoreFile, entry: SlideEntry | None, class_names: tuple[str, ...]
+    truth: SlideTruth, class_names: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Labels as indices into the classes of the scores, without and with border patches."""
-    names: Sequence[str]
-    if file.label_names is not None:
-        names, labels = file.label_names, file.labels()
-        coverage = file.read("coverage").get("coverage")
-    elif entry is not None and (entry.annotation_path or entry.background) and file.is_slide:
-        names, labels, coverage = label_patches(file, entry)
-    else:
-        nothing = np.full(len(file), UNKNOWN, np.int64)
+    if truth.patches is None:
+        nothing = np.full(len(truth.file), UNKNOWN, np.int64)
         return nothing, nothing
+    names, labels = truth.patches.names, truth.patches.index
     unknown = sorted(used(labels, names) - set(class_names))
     if unknown:
         near = difflib.get_close_matches(unknown[0], class_names, n=1, cutoff=0.3)
         raise MetricError(
-            f"{file.path}: the truth has {', '.join(unknown)}, the scores have "
+            f"{truth.file.path}: the truth has {', '.join(unknown)}, the scores have "
             f"{', '.join(class_names)}",
             f"Say which score means {unknown[0]}: --match {(near or class_names)[0]}={unknown[0]}.",
         )
-    crossed = labels if coverage is None else with_border(labels, np.asarray(coverage))
-    return renumber(labels, names, class_names), renumber(crossed, names, class_names)
-
-
-def with_border(labels: NDArray[np.int64], coverage: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Give patches that an outline crosses the class of their largest part.
-
-    The part that no polygon covers counts for the background class, which shows in labelled
-    patches without coverage. A patch covered by half and still -1 was excluded, and stays so.
-
-    Args:
-        labels: int64 [N], -1 unknown.
-        coverage: float [N, C].
-
-    Returns:
-        int64 [N].
-    """
-    total, most = coverage.sum(axis=1), coverage.max(axis=1, initial=0)
-    bare = labels[(total == 0) & (labels >= 0)]
-    background = int(bare[0]) if len(bare) else UNKNOWN
-    crossed = (labels == UNKNOWN) & (total > 0) & (most < 0.5)
-    largest = coverage.argmax(axis=1) if coverage.shape[1] else labels
-    return np.where(crossed, np.where(most > 1 - total, largest, background), labels)
+    return renumber(labels, names, class_names), renumber(truth.border, names, class_names)
 
 
 def _codes(columns: Sequence[Sequence[str]]) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.evaluation.judged import Judged
+from histocnn.evaluation.truth import SlideTruth
 from histocnn.metrics.sections import AreaReport, SlideRow
 from histocnn.scores.scorefile import SEEN, ScoreFile
 
@@ -81,18 +82,25 @@ def slide_rows(
     return tuple(rows)
 
 
-def areas_lost(files: Sequence[ScoreFile]) -> dict[str, AreaReport]:
-    """Annotated area per class, its parts in tissue and in patches, and slides that lose much."""
+def areas_lost(truths: Sequence[SlideTruth]) -> dict[str, AreaReport]:
+    """Annotated area per class, its parts in tissue and in patches, and slides that lose much.
+
+    The part in tissue is None where it is not known of a slide: its truth was made again, and only
+    `tile` knows the tissue.
+    """
     total: dict[str, AreaReport] = {}
-    for file in files:
-        areas = file.attributes.get("annotation_areas")
-        for name, own in (areas if isinstance(areas, Mapping) else {}).items():
+    for truth in truths:
+        for name, own in truth.areas().items():
             so_far = total.get(name, AreaReport(0.0, 0.0, 0.0, ()))
             lost = own["in_patches_um2"] < LEAST_KEPT * own["annotated_um2"]
             total[name] = AreaReport(
                 so_far.annotated_um2 + float(own["annotated_um2"]),
-                so_far.in_tissue_um2 + float(own["in_tissue_um2"]),
+                _sum(so_far.in_tissue_um2, own.get("in_tissue_um2")),
                 so_far.in_patches_um2 + float(own["in_patches_um2"]),
-                (*so_far.below_98, *([file.slide_id] if lost else [])),
+                (*so_far.below_98, *([truth.file.slide_id] if lost else [])),
             )
     return total
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + float(other)

@@ -146,7 +146,8 @@ def _export_slide(
         total = _write_table(patches, target, options)
     else:
         slide = read_scored(patches.file)
-        notes = _write_slide(slide, target, options, annotations.get(patches.slide_id))
+        exclusion = _exclusion(patches, slide, annotations.get(patches.slide_id), options.frame)
+        notes = _write_slide(slide, target, options, exclusion)
         total = len(slide.grid)
     if annotations and patches.slide_id not in annotations:
         notes.append("slides.csv does not list it: nothing excluded")
@@ -166,7 +167,7 @@ def _write_table(patches: FilePatches, target: Path, options: ExportOptions) -> 
 
 
 def _write_slide(
-    slide: ScoredSlide, target: Path, options: ExportOptions, annotation: Path | None
+    slide: ScoredSlide, target: Path, options: ExportOptions, exclusion: BaseGeometry | None
 ) -> list[str]:
     """Write what lies on a slide; returns what is to be said of it."""
     from histocnn.exports import asap, ometiff, qupath, tables
@@ -183,20 +184,25 @@ def _write_slide(
             tables.write_wsinfer(slide, target, classes=classes)
         case ExportOptions(to="ome-tiff"):
             ometiff.write_ome_tiff(slide, target, classes=classes)
-        case ExportOptions(to="camelyon16", radius_um=radius_um, min_prob=least, frame=frame):
+        case ExportOptions(to="camelyon16", radius_um=radius_um, min_prob=least):
             left_out = tables.write_camelyon16(
                 slide, target, *classes, radius_um=radius_um, min_prob=least,
-                exclusion=_exclusion(slide, annotation, frame),
+                exclusion=exclusion,
             )  # fmt: skip
             return [f"{left_out} detections inside Exclusion left out"] * bool(left_out)
     return []
 
 
-def _exclusion(slide: ScoredSlide, annotation: Path | None, frame: Frame) -> BaseGeometry | None:
-    """Where nothing counts, in level-0 pixels; None where nobody said so."""
-    from histocnn.regions.annotations import read_annotations
+def _exclusion(
+    patches: FilePatches, slide: ScoredSlide, annotation: Path | None, frame: Frame
+) -> BaseGeometry | None:
+    """Where nothing counts, in level-0 pixels, as `evaluate` reads it; None where nobody said so.
+
+    `frame` counts for files that do not say in which one their grid's annotation was read.
+    """
+    from histocnn.patches.truth import TruthRule, recorded_rule
 
     if annotation is None:
         return None
-    size_l0, bounds_l0 = slide.grid.size_l0, slide.bounds_l0
-    return read_annotations(annotation, size_l0, bounds_l0, frame=frame).exclusion
+    rule = recorded_rule(patches.attributes, patches.file) or TruthRule(frame=frame)
+    return rule.read(annotation, slide.grid.size_l0, slide.bounds_l0).exclusion

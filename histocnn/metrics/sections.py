@@ -267,10 +267,13 @@ class StageReport:
 
 @dataclass(frozen=True)
 class AreaReport:
-    """Annotated area of a class, its parts in tissue and in patches, and slides that lose much."""
+    """Annotated area of a class, its parts in tissue and in patches, and slides that lose much.
+
+    The part in tissue is None where it is not known of every slide.
+    """
 
     annotated_um2: float
-    in_tissue_um2: float
+    in_tissue_um2: float | None
     in_patches_um2: float
     below_98: tuple[str, ...]
 

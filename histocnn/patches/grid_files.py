@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from histocnn.patches.patch_files import write_patch_folder
 from histocnn.patches.tiling import Tiled
+from histocnn.patches.truth import STATES
 from histocnn.slides.stream import stream
 from histocnn.storage import store
 from histocnn.storage.hdf5 import Datasets
@@ -47,6 +48,8 @@ def write_grid(
         "tissue_fraction": grid.tissue_fraction,
         "coverage": labels.coverage,
         "labels": labels.index,
+        "excluded": labels.excluded,
+        "state": labels.state,
     }
     store.write(target, datasets, _attributes(tiled) | {"recipe": recipe})
     if tiled.outcome != "ok":
@@ -65,6 +68,9 @@ def _attributes(tiled: Tiled) -> dict[str, Any]:
         "fingerprint": slide.fingerprint,
         "bounds_l0": slide.bounds_l0,
         "labels.class_names": tiled.labels.names,
+        "coverage.class_names": tiled.labels.names,
+        "state.class_names": STATES,
+        "truth": tiled.rule.stored(),
         "annotation_areas": tiled.areas,
         "tissue_um2": tiled.tissue.area_um2,
         "stains": stains.to_dict() if stains else None,

@@ -20,6 +20,7 @@ Floats: TypeAlias = NDArray[np.float32]
 Bools: TypeAlias = NDArray[np.bool_]
 Ints: TypeAlias = NDArray[np.int64]
 
+_MAX_LATTICE = 1 << 24  # cells; boxes of no grid have edges of their own each
 _MAX_POINTS = 64  # of a piece; a polygon of 10,000 corners is not intersected with 10,000 boxes
 
 
@@ -120,7 +121,7 @@ def labels_of(
 
 def area_report(
     annotations: Annotations,
-    tissue: TissueMask,
+    tissue: TissueMask | None,
     boxes_l0: Boxes,
     slide_mpp: tuple[float, float],
 ) -> dict[str, dict[str, float]]:
@@ -128,7 +129,7 @@ def area_report(
 
     Args:
         annotations: The regions.
-        tissue: The slide's tissue.
+        tissue: The slide's tissue; None if it is not known, and `in_tissue_um2` is left out.
         boxes_l0: float64 [N, 4], the kept patches of one grid; overlaps count once.
         slide_mpp: µm/px of level 0, x and y.
 
@@ -136,16 +137,20 @@ def area_report(
         Class name to `annotated_um2`, `in_tissue_um2`, `in_patches_um2`.
     """
     pixel_um2 = slide_mpp[0] * slide_mpp[1]
-    tissue_l0 = tissue.polygons()
-    patches = _without_overlap(_boxes(boxes_l0))
-    return {
+    boxes = _boxes(boxes_l0)
+    report = {
         name: {
             "annotated_um2": area.area * pixel_um2,
-            "in_tissue_um2": area.intersection(tissue_l0).area * pixel_um2,
-            "in_patches_um2": float(covered_area(area, patches).sum()) * pixel_um2,
+            "in_patches_um2": _area_in_any(area, boxes) * pixel_um2,
         }
         for name, area in annotations.classes.items()
     }
+    if tissue is not None:
+        tissue_l0 = tissue.polygons()
+        for name, area in annotations.classes.items():
+            inside = area.intersection(tissue_l0)
+            report[name]["in_tissue_um2"] = inside.area * pixel_um2
+    return report
 
 
 def _boxes(boxes_l0: Boxes) -> Boxes:
@@ -171,6 +176,15 @@ def _pieces(geometry: BaseGeometry) -> list[BaseGeometry]:
         cuts = [part.intersection(shapely.box(*half)) for half in halves]
         waiting += [piece for cut in cuts for piece in shapely.get_parts(cut) if piece.area > 0]
     return small
+
+
+def _area_in_any(geometry: BaseGeometry, boxes: Boxes) -> float:
+    """Area of a geometry that lies in at least one box, in square level-0 pixels."""
+    if len(np.unique(boxes[:, ::2])) * len(np.unique(boxes[:, 1::2])) <= _MAX_LATTICE:
+        return float(covered_area(geometry, _without_overlap(boxes)).sum())
+    near = boxes[covered_area(geometry, boxes) > 0]
+    union = shapely.union_all(np.asarray(shapely.box(*near.T), dtype=object))
+    return float(geometry.intersection(union).area)
 
 
 def _without_overlap(boxes: Boxes) -> Boxes:

@@ -29,6 +29,8 @@ CARRIED = (
     "slide_ids",
     "patient_ids",
     "labels",
+    "excluded",
+    "state",
     "colour",
 )
 

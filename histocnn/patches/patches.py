@@ -69,7 +69,7 @@ class FilePatches(Patches):
     def attributes(self) -> dict[str, Any]:
         """The file attributes that stages copy on."""
         everything = store.attributes(self.file)
-        carried = {f"{name}.class_names" for name in ("labels", "coverage")}
+        carried = {f"{name}.class_names" for name in ("labels", "coverage", "state")}
         return {k: v for k, v in everything.items() if "." not in k or k in carried}
 
     @cached_property

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import AnnotationError
@@ -20,8 +19,9 @@ from histocnn.jobs.ranges import (
     check_ranges,
 )
 from histocnn.patches.grid import PatchGrid, build_grid, check_patch_options
-from histocnn.patches.labels import area_report, coverage, labels_of, touches
-from histocnn.regions.annotations import Annotations, read_annotations
+from histocnn.patches.labels import area_report, coverage
+from histocnn.patches.truth import PatchTruth, TruthRule, patch_truth
+from histocnn.regions.annotations import Annotations
 from histocnn.regions.geojson import Frame
 from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
 from histocnn.regions.tissue_file import load_tissue
@@ -61,15 +61,6 @@ class Options:
         check_patch_options(patch_px=self.patch_px, mpp=self.mpp, overlap_px=self.overlap_px)
 
 
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """The labels of a grid's patches: index [N] into names, -1 unknown; coverage [N, C]."""
-
-    names: list[str]
-    index: NDArray[np.int64]
-    coverage: NDArray[np.float32]
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Tiled:
     """A slide, its grid, and all that is known of the grid's patches.
@@ -80,7 +71,8 @@ class Tiled:
         slide: The slide.
         tissue: Its tissue, detected or edited.
         grid: The kept patches.
-        labels: Of these patches.
+        rule: By which options its truth is made.
+        labels: The truth of these patches.
         areas: Of each annotated class, as `area_report`; empty without annotations.
         stains: None where too little is stained.
         notes: What the user should hear of it.
@@ -91,7 +83,8 @@ class Tiled:
     slide: Slide
     tissue: TissueMask
     grid: PatchGrid
-    labels: Labels
+    rule: TruthRule
+    labels: PatchTruth
     areas: dict[str, dict[str, float]]
     stains: Stains | None
     notes: list[str]
@@ -136,8 +129,9 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
         if entry.tissue_path
         else detect_tissue(slide, options.tissue)
     )
+    rule = rule_of(entry, options)
     annotations = (
-        read_annotations(entry.annotation_path, slide.size_l0, slide.bounds_l0, frame=options.frame)
+        rule.read(entry.annotation_path, slide.size_l0, slide.bounds_l0)
         if entry.annotation_path
         else None
     )
@@ -152,10 +146,22 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
         slide=slide,
         tissue=tissue,
         grid=grid,
-        labels=label_patches(grid, annotations, entry.background, options),
+        rule=rule,
+        labels=patch_truth(grid.boxes_l0(), annotations, rule),
         areas=areas,
         stains=stains_of(slide, tissue),
         notes=notes,
+    )
+
+
+def rule_of(entry: SlideEntry, options: Options) -> TruthRule:
+    """By which options the truth of a slide is made: those of its row and those of tile."""
+    return TruthRule(
+        annotation=_hash(entry.annotation_path),
+        background=entry.background,
+        frame=options.frame,
+        label_coverage=options.label_coverage,
+        max_background_coverage=options.max_background_coverage,
     )
 
 
@@ -193,30 +199,6 @@ def grid_of(
         )
     inside = coverage(annotations, grid.boxes_l0(), [options.roi])[:, 0]
     return grid.select((inside >= options.label_coverage) & (inside > 0))
-
-
-def label_patches(
-    grid: PatchGrid, annotations: Annotations | None, background: str | None, options: Options
-) -> Labels:
-    """Label patches by the annotated class that covers them, or as background where none does."""
-    classes = set(annotations.classes) if annotations else set()
-    names = sorted(classes | ({background} if background else set()))
-    boxes = grid.boxes_l0()
-    if annotations:
-        share = coverage(annotations, boxes, names)
-        excluded = touches(annotations.exclusion, boxes)
-    else:
-        share = np.zeros((len(grid), len(names)), np.float32)
-        excluded = np.zeros(len(grid), bool)
-    index = labels_of(
-        share,
-        names,
-        excluded=excluded,
-        background=background,
-        label_coverage=options.label_coverage,
-        max_background_coverage=options.max_background_coverage,
-    )
-    return Labels(names, index, share)
 
 
 def stains_of(slide: Slide, mask: TissueMask) -> Stains | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from histocnn.patches.grid import PatchGrid
-    from histocnn.patches.tiling import Labels
+    from histocnn.patches.truth import PatchTruth
     from histocnn.pictures.sheet import Entry
 
 Pair = tuple[float, float]
@@ -135,7 +135,7 @@ def draw_patches(
 def tile_overview(
     thumbnail: NDArray[np.uint8],
     grid: PatchGrid,
-    labels: Labels,
+    labels: PatchTruth,
     *,
     outline: BaseGeometry | None,
     title: str,
@@ -170,7 +170,7 @@ def tile_overview(
     )
 
 
-def _tile_legend(labels: Labels, table: NDArray[np.uint8], *, outlined: bool) -> list[Entry]:
+def _tile_legend(labels: PatchTruth, table: NDArray[np.uint8], *, outlined: bool) -> list[Entry]:
     from histocnn.pictures.sheet import Entry
 
     counts = np.bincount(labels.index + 1, minlength=len(labels.names) + 1).tolist()

@@ -24,12 +24,14 @@ ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
     "coords": (2,),
     "cell": (2,),
     "colour": (6,),
+    "excluded": (),
     "labels": (),
     "novelty": (),
     "paths": (),
     "patient_ids": (),
     "seen": (),
     "slide_ids": (),
+    "state": (),
 }
 
 

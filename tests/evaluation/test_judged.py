@@ -7,7 +7,7 @@ import pytest
 
 from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import MetricError, UsageError
-from histocnn.evaluation.judged import judge, parse_match, with_border
+from histocnn.evaluation.judged import judge, parse_match
 from histocnn.scores.scorefile import SEEN, open_scores
 from histocnn.storage import store
 from tests.stages.judged_cohort import write_cohort
@@ -96,11 +96,20 @@ def test_the_most_confident_errors_come_first(tmp_path):
     assert judge(open_scores(tmp_path)).errors().tolist() == [1, 0]
 
 
-def test_a_patch_at_an_outline_has_the_class_of_its_largest_part():
-    labels = np.array([0, -1, -1, -1, 1])
-    coverage = np.array([[0, 0], [0, 0.4], [0.35, 0.45], [0, 0.5], [0, 0.8]])
+def test_a_patch_at_an_outline_has_the_class_of_its_largest_part(tmp_path):
+    coverage = np.array([[0, 0], [0, 0.4], [0.35, 0.45], [0, 0.5], [0, 0.8]], np.float32)
+    store.write(
+        tmp_path / "s.h5",
+        {
+            "coords": np.zeros((5, 2), int),
+            "scores": rows(*[0.5] * 5),
+            "labels": np.array([0, -1, -1, -1, 1]),
+            "coverage": coverage,
+        },
+        {"slide_id": "s", "scores.class_names": ["n", "t"], "labels.class_names": ["n", "t"]},
+    )
     # bare patches are class 0: 0.6 of the second is background; the fourth was excluded
-    assert with_border(labels, coverage).tolist() == [0, 0, 1, -1, 1]
+    assert judge(open_scores(tmp_path)).border.tolist() == [0, 0, 1, -1, 1]
 
 
 def test_match_is_pairs():

@@ -3,6 +3,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from histocnn.evaluation.provenance import areas_lost, model_of, private, slide_rows
+from histocnn.evaluation.truth import SlideTruth
 from histocnn.metrics.sections import AreaReport
 
 
@@ -39,6 +40,5 @@ def test_areas_are_summed_and_slides_that_lose_much_are_named() -> None:
         return SimpleNamespace(slide_id=name, attributes={"annotation_areas": {"tumour": areas}})
 
     without = SimpleNamespace(slide_id="c", attributes={})
-    assert areas_lost([file("a", 98.0), file("b", 97.0), without]) == {
-        "tumour": AreaReport(200.0, 198.0, 195.0, ("b",))
-    }
+    truths = [SlideTruth(each) for each in (file("a", 98.0), file("b", 97.0), without)]
+    assert areas_lost(truths) == {"tumour": AreaReport(200.0, 198.0, 195.0, ("b",))}

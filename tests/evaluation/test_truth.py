@@ -7,12 +7,7 @@ import pytest
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import StoreError
-from histocnn.evaluation.truth import (
-    annotations_of,
-    cells_of,
-    label_patches,
-    lesions_of,
-)
+from histocnn.evaluation.truth import DEFAULTS, SlideTruth, cells_of, lesions_of
 from histocnn.patches.grid import build_grid
 from histocnn.scores.detections import peaks
 from histocnn.scores.scorefile import ScoreFile, open_score_file
@@ -42,36 +37,36 @@ def entry(tmp_path) -> SlideEntry:
 
 
 def test_patches_are_labelled_where_they_lie(tmp_path, entry):
-    names, labels, coverage = label_patches(written(tmp_path), entry)
-    assert names == ["normal", "tumour"]
-    assert coverage[:4, 1].tolist() == [0, 0.5, 0.5, 0]  # the outline halves two patches
-    assert labels[4:].tolist() == [0] * 8
+    truth = SlideTruth(written(tmp_path), entry)
+    assert truth.patches.names == ["normal", "tumour"]
+    assert truth.patches.coverage[:4, 1].tolist() == [0, 0.5, 0.5, 0]  # halves two patches
+    assert truth.patches.index[4:].tolist() == [0] * 8
+    assert truth.remark == DEFAULTS
     # half a patch further right, where no grid has them, one is tumour and none is cut
-    names, labels, coverage = label_patches(written(tmp_path, (50, 0)), entry)
-    assert coverage[:4, 1].tolist() == [0, 1, 0, 0]
-    assert labels[:4].tolist() == [0, 1, 0, 0]
+    patches = SlideTruth(written(tmp_path, (50, 0)), entry).patches
+    assert patches.coverage[:4, 1].tolist() == [0, 1, 0, 0]
+    assert patches.index[:4].tolist() == [0, 1, 0, 0]
 
 
 def test_without_outlines_all_is_background(tmp_path):
-    names, labels, coverage = label_patches(
-        written(tmp_path), SlideEntry("s", tmp_path / "s.tif", background="normal")
-    )
-    assert (names, labels.tolist()) == (["normal"], [0] * 12)
-    assert coverage.shape == (12, 1)
+    entry = SlideEntry("s", tmp_path / "s.tif", background="normal")
+    patches = SlideTruth(written(tmp_path), entry).patches
+    assert (patches.names, patches.index.tolist()) == (["normal"], [0] * 12)
+    assert patches.coverage.shape == (12, 1)
 
 
 def test_labels_need_the_scale(tmp_path, entry):
     with pytest.raises(StoreError, match="does not say its size_l0, mpp"):
-        label_patches(written(tmp_path, drop=("size_l0", "mpp")), entry)
+        _ = SlideTruth(written(tmp_path, drop=("size_l0", "mpp")), entry).patches
 
 
 def test_lesions_are_what_is_drawn_of_the_target(tmp_path, entry):
     file = written(tmp_path)
-    drawn = annotations_of(file, entry)
+    drawn = SlideTruth(file, entry).drawn
     assert lesions_of(file, drawn, "tumour").itc.size == 2  # background and one lesion
     assert lesions_of(file, drawn, "stroma").itc.size == 1
     assert lesions_of(file, None, "tumour").itc.size == 1
-    assert annotations_of(file, SlideEntry("s", tmp_path / "s.tif")) is None
+    assert SlideTruth(file, SlideEntry("s", tmp_path / "s.tif")).drawn is None
 
 
 def test_detections_are_the_maxima_at_the_centres_of_cells(tmp_path):

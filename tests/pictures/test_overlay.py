@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
 from histocnn.patches.grid import PatchGrid
-from histocnn.patches.tiling import Labels
+from histocnn.patches.truth import PatchTruth
 from histocnn.pictures.overlay import (
     blend,
     canvas,
@@ -96,8 +96,9 @@ def grid_of_cells(size_l0: tuple[int, int], cell: np.ndarray, patch_px: int) -> 
     )
 
 
-def labels_of(names: list[str], index: np.ndarray) -> Labels:
-    return Labels(names, index, np.zeros((len(index), len(names)), np.float32))
+def labels_of(names: list[str], index: np.ndarray) -> PatchTruth:
+    share = np.zeros((len(index), len(names)), np.float32)
+    return PatchTruth(names, index, share, np.zeros(len(index), bool))
 
 
 def test_tile_overview_shows_patches_labels_tissue_and_legend(tmp_path: Path) -> None:

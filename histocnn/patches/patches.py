@@ -13,8 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.errors import PatchesError, StoreError
 from histocnn.patches.gridpixels import GridPixels
@@ -55,8 +53,8 @@ class FilePatches(Patches):
     def datasets(self) -> Datasets:
         """The arrays and lists with one entry per patch that stages copy on."""
         _ = self.attributes  # says what is wrong with a file that cannot be opened
-        with h5py.File(self.file, locking=False) as file:
-            present = [name for name in CARRIED if name in file]
+        shapes = store.shapes(self.file)
+        present = [name for name in CARRIED if name in shapes]
         arrays = store.read(self.file, *present) if present else {}
         if "coords" not in arrays and "paths" not in arrays:
             raise PatchesError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from histocnn.cohort.fingerprints import check_same_slides
+from histocnn.errors import PatchesError, StoreError
 from histocnn.jobs import run as runs
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.reference.features import Exclude, Features
@@ -62,11 +64,12 @@ def _check_copies(files: Sequence[FilePatches], exclude: Exclude) -> None:
         return
     sides = []
     for file in files:
-        if not file.slide_fingerprint or not len(file):
-            continue
-        slide, patient = file.slide_ids[0], file.patient_ids[0] if exclude == "patient" else ""
-        side = f"patient {patient}" if patient else f"slide {slide}"
-        sides.append((slide, file.slide_fingerprint, side))
+        with suppress(StoreError, PatchesError):  # one that is not whole fails alone, when scored
+            if not file.slide_fingerprint or not len(file):
+                continue
+            slide, patient = file.slide_ids[0], file.patient_ids[0] if exclude == "patient" else ""
+            side = f"patient {patient}" if patient else f"slide {slide}"
+            sides.append((slide, file.slide_fingerprint, side))
     check_same_slides(sides)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +14,6 @@ from histocnn.errors import StoreError
 from histocnn.patches.grid import PatchGrid
 from histocnn.patches.patches import id_of
 from histocnn.storage import store
-from histocnn.storage.hdf5 import opening
 
 SEEN = ("no", "unknown", "val", "train")  # what a file may say of a patch's patient, least first
 SCALE = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")  # what a grid is made of
@@ -240,8 +238,7 @@ def open_score_file(path: Path) -> ScoreFile:
         StoreError: It is not whole, holds no scores, or its datasets do not fit each other.
     """
     attributes = store.attributes(path)  # says what is wrong with a file that is not whole
-    with opening(path) as file:
-        shapes = {n: item.shape for n, item in file.items() if isinstance(item, h5py.Dataset)}
+    shapes = store.shapes(path)
     names = attributes.get("scores.class_names")
     if "scores" not in shapes or not names:
         raise StoreError(f"{path}: holds no scores", "Give the folder that predict or knn wrote.")

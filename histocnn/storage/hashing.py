@@ -5,8 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from histocnn.storage.ordinary import check_ordinary
+
 
 def sha256(path: str | Path) -> str:
-    """The sha256 of a whole file as 64 hexadecimal digits; the file is never whole in memory."""
+    """The sha256 of a whole file as 64 hexadecimal digits; the file is never whole in memory.
+
+    Raises:
+        StoreError: It is no ordinary file, and reading it might never end.
+    """
+    check_ordinary(Path(path))
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,14 +15,25 @@ from numpy.typing import NDArray
 from histocnn.errors import StoreError
 from histocnn.storage import foreign
 from histocnn.storage.atomic import RawFile, replacing, write_error
+from histocnn.storage.contained import check_contained, check_size, texts
 from histocnn.storage.json import to_json
+from histocnn.storage.ordinary import check_ordinary
 
 PREFIX = "histocnn_"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")  # the second begins an empty archive
 CACHE_BYTES = 16 << 20  # holds the open chunks of every dataset, so that each is written once
 
+NUMBERS = "biuf"  # kinds of NumPy types
+
 Datasets = Mapping[str, NDArray[Any] | Sequence[str]]
+
+
+# What h5py and NumPy raise for bytes that make no sense; a StoreError passes.
+_OF_A_DAMAGED_FILE = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError),
+    *(SystemError, TypeError, ValueError),
+)
 
 
 @contextlib.contextmanager
@@ -97,11 +108,23 @@ def decode(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def array_of(dataset: h5py.Dataset) -> NDArray[Any] | list[str]:
-    """Read a dataset: an array, or list[str] for texts."""
-    if h5py.check_string_dtype(dataset.dtype) is None:
-        return np.asarray(dataset[()])
-    return [str(text) for text in np.atleast_1d(dataset.asstr()[()])]
+def array_of(dataset: h5py.Dataset, path: Path) -> NDArray[Any] | list[str]:
+    """Read a dataset: an array of numbers, or list[str] for texts.
+
+    Raises:
+        StoreError: It is neither, or declares more than the file holds.
+    """
+    check_size(dataset, path)
+    if h5py.check_string_dtype(dataset.dtype) is not None:
+        if dataset.ndim == 1:
+            return list(texts(dataset, path))
+        raise StoreError(f"{path}: texts of shape {dataset.shape}", "They must be a list.")
+    if dataset.dtype.kind not in NUMBERS:
+        raise StoreError(
+            f"{path}: its {dataset.name.lstrip('/')} are of type {dataset.dtype}",
+            "Only numbers and texts are read.",
+        )
+    return np.asarray(dataset[()])
 
 
 def is_ours(file: h5py.File) -> bool:
@@ -111,17 +134,22 @@ def is_ours(file: h5py.File) -> bool:
 
 @contextlib.contextmanager
 def opening(path: Path) -> Iterator[h5py.File]:
-    """Open for reading, without HDF5's lock: a file in place never changes, media may be sealed.
+    """Open for reading: the one place where a file of whatever origin is opened.
+
+    Without HDF5's lock: a file in place never changes, media may be sealed. The block only reads:
+    whatever a damaged file makes h5py raise, of many kinds, is the file's fault.
 
     Raises:
-        StoreError: Missing, not HDF5, or cut short.
+        StoreError: Missing, not HDF5, cut short or damaged, or not all of it lies in the file.
     """
     try:
+        check_ordinary(path)
         with h5py.File(path, "r", locking=False) as file:
+            check_contained(file, path)
             yield file
     except FileNotFoundError as error:
         raise StoreError(f"{path}: there is no such file", "Check the folder's name.") from error
-    except (OSError, RuntimeError) as error:
+    except _OF_A_DAMAGED_FILE as error:
         raise _unusable(path, error) from error
 
 

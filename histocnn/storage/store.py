@@ -66,15 +66,30 @@ def read(path: str | Path, *names: str) -> dict[str, Any]:
         StoreError: The file is missing, is not HDF5, is cut short, or lacks a named dataset.
     """
     with opening(Path(path)) as file:
-        present = [name for name in file if isinstance(file[name], h5py.Dataset)]
+        present = _datasets(file)
         missing = [name for name in names if name not in present]
         if missing:
             raise StoreError(
                 f"{path}: has no {', '.join(missing)}, only {', '.join(present) or 'nothing'}",
                 "Give the folder of the stage that writes it.",
             )
-        arrays = {name: array_of(file[name]) for name in names or present}
+        arrays = {name: array_of(file[name], Path(path)) for name in names or present}
         return arrays if is_ours(file) else foreign.drop_leading_axis(arrays)
+
+
+def shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """The datasets of a file, and their shapes; nothing of them is read.
+
+    Raises:
+        StoreError: The file is missing, is not HDF5, or is cut short.
+    """
+    with opening(Path(path)) as file:
+        return {name: tuple(file[name].shape) for name in _datasets(file)}
+
+
+def _datasets(file: h5py.File) -> list[str]:
+    """The datasets at the root; a link that leads nowhere is none."""
+    return [name for name in file if isinstance(file.get(name), h5py.Dataset)]
 
 
 def attributes(path: str | Path) -> dict[str, Any]:
@@ -93,7 +108,7 @@ def attributes(path: str | Path) -> dict[str, Any]:
             for name, value in file.attrs.items()
             if name.startswith(PREFIX)
         }
-        for dataset in file.keys() - {"coords"}:  # what lies on coords is for CLAM and TRIDENT
+        for dataset in set(_datasets(file)) - {"coords"}:  # there it is for CLAM and TRIDENT
             for name, value in file[dataset].attrs.items():
                 ours[f"{dataset}.{name}"] = decode(value)
         return ours

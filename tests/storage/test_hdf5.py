@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,9 @@ def test_texts_come_back_as_a_list_and_arrays_as_they_were(tmp_path: Path) -> No
         hdf5.describe(file, BARE, tmp_path / "a.h5")
     with hdf5.opening(tmp_path / "a.h5") as file:
         assert hdf5.is_ours(file)
-        assert hdf5.array_of(file["paths"]) == ["ü", ""]
-        assert hdf5.array_of(file["none"]) == []
-        np.testing.assert_array_equal(hdf5.array_of(file["coords"]), COORDS)
+        assert hdf5.array_of(file["paths"], tmp_path / "a.h5") == ["ü", ""]
+        assert hdf5.array_of(file["none"], tmp_path / "a.h5") == []
+        np.testing.assert_array_equal(hdf5.array_of(file["coords"], tmp_path / "a.h5"), COORDS)
 
 
 def test_another_tools_file_is_not_ours(tmp_path: Path) -> None:
@@ -146,3 +147,13 @@ def test_a_file_cut_short_is_made_again_by_its_stage(tmp_path: Path) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read"), hdf5.opening(tmp_path):
         pass
+
+
+def test_there_is_one_place_where_files_are_opened() -> None:
+    package = Path(hdf5.__file__).parents[1]
+    calls = {
+        str(path.relative_to(package)): len(found)
+        for path in package.rglob("*.py")
+        if (found := re.findall(r"h5py\.(?:File|h5f\.open)\(", path.read_text(encoding="utf-8")))
+    }
+    assert calls == {"storage/hdf5.py": 2}  # opening and creating

@@ -74,7 +74,7 @@ def _run(name: str, words: list[str]) -> int:
         hint = f"Did you mean {close[0]}?" if close else "histocnn --help lists the commands."
         raise UsageError(f"there is no command {name!r}", hint)
     stage = getattr(importlib.import_module(COMMANDS[name].module), name)
-    if name == "train":  # Lightning's own command line takes the words as they are
+    if name == "train":  # its options are many and nested: its own parser takes the words
         return int(stage(words).exit_code)
     from jsonargparse import auto_cli
 

@@ -7,14 +7,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.steps import RunResult, Steps
+
+if TYPE_CHECKING:
+    from histocnn.metrics.report import Report
 
 # Stages are imported where they run: half of them bring torch, and none is needed for --help.
 
@@ -45,7 +48,8 @@ def demo(out: str | Path = "demo", seed: NonNegativeInt = 0, workers: PositiveIn
     _train(steps, slides, out, seed)
     _score(steps, slides, out)
     _report(steps, slides, out, workers)
-    print(_closing(out, steps))
+    if steps.result.report is not None:
+        print(_closing(steps.result.report, steps, out))
     return steps.result
 
 
@@ -124,18 +128,20 @@ def _copy_reference(features: Path, cohort: list[SlideEntry], out: Path) -> Path
     return out
 
 
-def _closing(out: Path, steps: Steps) -> str:
-    report = json.loads((out / "report" / "metrics.json").read_text(encoding="utf-8"))
-    cnn = report["patch"]["figures"]["macro_auroc"]["value"]
-    knn = report["comparison"]["figures"]["macro_auroc"]["second"]
-    colour_only = report["colour_only"]["figures"]["macro_auroc"]["value"]
+def _closing(report: Report, steps: Steps, out: Path) -> str:
+    compared = report.comparison.figures["macro_auroc"] if report.comparison else None
+    alone = report.colour_only
+    lines = {
+        "CNN": report.patch.figures["macro_auroc"].value,
+        "k-NN": compared.second if compared else None,
+        "colour only": None if alone is None or isinstance(alone, str)
+        else alone.figures["macro_auroc"].value,
+    }  # fmt: skip
     return "\n".join(
         [
             "",
             "AUC on the patches of the laboratory that training never saw:",
-            f"  CNN          {cnn:.3f}",
-            f"  k-NN         {knn:.3f}  (on the CNN's features)",
-            f"  colour only  {colour_only:.3f}",
+            *(f"  {name:<12} {figure:.3f}" for name, figure in lines.items() if figure is not None),
             "",
             f"The report    {out / 'report' / 'report.html'}",
             f"The heatmaps  {out / 'cnn' / 'heatmaps'}",

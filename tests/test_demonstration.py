@@ -5,25 +5,37 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from histocnn.demonstration import _closing
 from histocnn.jobs.steps import Steps
+from histocnn.metrics.patch import Groups, comparison, patch_report
+from histocnn.metrics.report import Report
+from histocnn.metrics.sections import ColourReport
 
 
 def test_the_last_words_are_the_three_figures_and_where_to_look(tmp_path: Path) -> None:
-    figures = {
-        "patch": {"figures": {"macro_auroc": {"value": 0.98765}}},
-        "comparison": {"figures": {"macro_auroc": {"second": 0.9}}},
-        "colour_only": {"figures": {"macro_auroc": {"value": 0.7}}},
-    }
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "metrics.json").write_text(json.dumps(figures))
-    said = _closing(tmp_path, Steps())
-    assert "  CNN          0.988\n  k-NN         0.900" in said
-    assert "  colour only  0.700\n" in said
+    truth, names = [0, 0, 1, 1], ("normal", "tumour")
+    right = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9]])
+    half = right[[0, 2, 1, 3]]  # one of two tumour patches is scored below one of two normal ones
+    patch = patch_report(right, truth, names)
+    groups = Groups(np.arange(4), replicates=10)
+    report = Report(
+        title="scores",
+        class_names=names,
+        patch=patch,
+        comparison=comparison((right, half), truth, names, groups, ("cnn", "knn")),
+        colour_only="the score files hold no colours of the patches",
+    )
+    said = _closing(report, Steps(), tmp_path)
+    assert "  CNN          1.000\n  k-NN         0.750\n\n" in said
+    alone = ColourReport(**vars(patch_report(half[::-1], truth, names)))
+    said = _closing(replace(report, colour_only=alone), Steps(), tmp_path)
+    assert "  k-NN         0.750\n  colour only  0.250\n" in said
     assert str(tmp_path / "report" / "report.html") in said
 
 

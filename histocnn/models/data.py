@@ -60,6 +60,7 @@ class PatchDataModule(LightningDataModule):
         rows = gather(sources, options.class_names, options.slides)
         if options.max_per_class is not None:
             rows = rows.take(_at_most(rows.labels, options.max_per_class, seed))
+        self.all_rows = rows
         self.groups, self.parts = _divided(rows, options, seed)
         self.rows: dict[Part, Rows] = {
             p: rows.take(np.flatnonzero(self.parts == p)) for p in SPLITS

@@ -51,6 +51,8 @@ class DataOptions:
         folds: Instead of fractions k folds by turns: `fold` is test, the next val.
         fold: Which, from 0.
         split_file: A split.csv of an earlier run, to be used again.
+        allow_copies: Go on although images of two splits show the same, recompressed, mirrored or
+            scaled.
         hard: A list that `histocnn mine` wrote: its patches come twice into every epoch.
         max_per_class: A quick run on so many patches per class, drawn by seed.
         balance: Against unequal classes: weights in the loss, or a sampler that evens them out.
@@ -71,6 +73,7 @@ class DataOptions:
     folds: PositiveInt | None = None
     fold: NonNegativeInt = 0
     split_file: Path | None = None
+    allow_copies: bool = False
     hard: Path | None = None
     max_per_class: PositiveInt | None = None
     balance: Literal["none", "loss", "sampler"] = "none"

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.safetensors"
 INPUTS = "# inputs sha256:"  # first line of config.yaml: what was trained on
 # Keys that change nothing about what is learnt.
-ASIDE = {"out", "ckpt_path", "overwrite", "data.workers", "data.start",
+ASIDE = {"data.allow_copies", "out", "ckpt_path", "overwrite", "data.workers", "data.start",
          "trainer.enable_progress_bar"}  # fmt: skip
 Curves = dict[str, list[tuple[int, float]]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -34,6 +34,7 @@ from histocnn.models.data import PatchDataModule
 from histocnn.models.device import choose_bf16
 from histocnn.models.options import TrainOptions, better
 from histocnn.models.run_folder import METRICS, MODEL, begin, checkpoint
+from histocnn.models.shared import Shared, find_shared
 from histocnn.models.spec import save
 from histocnn.storage.atomic import write_text
 
@@ -48,8 +49,12 @@ NOT_APPLICABLE = (
 )
 
 
-def train(options: TrainOptions) -> Report | None:
+def train(options: TrainOptions, show: Callable[[Shared], None] | None = None) -> Report | None:
     """Train, write the model, the test split's scores and its figures.
+
+    Args:
+        options: All of them.
+        show: Shows what two splits have in common, before it is refused or allowed.
 
     Returns:
         None of a trial (`fast_dev_run`), and in every process but the first.
@@ -59,6 +64,7 @@ def train(options: TrainOptions) -> Report | None:
     """
     with _our_errors():
         run = _Run(options)
+        run.admit(show)
         run.fit()
         return None if options.trainer["fast_dev_run"] else run.conclude()
 
@@ -83,6 +89,13 @@ class _Run:
         if options.run.compile:
             self.model.network.compile()
         self.trainer = make_trainer(options)
+
+    def admit(self, show: Callable[[Shared], None] | None) -> None:
+        """Look for images that two splits share."""
+        shared = find_shared(self.data.all_rows, self.data.parts)
+        if shared.copies and show and self.trainer.is_global_zero:
+            show(shared)
+        shared.admit(allowed=self.options.data.allow_copies)
 
     def fit(self) -> None:
         """Train, from the start or from a checkpoint."""

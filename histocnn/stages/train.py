@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from histocnn.errors import MetricError
 from histocnn.jobs.result import StageResult
@@ -21,6 +23,10 @@ from histocnn.models.parsing import as_words, parse
 from histocnn.models.run_folder import METRICS, MODEL, curves, is_finished
 from histocnn.pictures.curves import confusion, save_png
 from histocnn.pictures.training import write_history
+from histocnn.storage.atomic import write_text
+
+if TYPE_CHECKING:
+    from histocnn.models.shared import Shared
 
 COMPARED = ("accuracy", "balanced_accuracy", "macro_auroc")  # in the printed summary
 LEFT = (MODEL, METRICS, "config.yaml", "split.csv", "history.png", "confusion.png")
@@ -59,7 +65,7 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
         return _result(out, _stored(out / METRICS))
     from histocnn.models import training  # loads torch and Lightning: the options are in order now
 
-    report = training.train(settings)
+    report = training.train(settings, lambda shared: show_copies(out, shared))
     if report is None:
         return TrainResult()
     write_history(out / "history.png", curves(out / "logs"), report.best_epoch)
@@ -67,6 +73,19 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
     save_png(confusion(report.patch.confusion, report.class_names, title), out / "confusion.png")
     print(summary(out, report))
     return _result(out, report)
+
+
+def show_copies(out: Path, shared: Shared) -> None:
+    """Write OUT/copies.csv and OUT/copies.png: images that two splits share."""
+    from histocnn.pictures.contact import contact_sheet
+
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("first", "split", "second", "split", "orientation", "correlation"))
+    table.writerows(shared.table())
+    write_text(out / "copies.csv", text.getvalue())
+    title = f"{len(shared.copies)} pairs that two splits share, side by side"
+    contact_sheet(shared.pictures(), out / "copies.png", title=title)
 
 
 def _stored(path: Path) -> Report | None:

@@ -77,15 +77,16 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
 
 def show_copies(out: Path, shared: Shared) -> None:
     """Write OUT/copies.csv and OUT/copies.png: images that two splits share."""
+    from histocnn.models.shared import SHEET, TABLE
     from histocnn.pictures.contact import contact_sheet
 
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("first", "split", "second", "split", "orientation", "correlation"))
     table.writerows(shared.table())
-    write_text(out / "copies.csv", text.getvalue())
+    write_text(out / TABLE, text.getvalue())
     title = f"{len(shared.copies)} pairs that two splits share, side by side"
-    contact_sheet(shared.pictures(), out / "copies.png", title=title)
+    contact_sheet(shared.pictures(), out / SHEET, title=title)
 
 
 def _stored(path: Path) -> Report | None:

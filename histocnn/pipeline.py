@@ -128,16 +128,16 @@ class Grids:
         from histocnn.stages.doctor import doctor
         from histocnn.stages.tile import tile
 
-        given: dict[str, Any] = {
+        options: dict[str, Any] = {
             "patch_px": self.scale.patch_px,
             "mpp": self.scale.mpp,
             "min_tissue": self.min_tissue,
             "slide_mpp": self.slide_mpp,
         }
-        steps.take("doctor", "can these slides be trusted?", partial(doctor, slides, **given))
-        given |= {"overlap_px": self.overlap_px, "workers": self.workers}
+        steps.take("doctor", "can these slides be trusted?", partial(doctor, slides, **options))
+        options |= {"overlap_px": self.overlap_px, "workers": self.workers}
         purpose = f"patches of {self.scale.patch_px} px at {self.scale.mpp:g} µm/px"
-        steps.take("tile", purpose, partial(tile, slides, out, **given))
+        steps.take("tile", purpose, partial(tile, slides, out, **options))
 
 
 @dataclass(frozen=True)
@@ -167,15 +167,15 @@ class Scorer:
         Raises:
             UsageError: Neither knows it, and it is not given.
         """
-        known: Mapping[str, Any]
+        own: Mapping[str, Any]
         if self.model is not None:
             from histocnn.models.spec import read_spec
 
             spec = read_spec(self.model)
-            known = {"patch_px": spec.patch_px, "mpp": spec.mpp}
+            own = {"patch_px": spec.patch_px, "mpp": spec.mpp}
         else:
-            known = store.attributes(self._first_of_reference())
-        patch_px, mpp = known.get("patch_px") or patch_px, known.get("mpp") or mpp
+            own = store.attributes(self._first_of_reference())
+        patch_px, mpp = own.get("patch_px") or patch_px, own.get("mpp") or mpp
         if not patch_px or not mpp:
             raise UsageError(
                 f"{self.model or self.reference}: does not know at which scale its patches were",

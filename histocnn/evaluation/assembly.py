@@ -141,16 +141,20 @@ def _model(judged: Judged, *, show_ids: bool) -> dict[str, Any]:
     return model | applied
 
 
-def _with_slides(found: Evaluated, options: Options) -> Evaluated:
+def _with_slides(evaluation: Evaluated, options: Options) -> Evaluated:
     """Add the sections on slides, lesions and stages, where a target is known."""
-    cases, notes = _cases(found, options)
-    report, curve, classes = replace(found.report, notes=found.report.notes + notes), None, None
-    if found.target is not None and cases:
-        slides = slide_report(cases, found.target, options.resampling)
+    cases, notes = _cases(evaluation, options)
+    report, curve, classes = (
+        replace(evaluation.report, notes=evaluation.report.notes + notes),
+        None,
+        None,
+    )
+    if evaluation.target is not None and cases:
+        slides = slide_report(cases, evaluation.target, options.resampling)
         lesions, curve = froc_report(cases, options.lesions, options.resampling)
         report = replace(report, slide=slides, froc=lesions)
     if is_camelyon17(cases):
-        stages, classes = stage_report(cases, _rule(found, cases, options), found.entries)
+        stages, classes = stage_report(cases, _rule(evaluation, cases, options), evaluation.entries)
         classes = None if stages.patients is None else classes
         report = replace(report, camelyon17=stages)
     elif options.stages.fit is not None:
@@ -158,30 +162,32 @@ def _with_slides(found: Evaluated, options: Options) -> Evaluated:
             "--fit_stages without CAMELYON17's classes",
             "Label the slides negative, itc, micro or macro in slides.csv.",
         )
-    return replace(found, report=report, curve=curve, classes=classes)
+    return replace(evaluation, report=report, curve=curve, classes=classes)
 
 
-def _cases(found: Evaluated, options: Options) -> tuple[Sequence[Case], tuple[str, ...]]:
+def _cases(evaluation: Evaluated, options: Options) -> tuple[Sequence[Case], tuple[str, ...]]:
     """The slides, or why there is nothing to say of them though nobody asked for it.
 
     Raises:
         StoreError: A target, detections or stages were asked for, and patches lie on no grid.
     """
-    if found.target is None:
+    if evaluation.target is None:
         return (), ()
     try:
-        return read_cases(found.judged, found.entries, found.target, options.lesions), ()
+        return read_cases(
+            evaluation.judged, evaluation.entries, evaluation.target, options.lesions
+        ), ()
     except StoreError as error:
         if any((options.target, options.lesions.detections, options.stages.fit)):
             raise
         return (), (f"No figures of slides and lesions, which need a grid: {error.message}.",)
 
 
-def _rule(found: Evaluated, cases: Sequence[Case], options: Options) -> Rule:
+def _rule(evaluation: Evaluated, cases: Sequence[Case], options: Options) -> Rule:
     """The rule of the stages as it was given, or fitted on other nodes."""
     stages, inputs = options.stages, options.inputs
     if stages.fit is None:
         return Rule(stages.threshold, stages.merge_um, float("nan"))
     everyone = read_entries(inputs.slides, None)
     training = _read(stages.fit, everyone, replace(inputs, split=None))
-    return fit(read_cases(training, everyone, str(found.target), options.lesions), cases)
+    return fit(read_cases(training, everyone, str(evaluation.target), options.lesions), cases)

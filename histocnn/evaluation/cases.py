@@ -82,7 +82,7 @@ def read_cases(
         points, excluded = outside(points, drawn.exclusion if drawn else None)
         annotated = drawn is not None and target in drawn.classes
         positive = is_positive(entry, target, annotated=annotated)
-        known = annotated or positive is False
+        lesions_known = annotated or positive is False
         lesions = lesions_of(file, drawn, target) if annotated else None
         cases.append(
             Case(
@@ -93,7 +93,7 @@ def read_cases(
                 score=score,
                 positive=positive,
                 label=entry.label,
-                hits=froc.hits(points, lesions) if known else None,
+                hits=froc.hits(points, lesions) if lesions_known else None,
                 excluded=excluded,
             )
         )

@@ -29,8 +29,8 @@ def colour_report(judged: Judged, resampling: Resampling) -> ColourReport | str:
     rng = np.random.default_rng(resampling.seed)
     rows = np.sort(rng.permutation(rows)[:COLOUR_ROWS])
     patient = judged.patient[rows]
-    known = bool((patient >= 0).all())
-    group = np.unique(patient, return_inverse=True)[1] if known else np.arange(len(rows))
+    all_known = bool((patient >= 0).all())
+    group = np.unique(patient, return_inverse=True)[1] if all_known else np.arange(len(rows))
     if group.max() == 0:
         return "all patches are of one patient"
     fold = (rng.permutation(group.max() + 1) % COLOUR_FOLDS)[group]
@@ -45,5 +45,5 @@ def colour_report(judged: Judged, resampling: Resampling) -> ColourReport | str:
     chosen[rows] = True
     own = report_of(judged, chosen, resampling)
     colour = report_of(judged, chosen, resampling, scores)
-    folds = judged.unit if known else "patches: optimistic"
+    folds = judged.unit if all_known else "patches: optimistic"
     return ColourReport(**vars(colour) | {"scores": own.figures, "folds": folds})

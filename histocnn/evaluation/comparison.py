@@ -57,9 +57,9 @@ def _pairs(first: Judged, second: Judged) -> tuple[NDArray[np.int64], NDArray[np
         key = "coords" if file.is_slide else "paths"
         own, its = (f.read(key)[key] for f in (file, twin))
         place = {_place(value): row for row, value in enumerate(its)}
-        found = np.array([place.get(_place(value), -1) for value in own], np.int64)
+        twin_row = np.array([place.get(_place(value), -1) for value in own], np.int64)
         a, b = np.flatnonzero(first.file == i), np.flatnonzero(second.file == j)
-        rows.append((a[found >= 0], b[found[found >= 0]]))
+        rows.append((a[twin_row >= 0], b[twin_row[twin_row >= 0]]))
     if not rows:
         raise MetricError("the two score folders have no slide in common", "Score the same grids.")
     return np.concatenate([a for a, _ in rows]), np.concatenate([b for _, b in rows])

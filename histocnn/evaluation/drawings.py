@@ -20,14 +20,14 @@ NAMES = ("roc", "precision_recall", "reliability", "confusion", "strip", "froc",
 Save = Callable[[str, Figure], None]
 
 
-def draw(folder: Path, found: Evaluated) -> None:
+def draw(folder: Path, evaluation: Evaluated) -> None:
     """Draw everything that there is something to show in, and remove an older run's others.
 
     Args:
         folder: Where PNG and SVG go.
-        found: The report and its patches.
+        evaluation: The report and its patches.
     """
-    judged, report = found.judged, found.report
+    judged, report = evaluation.judged, evaluation.report
     folder.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         for suffix in ("png", "svg"):
@@ -38,7 +38,7 @@ def draw(folder: Path, found: Evaluated) -> None:
         curves.save(picture, folder, name, footnote)
 
     names = judged.class_names
-    shown = names if len(names) > 2 else (found.target or names[-1],)
+    shown = names if len(names) > 2 else (evaluation.target or names[-1],)
     _draw_curves(save, judged, report.patch, shown)
     save(
         "reliability",
@@ -48,8 +48,8 @@ def draw(folder: Path, found: Evaluated) -> None:
     rows = strip_rows(judged)
     if rows:
         save("strip", curves.strip(rows, names))
-    if found.curve is not None:
-        save("froc", curves.froc(*found.curve.curve(), RATES, found.curve.sensitivity()))
+    if evaluation.curve is not None:
+        save("froc", curves.froc(*evaluation.curve.curve(), RATES, evaluation.curve.sensitivity()))
     if report.k_curve:
         lines = {
             name.replace("_", " "): [getattr(point, name) for point in report.k_curve]

@@ -66,7 +66,7 @@ def pixels_of(
 
 def worst_pictures(judged: Judged, entries: Mapping[str, SlideEntry]) -> list[Errors]:
     """For the report: each kind of error, its patches, and why some cannot be shown."""
-    found = []
+    errors = []
     for kind in worst(judged):
         pictures, lost = [], []
         for row, pixels in pixels_of(judged, entries, kind.rows):
@@ -76,8 +76,8 @@ def worst_pictures(judged: Judged, entries: Mapping[str, SlideEntry]) -> list[Er
                 pictures.append(thumbnail(pixels, *caption(judged, row)))
         title = f"{kind.truth} called {kind.called}: {kind.errors:,}"
         said = f"{len(lost)} of {len(kind.rows)} patches cannot be shown." if lost else ""
-        found.append(Errors(title, pictures, said))
-    return found
+        errors.append(Errors(title, pictures, said))
+    return errors
 
 
 def caption(judged: Judged, row: int) -> tuple[str, str]:

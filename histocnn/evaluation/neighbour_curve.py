@@ -36,8 +36,8 @@ def k_curve(judged: Judged) -> tuple[NeighbourPoint, ...]:
     count = len(judged.class_names)
     result = []
     for k, scores in scores_by_k(near, apart, count, weights):
-        found = tally(scores, judged.labels[rows], np.zeros(len(rows), int), judged.class_names)
-        figures = found.figures()
+        counted = tally(scores, judged.labels[rows], np.zeros(len(rows), int), judged.class_names)
+        figures = counted.figures()
         names = ("accuracy", "balanced_accuracy", "macro_auroc")
         result.append(NeighbourPoint(k, **{name: number(figures[name]) for name in names}))
     return tuple(result)

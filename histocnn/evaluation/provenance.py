@@ -20,14 +20,14 @@ LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
 def model_of(file: ScoreFile, *, show_ids: bool) -> dict[str, Any]:
     """What the score files say of their making: scale, recipe, training cohort."""
     keys = ("patch_px", "mpp", "stride_px", "recipe", "training", "temperature", "thresholds")
-    found = {key: file.attributes[key] for key in keys if file.attributes.get(key) is not None}
+    model = {key: file.attributes[key] for key in keys if file.attributes.get(key) is not None}
     listed = sorted(
         {"reference_files", "reference_slide_ids", "reference_patient_ids"} & file.shapes.keys()
     )
     if listed:
         plural = {name: name.removeprefix("reference_").replace("_ids", "s") for name in listed}
-        found["reference"] = {plural[name]: file.shapes[name][0] for name in listed}
-    return found if show_ids else private(found)
+        model["reference"] = {plural[name]: file.shapes[name][0] for name in listed}
+    return model if show_ids else private(model)
 
 
 def private(value: Any) -> Any:
@@ -53,11 +53,11 @@ def slide_rows(
     judged: Judged, entries: Mapping[str, SlideEntry], *, show_ids: bool
 ) -> tuple[SlideRow, ...]:
     """One row per slide: what it is, how many patches were judged, and how well."""
-    known, right = judged.judged, judged.judged & (judged.called == judged.labels)
+    used, right = judged.judged, judged.judged & (judged.called == judged.labels)
     unscored = np.isnan(judged.scores).any(axis=1)
     n, n_judged, n_right, n_unscored = (
         np.bincount(judged.slide + 1, weights, minlength=len(judged.slide_ids) + 1)[1:].astype(int)
-        for weights in (None, known, right, unscored)
+        for weights in (None, used, right, unscored)
     )
     first = np.full(len(judged.slide_ids), -1)
     at = np.flatnonzero(judged.slide >= 0)[::-1]

@@ -22,21 +22,21 @@ SCORE = "highest probability"
 
 def slide_report(cases: Sequence[Case], target: str, resampling: Resampling) -> SlideReport:
     """AUROC of slides by their most probable patch, with DeLong's and a bootstrap interval."""
-    known = [case for case in cases if case.positive is not None]
-    positive = np.array([case.positive for case in known], bool)
-    n, n_positive = len(known), int(positive.sum())
+    decided = [case for case in cases if case.positive is not None]
+    positive = np.array([case.positive for case in decided], bool)
+    n, n_positive = len(decided), int(positive.sum())
     if n_positive in (0, n):
         note = "AUROC undefined: the slides are of one class only"
         undefined = {"auroc": Figure(None, None, None)}
         return SlideReport(target, n, n_positive, SCORE, undefined, note)
-    score = np.array([case.score for case in known])
-    group = np.unique([case.patient for case in known], return_inverse=True)[1]
+    score = np.array([case.score for case in decided])
+    group = np.unique([case.patient for case in decided], return_inverse=True)[1]
     counted = tally(np.stack([1 - score, score], 1), positive.astype(int), group, ("no", "yes"))
-    found = bootstrap(
+    intervals = bootstrap(
         counted.figures, counted.patches,
         replicates=resampling.replicates, seed=resampling.seed,
     )  # fmt: skip
-    low, high = found.bounds.get("auroc:yes", (None, None))
+    low, high = intervals.bounds.get("auroc:yes", (None, None))
     dependent = "takes slides of one patient as independent"
     return SlideReport(
         target=target,
@@ -45,15 +45,15 @@ def slide_report(cases: Sequence[Case], target: str, resampling: Resampling) -> 
         score=SCORE,
         figures={"auroc": Figure(number(froc.slide_auroc(score, positive)), low, high)},
         note="",
-        interval=described(found, "patients"),
+        interval=described(intervals, "patients"),
         delong=_delong(score, positive, dependent if group.max() + 1 < n else ""),
     )
 
 
 def _delong(score: NDArray[np.float64], positive: NDArray[np.bool_], note: str) -> DeLong:
-    found = delong_interval(score, positive)
-    low, high = found.bounds.get("auroc", (None, None))
-    return DeLong(low, high, "; ".join(filter(None, [found.note, note])) or None)
+    interval = delong_interval(score, positive)
+    low, high = interval.bounds.get("auroc", (None, None))
+    return DeLong(low, high, "; ".join(filter(None, [interval.note, note])) or None)
 
 
 def froc_report(
@@ -84,9 +84,9 @@ def froc_report(
     group = np.unique([case.patient for case in used], return_inverse=True)[1]
     member = np.eye(int(group.max()) + 1)[group]  # [S, G]
     presence = member.T @ np.stack([curve.lesions, curve.counts_fp], axis=1)
-    found = bootstrap(
+    intervals = bootstrap(
         lambda weights: curve.figures(weights @ member.T), presence,
         replicates=resampling.replicates, seed=resampling.seed,
     )  # fmt: skip
-    figures, _ = nest(curve.figures(), found)
-    return replace(report, figures=figures, interval=described(found, "patients")), curve
+    figures, _ = nest(curve.figures(), intervals)
+    return replace(report, figures=figures, interval=described(intervals, "patients")), curve

@@ -29,11 +29,11 @@ def fit(training: Sequence[Case], cases: Sequence[Case]) -> camelyon17.Rule:
     evaluated = {patient for case in cases for patient in _patients(case)}
     both = sorted(case.slide_id for case in nodes if _patients(case) & evaluated)
     if both or not nodes:
-        found = "no labelled node"
+        reason = "no labelled node"
         if both:
-            found = f"nodes of patients that are evaluated, too: {some(both)}"
+            reason = f"nodes of patients that are evaluated, too: {some(both)}"
         raise MetricError(
-            f"--fit_stages: {found}", "Give nodes of other patients, labelled in slides.csv."
+            f"--fit_stages: {reason}", "Give nodes of other patients, labelled in slides.csv."
         )
     return camelyon17.fit_rule([(c.prob, c.cell_um) for c in nodes], [str(c.label) for c in nodes])
 

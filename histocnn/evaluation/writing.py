@@ -14,12 +14,12 @@ from histocnn.pages.report import write_report
 from histocnn.storage.atomic import write_text
 
 
-def write(out: Path, found: Evaluated, heatmaps: Path | None = None) -> list[Path]:
+def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> list[Path]:
     """Write everything into a folder.
 
     Args:
         out: The folder.
-        found: The report, and what its pictures are drawn from.
+        evaluation: The report, and what its pictures are drawn from.
         heatmaps: Folder that heatmap wrote, for small pictures.
 
     Returns:
@@ -27,19 +27,19 @@ def write(out: Path, found: Evaluated, heatmaps: Path | None = None) -> list[Pat
     """
     out.mkdir(parents=True, exist_ok=True)
     outputs = [out / name for name in ("report.html", "metrics.csv", "metrics.json")]
-    if found.classes is not None:
+    if evaluation.classes is not None:
         outputs.insert(0, out / "stage_labels.csv")
-        write_stage_labels(outputs[0], found.classes)
-    draw(out / "figures", found)
-    write_text(out / "metrics.csv", to_csv(found.report))
+        write_stage_labels(outputs[0], evaluation.classes)
+    draw(out / "figures", evaluation)
+    write_text(out / "metrics.csv", to_csv(evaluation.report))
     write_report(
         out / "report.html",
-        found.report,
+        evaluation.report,
         drawings=out / "figures",
-        worst=worst_pictures(found.judged, found.entries),
-        heatmaps=heatmap_pictures(heatmaps, found.judged) if heatmaps else (),
+        worst=worst_pictures(evaluation.judged, evaluation.entries),
+        heatmaps=heatmap_pictures(heatmaps, evaluation.judged) if heatmaps else (),
     )
-    write_text(out / "metrics.json", found.report.to_json())
+    write_text(out / "metrics.json", evaluation.report.to_json())
     return [*sorted((out / "figures").glob("*.*")), *outputs]
 
 

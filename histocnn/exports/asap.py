@@ -35,8 +35,8 @@ def write_asap(
         if threshold is None:
             polygons = list(shapely.box(*boxes[labels == index].T))
         else:
-            found = foci(slide, index, threshold)
-            polygons = [piece for focus in found for piece in _without_holes(focus.polygon)]
+            areas = foci(slide, index, threshold)
+            polygons = [piece for focus in areas for piece in _without_holes(focus.polygon)]
         for polygon in polygons:
             _asap_polygon(annotations, f"{name} {len(annotations)}", name, colour, polygon)
     ET.indent(root)

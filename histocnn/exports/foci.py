@@ -40,14 +40,14 @@ def foci(slide: ScoredSlide, class_index: int, threshold: float) -> list[Focus]:
     raster, areas = slide.raster()[..., class_index], slide.cell_areas_mm2()
     stride_x, stride_y = slide.grid.stride_l0
     numbers, _ = ndimage.label(raster >= threshold)  # NaN is not
-    found = []
+    result = []
     for number, place in enumerate(ndimage.find_objects(numbers), start=1):
         inside = numbers[place] == number
         area = outline(inside, (stride_x, stride_y))
         start = place[1].start * stride_x, place[0].start * stride_y
         polygon = shapely.clip_by_rect(translate(area, *start), 0, 0, *slide.grid.size_l0)
         scores = raster[place][inside].astype(np.float64)
-        found.append(
+        result.append(
             Focus(
                 class_index,
                 polygon,
@@ -56,4 +56,4 @@ def foci(slide: ScoredSlide, class_index: int, threshold: float) -> list[Focus]:
                 float(areas[place][inside].sum()),
             )
         )
-    return found
+    return result

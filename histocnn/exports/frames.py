@@ -153,10 +153,10 @@ def only_class(frame: pd.DataFrame, class_name: str | None, slide_id: str) -> pd
     if class_name is None:
         return frame
     if wanted not in columns:
-        known = ", ".join(name.removeprefix("prob_") for name in columns)
+        offered = ", ".join(name.removeprefix("prob_") for name in columns)
         raise UsageError(
             f"{slide_id} has no scores for class {class_name!r}",
-            f"Give --class_name one of: {known}.",
+            f"Give --class_name one of: {offered}.",
         )
     return frame.drop(columns=[name for name in columns if name != wanted])
 

@@ -86,10 +86,10 @@ def write_foci(
 
 
 def _measurements(slide: ScoredSlide, row: int) -> dict[str, float]:
-    found = {
+    measured = {
         f"prob_{name}": round(score, 4)
         for name, score in zip(slide.class_names, slide.scores[row].tolist(), strict=True)
     }
     if slide.novelty is not None and np.isfinite(slide.novelty[row]):
-        found["novelty"] = round(float(slide.novelty[row]), 4)
-    return found
+        measured["novelty"] = round(float(slide.novelty[row]), 4)
+    return measured

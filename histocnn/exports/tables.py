@@ -51,8 +51,8 @@ def write_camelyon16(
         count them as false positives.
     """
     heat = slide.grid.raster(slide.scores[:, class_index])
-    found = peaks(slide.grid, heat, radius_um=radius_um, min_prob=min_prob)
-    kept, left_out = outside(found, exclusion)
+    points = peaks(slide.grid, heat, radius_um=radius_um, min_prob=min_prob)
+    kept, left_out = outside(points, exclusion)
     lines = zip(kept.prob.tolist(), kept.xy_l0.tolist(), strict=True)
     write_text(path, "".join(f"{p!r},{x},{y}\n" for p, (x, y) in lines))
     return left_out

@@ -64,8 +64,10 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         return float(np.mean(logsumexp(beta * z, axis=1) - beta * true))
 
     bound = np.log(20.0)
-    found = minimize_scalar(loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(-found.x))
+    optimum = minimize_scalar(
+        loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6}
+    )
+    return float(np.exp(-optimum.x))
 
 
 def apply_temperature(scores: ArrayLike, temperature: float) -> NDArray[np.float64]:

@@ -285,7 +285,7 @@ def fit_rule(
     rules = []
     for threshold, merge_um in product(thresholds, merges_um):
         rule = Rule(threshold, merge_um, 0.0)
-        found = [SLIDE_CLASSES.index(rule.classify(*heatmap)) for heatmap in heatmaps]
-        agreement = confusion.quadratic_kappa(truth, found, len(SLIDE_CLASSES))
+        called = [SLIDE_CLASSES.index(rule.classify(*heatmap)) for heatmap in heatmaps]
+        agreement = confusion.quadratic_kappa(truth, called, len(SLIDE_CLASSES))
         rules.append(rule._replace(kappa=agreement))
     return max(rules, key=lambda rule: -np.inf if np.isnan(rule.kappa) else rule.kappa)

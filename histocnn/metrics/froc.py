@@ -53,9 +53,9 @@ class Lesions:
         column, row = np.floor(points / self.l0_per_px).astype(np.int64).T
         height, width = self.label.shape
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        found = np.zeros(len(points), np.int32)
-        found[inside] = self.label[row[inside], column[inside]]
-        return found
+        number = np.zeros(len(points), np.int32)
+        number[inside] = self.label[row[inside], column[inside]]
+        return number
 
 
 def lesions(
@@ -146,19 +146,19 @@ class Hits(NamedTuple):
     normal: bool
 
 
-def hits(found: Detections, truth: Lesions | None) -> Hits:
+def hits(points: Detections, truth: Lesions | None) -> Hits:
     """Match a slide's detections with its lesions; None = a slide without any.
 
     A lesion counts once, at its most probable detection; a detection in isolated tumour cells is
     ignored; one outside every lesion is a false positive.
     """
     if truth is None or len(truth.itc) == 1:
-        return Hits(np.empty(0), found.prob, 0, True)
-    number = truth.at(found.xy_l0)
+        return Hits(np.empty(0), points.prob, 0, True)
+    number = truth.at(points.xy_l0)
     best = np.full(len(truth.itc), -np.inf)
-    np.maximum.at(best, number, found.prob)
+    np.maximum.at(best, number, points.prob)
     hit = np.isfinite(best) & ~truth.itc
-    return Hits(best[1:][hit[1:]], found.prob[number == 0], truth.counted, False)
+    return Hits(best[1:][hit[1:]], points.prob[number == 0], truth.counted, False)
 
 
 class Froc:

@@ -89,12 +89,12 @@ def patch_report(
     """
     groups = groups or ungrouped(len(np.asarray(labels)))
     counted = tally(scores, labels, groups.numbers, class_names, points)
-    found = Intervals(note="" if groups.known(labels) else UNKNOWN_GROUPS)
-    if not found.note and groups.replicates:
-        found = bootstrap(
+    intervals = Intervals(note="" if groups.known(labels) else UNKNOWN_GROUPS)
+    if not intervals.note and groups.replicates:
+        intervals = bootstrap(
             counted.figures, counted.patches, replicates=groups.replicates, seed=groups.seed
         )
-    figures, per_class = nest(counted.figures(), found)
+    figures, per_class = nest(counted.figures(), intervals)
     unlabelled = np.asarray(labels) < 0
     return PatchReport(
         n=int(usable(scores, labels).sum()),
@@ -104,28 +104,30 @@ def patch_report(
         per_class=per_class,
         confusion=tuple(map(tuple, counted.confusion.sum(axis=0).astype(int).tolist())),
         reliability=_reliability(counted),
-        interval=described(found, groups.unit),
+        interval=described(intervals, groups.unit),
     )
 
 
-def nest(flat: Mapping[str, Any], found: Intervals) -> tuple[Figures, dict[str, Figures]]:
+def nest(flat: Mapping[str, Any], intervals: Intervals) -> tuple[Figures, dict[str, Figures]]:
     """Figures with their intervals, and those of one class, `figure:class`, by its name."""
     figures: dict[str, Figure] = {}
     per_class: dict[str, dict[str, Figure]] = {}
     for key, value in flat.items():
         figure, _, name = key.partition(":")
         into = per_class.setdefault(name, {}) if name else figures
-        low, high = found.bounds.get(key, (None, None))
+        low, high = intervals.bounds.get(key, (None, None))
         defined = number(value)
         undefined = Figure(None, None, None)
         into[figure] = undefined if defined is None else Figure(defined, low, high)
     return figures, {**per_class}
 
 
-def described(found: Intervals, unit: str) -> Interval:
+def described(intervals: Intervals, unit: str) -> Interval:
     """What intervals rest on, in the words of what was resampled."""
-    note = found.note.replace("patients", unit).replace("patient,", f"{unit.removesuffix('s')},")
-    return Interval(unit, found.groups, found.replicates, found.redrawn, note)
+    note = intervals.note.replace("patients", unit).replace(
+        "patient,", f"{unit.removesuffix('s')},"
+    )
+    return Interval(unit, intervals.groups, intervals.replicates, intervals.redrawn, note)
 
 
 def number(value: Any) -> Any:

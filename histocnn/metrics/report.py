@@ -37,8 +37,8 @@ COLUMNS = ("scope", "figure", "class", "value", "low", "high", "p", "n", "groups
 
 def versions() -> dict[str, str]:
     """Of histocnn, Python and what computes figures."""
-    found = {"histocnn": __version__, "python": platform.python_version()}
-    return found | {name: version(name) for name in LIBRARIES}
+    ours = {"histocnn": __version__, "python": platform.python_version()}
+    return ours | {name: version(name) for name in LIBRARIES}
 
 
 @dataclass(frozen=True)

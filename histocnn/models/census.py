@@ -68,7 +68,7 @@ def _cells(rows: Mapping[Part, Rows], label: int | None) -> list[str]:
         index = np.flatnonzero(mine.labels == label) if label is not None else range(len(mine))
         cells.append(f"{len(index):,}")
         for ids in (mine.slide_ids, mine.patient_ids):
-            known = {ids[i] for i in index} - {""}
-            unknown = len(index) and not known
-            cells.append(UNKNOWN if unknown else f"{len(known):,}")
+            named = {ids[i] for i in index} - {""}
+            unknown = len(index) and not named
+            cells.append(UNKNOWN if unknown else f"{len(named):,}")
     return cells

@@ -170,16 +170,21 @@ class PatchDataModule(LightningDataModule):
 
 def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], NDArray[np.str_]]:
     """What stays together, and the split of each row."""
-    given = all(rows.splits)
-    groups = group(rows, "given" if given else options.split_by)
+    all_listed = all(rows.splits)
+    groups = group(rows, "given" if all_listed else options.split_by)
     if options.split_file is not None:
         parts = read_split(options.split_file, groups)
-    elif given:
+    elif all_listed:
         parts = np.array(rows.splits)
     else:
         parts = split(rows.labels, groups, fractions=options.fractions, folds=options.folds,
                       fold=options.fold, seed=seed)  # fmt: skip
-    check(rows, parts, decided_by(rows, options), by_file=options.split_by == "file" and not given)
+    check(
+        rows,
+        parts,
+        decided_by(rows, options),
+        by_file=options.split_by == "file" and not all_listed,
+    )
     return groups, parts
 
 

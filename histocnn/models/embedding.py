@@ -70,8 +70,8 @@ class Source:
         for name, tensor in sorted(network.state_dict().items()):
             digest.update(name.encode() + tensor.cpu().numpy().tobytes())
         kept = ("backbone", "arguments", "layers", "input_px", "mean", "std", "stain")
-        known = {k: v for k, v in asdict(spec).items() if k in kept}
-        return {**known, "weights": digest.hexdigest()}
+        stored = {k: v for k, v in asdict(spec).items() if k in kept}
+        return {**stored, "weights": digest.hexdigest()}
 
 
 @lru_cache(maxsize=1)

@@ -43,9 +43,9 @@ class Predictions:
 
 def predict(trainer: Trainer, model: Classifier, data: PatchDataModule, part: Part) -> Predictions:
     """Predict a split once, by all processes together; every one of them gets the whole."""
-    found: list[Any] = trainer.predict(model, dataloaders=data.loader(part)) or []
+    batches: list[Any] = trainer.predict(model, dataloaders=data.loader(part)) or []
     rows, logits, colours = (
-        gathered([batch[key] for batch in found]) for key in ("rows", "logits", "colour")
+        gathered([batch[key] for batch in batches]) for key in ("rows", "logits", "colour")
     )
     n = len(data.rows[part])
     result = Predictions(

@@ -81,8 +81,8 @@ def inputs(data: DataOptions) -> str:
     """A hash of what the options of the data name: patches, slides.csv, split and hard list."""
     sources = open_patches(data.patches, slides=data.slides, patient_pattern=data.patient_pattern)
     files = [p for p in (data.slides, data.split_file, data.hard) if p and p.is_file()]
-    known = [[s.name, s.describe()] for s in sources], [sha256(p) for p in files]
-    return hashlib.sha256(to_json(known).encode()).hexdigest()[:16]
+    described = [[s.name, s.describe()] for s in sources], [sha256(p) for p in files]
+    return hashlib.sha256(to_json(described).encode()).hexdigest()[:16]
 
 
 def checkpoint(asked: str | None, out: Path) -> Path | None:
@@ -105,16 +105,16 @@ def checkpoint(asked: str | None, out: Path) -> Path | None:
 
 def curves(logs: Path) -> Curves:
     """Every epoch's measures of all (resumed) runs in a folder of CSV logs; the later run wins."""
-    found: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    measures: defaultdict[str, dict[int, float]] = defaultdict(dict)
     files = logs.glob("version_*/metrics.csv")
     for file in sorted(files, key=lambda f: int(f.parent.name.removeprefix("version_"))):
         with file.open(newline="") as lines:
             for row in csv.DictReader(lines):
                 for name, value in row.items():
                     if value and re.match("(train|val)_", name):
-                        found[name][int(row["epoch"])] = float(value)
-    order = sorted(found, key=lambda name: (name.partition("_")[2] != "loss", name))
-    return {name: sorted(found[name].items()) for name in order}
+                        measures[name][int(row["epoch"])] = float(value)
+    order = sorted(measures, key=lambda name: (name.partition("_")[2] != "loss", name))
+    return {name: sorted(measures[name].items()) for name in order}
 
 
 def _differing(stored: str, now: str) -> list[str]:

@@ -91,9 +91,9 @@ def find_shared(rows: Rows, parts: NDArray[np.str_]) -> Shared:
         return pixels
 
     groups = np.unique(parts[images], return_inverse=True)[1]
-    found = find_copies(take_prints(read, len(images)), groups.astype(np.int64))
+    pairs = find_copies(take_prints(read, len(images)), groups.astype(np.int64))
     copies = [
         Copy(int(images[c.first]), int(images[c.second]), c.orientation, c.bits, c.correlation)
-        for c in found
+        for c in pairs
     ]
     return Shared(rows, parts, copies)

@@ -48,8 +48,8 @@ def checked(patches: Patches, spec: ModelSpec) -> None:
 
 
 def _scale(patch_px: int | None, mpp: float | None) -> str:
-    known = [f"{patch_px} px"] * (patch_px is not None) + [f"{mpp} µm/px"] * (mpp is not None)
-    return " at ".join(known) or "unknown scale"
+    parts = [f"{patch_px} px"] * (patch_px is not None) + [f"{mpp} µm/px"] * (mpp is not None)
+    return " at ".join(parts) or "unknown scale"
 
 
 def _flags(spec: ModelSpec) -> str:

@@ -96,8 +96,8 @@ def _scatter(
     title: str,
 ) -> None:
     """Points by name; beyond ten names the rarer ones share a grey."""
-    found, counts = np.unique(names, return_counts=True)
-    kept = sorted(found[np.argsort(-counts, kind="stable")[:SOURCES]])
+    unique, counts = np.unique(names, return_counts=True)
+    kept = sorted(unique[np.argsort(-counts, kind="stable")[:SOURCES]])
     colours = class_colours(len(kept)) / 255
     for name, colour in [*zip(kept, colours, strict=True), ("others", np.full(3, 0.7))]:
         chosen = ~np.isin(names, kept) if name == "others" else np.asarray(names) == name

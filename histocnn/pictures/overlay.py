@@ -189,7 +189,7 @@ def _polygons(geometry: Any) -> Iterable[Polygon]:
     """The polygons in a geometry of any kind."""
     if geometry.geom_type == "Polygon":
         return [geometry] if not geometry.is_empty else []
-    return [found for part in getattr(geometry, "geoms", ()) for found in _polygons(part)]
+    return [polygon for part in getattr(geometry, "geoms", ()) for polygon in _polygons(part)]
 
 
 def _fixed_point(points_px: NDArray[np.float64]) -> NDArray[np.int32]:

@@ -41,15 +41,15 @@ def map_table(name: str) -> NDArray[np.uint8]:
 
 def shade(values: NDArray[np.floating], name: str = SCORE_MAP) -> NDArray[np.uint8]:
     """Values from 0 to 1 as RGBA, [..., 4]; NaN is transparent, everything else opaque."""
-    known = np.isfinite(values)
-    step = np.rint(np.clip(np.where(known, values, 0), 0, 1) * 255).astype(np.intp)
+    defined = np.isfinite(values)
+    step = np.rint(np.clip(np.where(defined, values, 0), 0, 1) * 255).astype(np.intp)
     return np.concatenate(
-        [map_table(name)[step], np.where(known, 255, 0).astype(np.uint8)[..., None]], axis=-1
+        [map_table(name)[step], np.where(defined, 255, 0).astype(np.uint8)[..., None]], axis=-1
     )
 
 
 def paint_classes(labels: NDArray[np.int64], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Class numbers as RGBA, [..., 4]; -1 is transparent."""
-    known = labels >= 0
-    rgb = colours[np.where(known, labels, 0)]
-    return np.concatenate([rgb, np.where(known, 255, 0).astype(np.uint8)[..., None]], axis=-1)
+    labelled = labels >= 0
+    rgb = colours[np.where(labelled, labels, 0)]
+    return np.concatenate([rgb, np.where(labelled, 255, 0).astype(np.uint8)[..., None]], axis=-1)

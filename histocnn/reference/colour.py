@@ -55,6 +55,6 @@ def colour_baseline(
     scores = np.full((len(test), num_classes), np.nan, np.float32)
     readable = np.isfinite(test).all(1)
     ungrouped = np.full((int(readable.sum()), 2), UNKNOWN)
-    found = reference.search((test[readable] - mean) / deviation, ungrouped)
-    scores[readable] = vote(labels[found.rows], found.distances, num_classes, "distance")
+    nearest = reference.search((test[readable] - mean) / deviation, ungrouped)
+    scores[readable] = vote(labels[nearest.rows], nearest.distances, num_classes, "distance")
     return scores

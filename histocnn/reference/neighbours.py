@@ -99,15 +99,15 @@ class Reference:
         Raises:
             FeaturesError: Fewer than k rows remain.
         """
-        found = Neighbours(
+        nearest = Neighbours(
             np.empty((len(queries), self.knn.k), np.int64),
             np.empty((len(queries), self.knn.k), np.float32),
         )
         for rows, kept in self._parts(groups):
             own_row = None if own is None else own[rows]
             part = self._search_part(queries[rows], kept, own_row)
-            found.rows[rows], found.distances[rows] = part
-        return found
+            nearest.rows[rows], nearest.distances[rows] = part
+        return nearest
 
     def _parts(self, groups: Int) -> Iterator[tuple[Int, Int | None]]:
         """Queries that exclude the same, and the reference rows they keep (None: all)."""
@@ -136,13 +136,13 @@ class Reference:
             )
         space = self._whole if kept is None else _Space(self.features[kept], self.knn)
         space.place(queries)
-        found = space.nearest(queries, k if own is None else k + 1)
+        nearest = space.nearest(queries, k if own is None else k + 1)
         if own is not None:
-            found = _without(found, own)
-        rows = found.rows if kept is None else kept[found.rows]
+            nearest = _without(nearest, own)
+        rows = nearest.rows if kept is None else kept[nearest.rows]
         if self.knn.metric == "cosine":  # |a - b|² / 2 = 1 - cos of unit vectors
-            return Neighbours(rows, np.float32(0.5) * np.square(found.distances))
-        return Neighbours(rows, found.distances)
+            return Neighbours(rows, np.float32(0.5) * np.square(nearest.distances))
+        return Neighbours(rows, nearest.distances)
 
     @cached_property
     def calibration(self) -> tuple[str, Float]:
@@ -173,8 +173,8 @@ class Reference:
         drawn = rng.permutation(len(unique))[:_CALIBRATION_GROUPS]
         rows = np.flatnonzero(np.isin(which.reshape(-1), drawn))
         rows = np.sort(rng.permutation(rows)[:_CALIBRATION_ROWS])
-        found = self.search(self.features[rows], groups[rows], own=rows)
-        return np.sort(found.distances[:, -1])
+        nearest = self.search(self.features[rows], groups[rows], own=rows)
+        return np.sort(nearest.distances[:, -1])
 
     def novelty(self, neighbours: Neighbours) -> Float:
         """float32 [N]: percentile (0 to 100) of the k-th distance in `calibration`."""
@@ -206,9 +206,9 @@ class _Space:
     def nearest(self, queries: Float, k: int, width: int | None = None) -> Neighbours:
         """The k nearest of points [M, D]; of equal distances the smaller row comes first."""
         width = min(width or k + _SPARE, len(self.points))
-        found = self._candidates(queries, width)
-        rows, distances = found.rows[:, :k].copy(), found.distances[:, :k].copy()
-        unsure = found.distances[:, -1] <= distances[:, -1]
+        near = self._candidates(queries, width)
+        rows, distances = near.rows[:, :k].copy(), near.distances[:, :k].copy()
+        unsure = near.distances[:, -1] <= distances[:, -1]
         if width < len(self.points) and unsure.any():  # more may lie at the k-th distance
             rows[unsure], distances[unsure] = self.nearest(queries[unsure], k, 8 * width)
         return Neighbours(rows, distances)
@@ -229,12 +229,12 @@ class _Space:
         )
 
 
-def _without(found: Neighbours, own: Int) -> Neighbours:
+def _without(nearest: Neighbours, own: Int) -> Neighbours:
     """Leave out each query's own row, else its last neighbour: [M, k + 1] → [M, k]."""
-    drop = found.rows == own[:, None]
+    drop = nearest.rows == own[:, None]
     drop[~drop.any(1), -1] = True
-    shape = (len(own), found.rows.shape[1] - 1)
-    return Neighbours(found.rows[~drop].reshape(shape), found.distances[~drop].reshape(shape))
+    shape = (len(own), nearest.rows.shape[1] - 1)
+    return Neighbours(nearest.rows[~drop].reshape(shape), nearest.distances[~drop].reshape(shape))
 
 
 def vote(labels: Int, distances: Float, num_classes: int, weights: Weights) -> Float:
@@ -269,5 +269,5 @@ def scores_by_k(
 
 def codes(ids: list[str], among: list[str]) -> Int:
     """Ids as int64 [N]: their place in the sorted vocabulary `among`; -1 for "" and strangers."""
-    known = {name: i for i, name in enumerate(sorted(set(among) - {""}))}
-    return np.array([known.get(name, UNKNOWN) for name in ids], np.int64)
+    place = {name: i for i, name in enumerate(sorted(set(among) - {""}))}
+    return np.array([place.get(name, UNKNOWN) for name in ids], np.int64)

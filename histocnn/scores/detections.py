@@ -33,11 +33,11 @@ def peaks(
     """
     rows, columns = np.nonzero(~np.isnan(heat))
     middles = (np.stack([columns, rows], axis=1) + 0.5) * grid.stride_l0
-    found = detections(
+    maxima = detections(
         middles, heat[rows, columns], grid.slide_mpp, radius_um=radius_um, min_prob=min_prob
     )
-    pixel = np.floor(found.xy_l0 + ROUNDING_L0).astype(np.int64)
-    return found._replace(xy_l0=np.minimum(pixel, np.array(grid.size_l0) - 1))
+    pixel = np.floor(maxima.xy_l0 + ROUNDING_L0).astype(np.int64)
+    return maxima._replace(xy_l0=np.minimum(pixel, np.array(grid.size_l0) - 1))
 
 
 def outside(points: Detections, exclusion: BaseGeometry | None) -> tuple[Detections, int]:

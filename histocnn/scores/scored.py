@@ -78,8 +78,8 @@ class ScoredSlide:
 
 def most_likely(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """The class of the highest score along the last axis; -1 where nothing was scored."""
-    known = ~np.isnan(scores).any(axis=-1)
-    return np.where(known, np.argmax(np.where(np.isnan(scores), -1, scores), axis=-1), -1)
+    scored = ~np.isnan(scores).any(axis=-1)
+    return np.where(scored, np.argmax(np.where(np.isnan(scores), -1, scores), axis=-1), -1)
 
 
 def read_scored(path: Path) -> ScoredSlide:

@@ -67,8 +67,8 @@ def embed(
     from histocnn.models.device import Engine  # torch is loaded when it is needed
     from histocnn.models.embedding import Source, embed_patches, recipe_of
 
-    given = None if model is None else Path(model)
-    source = Source(backbone, weights, given, tuple(layers), input_px, stain)
+    trained = None if model is None else Path(model)
+    source = Source(backbone, weights, trained, tuple(layers), input_px, stain)
     network = source.describe()
     slides = None if slides is None else Path(slides)
     items = open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern)

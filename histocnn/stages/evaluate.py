@@ -110,11 +110,11 @@ def evaluate(
         resampling=Resampling(replicates=replicates, seed=seed),
         show_ids=show_ids,
     )  # fmt: skip
-    found = evaluated(options)
-    outputs = write(Path(out), found, _path(heatmaps))
-    print(summary(Path(out), found.report))
-    return Evaluation(outputs=outputs, rows=found.report.rows(), report=found.report)
+    evaluation = evaluated(options)
+    outputs = write(Path(out), evaluation, _path(heatmaps))
+    print(summary(Path(out), evaluation.report))
+    return Evaluation(outputs=outputs, rows=evaluation.report.rows(), report=evaluation.report)
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

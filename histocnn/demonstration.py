@@ -84,7 +84,7 @@ def _train(steps: Steps, slides: Path, out: Path, seed: int) -> None:
 
 
 def _score(steps: Steps, slides: Path, out: Path) -> None:
-    """By the network, and by the nearest neighbours on its features."""
+    """Score the grids by the network, and by the nearest neighbours on its features."""
     from histocnn.stages.embed import embed
     from histocnn.stages.knn import knn
     from histocnn.stages.predict import predict

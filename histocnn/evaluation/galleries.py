@@ -65,7 +65,7 @@ def pixels_of(
 
 
 def worst_pictures(judged: Judged, entries: Mapping[str, SlideEntry]) -> list[Errors]:
-    """For the report: each kind of error, its patches, and why some cannot be shown."""
+    """Collect for the report each kind of error, its patches, and why some cannot be shown."""
     errors = []
     for kind in worst(judged):
         pictures, lost = [], []
@@ -88,7 +88,7 @@ def caption(judged: Judged, row: int) -> tuple[str, str]:
 
 
 def heatmap_pictures(folder: Path, judged: Judged) -> list[Picture]:
-    """For the report: each slide's heatmap as `heatmap` wrote it, made small."""
+    """Collect for the report each slide's heatmap as `heatmap` wrote it, made small."""
     pictures = []
     for file in judged.files[:HEATMAPS]:
         path = folder / f"{file.slide_id}.png"

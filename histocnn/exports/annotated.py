@@ -73,5 +73,5 @@ def _centres_l0(obs: pd.DataFrame) -> NDArray[np.float64] | None:
 
 
 def _plain(value: object) -> object:
-    """Numbers in a row as an array, which AnnData can store."""
+    """Turn numbers in a row into an array, which AnnData can store."""
     return np.asarray(value) if isinstance(value, tuple) else value

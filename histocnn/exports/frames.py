@@ -125,7 +125,7 @@ def describe(patches: FilePatches) -> pd.DataFrame:
 
 
 def frame_of_scores(patches: FilePatches) -> pd.DataFrame:
-    """One file's rows of `read_scores`."""
+    """Make one file's rows of `read_scores`."""
     file, frame = open_score_file(patches.file), describe(patches)
     for name, scores in zip(file.class_names, file.scores().T, strict=True):
         frame[f"prob_{name}"] = scores

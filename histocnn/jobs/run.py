@@ -165,7 +165,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _differences(target: Path, record: Path, recipe: Mapping[str, Any]) -> list[str] | None:
-    """As `store.differences`; the recipe of what is not HDF5 is in its record."""
+    """Name what differs, as `store.differences`; what is not HDF5 has its recipe in its record."""
     if target.suffix == ".h5":
         return store.differences(target, recipe)
     try:

@@ -241,7 +241,7 @@ def _merge(
 
 
 def _span(points: NDArray[np.float64]) -> float:
-    """Largest distance of two points, found among the corners of their convex hull."""
+    """The largest distance of two points, which is found among the corners of their convex hull."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 
@@ -258,7 +258,7 @@ class Rule(NamedTuple):
     kappa: float
 
     def classify(self, prob: ArrayLike, cell_um: tuple[float, float]) -> str:
-        """Class of one slide's heatmap."""
+        """The class that this rule gives one slide's heatmap."""
         return slide_class(
             largest_focus_um(prob, cell_um, threshold=self.threshold, merge_um=self.merge_um)
         )

@@ -98,7 +98,7 @@ def lesions(
 
 
 def _near(mask: NDArray[np.bool_], mask_mpp: tuple[float, float]) -> NDArray[np.bool_]:
-    """Pixels less than 37.5 µm from a marked one."""
+    """Mark the pixels less than 37.5 µm from a marked one."""
     from scipy import ndimage
 
     if not mask.any():

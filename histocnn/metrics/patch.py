@@ -56,7 +56,7 @@ class Groups:
 
 
 def ungrouped(patches: int) -> Groups:
-    """No groups, and therefore no intervals."""
+    """Groups for rows of which nobody knows the patients: figures then have no intervals."""
     return Groups(np.zeros(patches, np.int64), "patches", replicates=0)
 
 

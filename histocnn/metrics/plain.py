@@ -20,7 +20,7 @@ from histocnn.errors import MetricError
 
 
 def to_text(value: Any) -> str:
-    """JSON of a dataclass, keys in order, with a line's end.
+    """Write a dataclass as JSON, keys in order, with a line's end.
 
     >>> from histocnn.metrics.sections import Figure
     >>> read_as(Figure, parsed(to_text(Figure(0.5, None, None))))

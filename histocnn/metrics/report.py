@@ -36,7 +36,7 @@ COLUMNS = ("scope", "figure", "class", "value", "low", "high", "p", "n", "groups
 
 
 def versions() -> dict[str, str]:
-    """Of histocnn, Python and what computes figures."""
+    """Name the versions of histocnn, Python and what computes figures."""
     ours = {"histocnn": __version__, "python": platform.python_version()}
     return ours | {name: version(name) for name in LIBRARIES}
 
@@ -98,7 +98,7 @@ class Report:
     schema_version: int = SCHEMA_VERSION
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every figure as a row of metrics.csv; undefined figures are None."""
+        """List every figure as a row of metrics.csv; undefined figures are None."""
         return [dict(zip(COLUMNS, row, strict=True)) for row in self._rows()]
 
     def to_dataframe(self) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def check_classes(rows: Mapping[Part, Rows], decided_by: str) -> None:
 
 
 def table(rows: Mapping[Part, Rows]) -> str:
-    """Class × split: patches, slides and patients, as text; `?` where nobody knows them."""
+    """Set class × split as text, with patches, slides and patients; `?` where nobody knows them."""
     names = rows["train"].class_names
     body = [[name, *_cells(rows, label)] for label, name in enumerate(names)]
     lines = [["", *UNITS * len(SPLITS)], *body, ["all", *_cells(rows, None)]]
@@ -61,7 +61,7 @@ def table(rows: Mapping[Part, Rows]) -> str:
 
 
 def _cells(rows: Mapping[Part, Rows], label: int | None) -> list[str]:
-    """Patches, slides and patients of a class (None: of all) in each split."""
+    """Count the patches, slides and patients of a class (None: of all) in each split."""
     cells = []
     for part in SPLITS:
         mine = rows[part]

@@ -48,7 +48,7 @@ def check_typed(file: str | Path, stored: str, typed: str | None) -> None:
 
 
 def construct(option: str, path: str, base: type[T], arguments: dict[str, Any]) -> T:
-    """An object of the class that a user typed.
+    """Make an object of the class that a user typed.
 
     Modules are looked for where Python looks, and last in the working folder.
 

@@ -49,11 +49,11 @@ class Engine:
 
     @property
     def precision(self) -> str:
-        """As a recipe names it."""
+        """The precision as a recipe names it."""
         return "bf16" if self.bf16 else "fp32"
 
     def place(self) -> torch.device:
-        """This process's device, and its part of the cores where several work at once."""
+        """Take this process's device, and its part of the cores where several work at once."""
         if self.workers > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.workers))
         return choose_device(self.device, worker_index())

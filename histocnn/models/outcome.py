@@ -108,7 +108,7 @@ def finished_spec(
 
 
 def fingerprints(rows: Rows) -> list[str]:
-    """Of the slides that these rows come from."""
+    """The fingerprints of the slides that these rows come from."""
     return [rows.sources[i].slide_fingerprint for i in np.unique(rows.source)]
 
 

@@ -113,7 +113,7 @@ def _plain(value: Any) -> Any:
 
 
 def _as_yaml(found: Namespace) -> str:
-    """Every key with its value, none included, so that the text alone gives the same run again."""
+    """Write every key with its value, none included: the text alone gives the same run again."""
     lasting = {k: v for k, v in found.as_dict().items() if k not in ("config", "overwrite")}
     plain = json.loads(json.dumps(lasting, default=str))  # paths and tuples
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

@@ -55,7 +55,7 @@ class Rows:
         return len(self.row)
 
     def take(self, index: NDArray[np.int64]) -> Rows:
-        """These rows alone, in this order."""
+        """Keep these rows alone, in this order."""
         return Rows(
             self.sources,
             self.source[index],
@@ -180,7 +180,7 @@ def check(rows: Rows, parts: NDArray[np.str_], decided_by: str, *, by_file: bool
 
 
 def _sizes(rows: Rows) -> list[int]:
-    """Bytes of each image file; 0 for a patch of a slide, which is no file."""
+    """The bytes of each image file; 0 for a patch of a slide, which is no file."""
     return [
         path.stat().st_size if (path := _path(rows, i)) is not None and path.exists() else 0
         for i in range(len(rows))

@@ -71,12 +71,12 @@ class ModelSpec:
     format: int = FORMAT
 
     def to_json(self) -> str:
-        """One line of JSON with sorted keys: equal specs give equal text."""
+        """Write the spec as one line of JSON with sorted keys: equal specs give equal text."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """The spec of `to_json`.
+        """Read the spec that `to_json` wrote.
 
         Raises:
             ModelError: It was written by a version with another format.

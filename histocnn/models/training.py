@@ -109,7 +109,7 @@ class _Run:
         self.trainer.fit(self.model, data, ckpt_path=start, weights_only=True)
 
     def conclude(self) -> Report | None:
-        """From the best epoch write the model, the test split's scores, and the figures."""
+        """Write from the best epoch the model, the test split's scores, and the figures."""
         out, data, model = self.options.run.out, self.data, self.model
         stored = out / "checkpoints" / "best.ckpt"
         best = torch.load(stored, map_location="cpu", weights_only=True)
@@ -155,13 +155,13 @@ def make_trainer(options: TrainOptions) -> Trainer:
 
 
 def default_precision() -> str:
-    """bf16-mixed where the hardware multiplies it."""
+    """Choose bf16-mixed where the hardware multiplies it, else 32-true."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return "bf16-mixed" if choose_bf16("auto", device) else "32-true"
 
 
 def _listed(asked: Any) -> list[Any]:
-    """None, a switch, one thing or several → a list of things."""
+    """Make a list of None, a switch, one thing or several."""
     if asked is None or isinstance(asked, bool):
         return []
     return list(asked) if isinstance(asked, list | tuple) else [asked]

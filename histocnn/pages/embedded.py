@@ -29,7 +29,7 @@ def svg(path: Path, *caption: str) -> Picture:
 
 
 def thumbnail(pixels: NDArray[np.uint8], *caption: str, longest_px: int = THUMBNAIL_PX) -> Picture:
-    """Pixels [h, w, 3] as a small JPEG."""
+    """Compress pixels [h, w, 3] into a small JPEG."""
     scale = min(1.0, longest_px / max(pixels.shape[:2]))
     if scale < 1:
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]

@@ -131,7 +131,7 @@ def _draw_slide(
 
 
 def _slide_scores(out: Path) -> dict[str, dict[str, Any]]:
-    """By slide id the scores of all that lie in the folder, one-slide jobs' slides too."""
+    """Look up by slide id the scores of all that lie in the folder, one-slide jobs' slides too."""
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     return {slide_id: facts["slide_scores"] for slide_id, facts in run["slides"].items()}
 

@@ -114,7 +114,7 @@ def without_points(figures: Figures) -> Figures:
 
 
 def points(report: Report) -> list[tuple[Any, ...]]:
-    """Class, chosen for, threshold, sensitivity and specificity of each stored operating point."""
+    """List the class, purpose, threshold, sensitivity and specificity of each operating point."""
     stored, rows = report.model.get("thresholds", {}), []
     for name, own in report.patch.per_class.items():
         for key in own:

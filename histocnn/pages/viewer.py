@@ -255,7 +255,7 @@ def _layers(slide: ScoredSlide) -> list[tuple[str, str]]:
 
 
 def _keys(slide: ScoredSlide) -> dict[str, str]:
-    """For each layer the HTML that explains its colours."""
+    """Make for each layer the HTML that explains its colours."""
     colours = class_colours(len(slide.class_names)).tolist()
     lines = [
         f'<div><span class="class" style="background:rgb({r},{g},{b})"></span>{escape(name)}</div>'

@@ -73,7 +73,7 @@ def resize(image: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
 
 
 def _padded(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """White to the right and below, up to the shape, as patches at a slide's edge are padded."""
+    """Add white to the right and below, up to the shape, as at a slide's edge."""
     height, width = image.shape[:2]
     if (height, width) == shape:
         return image
@@ -93,7 +93,7 @@ class ImageFiles:
     problems: list[str] = field(default_factory=list)
 
     def read(self, row: int) -> NDArray[np.uint8]:
-        """Pixels [H, W, 3] of one row; PatchesError when the file is no whole image."""
+        """Read pixels [H, W, 3] of one row; PatchesError when the file is no whole image."""
         return read_image(self.root / self.paths[row])
 
     def size(self) -> tuple[int, int] | None:

@@ -51,6 +51,6 @@ def with_kin(entries: Sequence[SlideEntry], findings: Sequence[Findings]) -> lis
 
 
 def _differ(a: SlideEntry, b: SlideEntry, *columns: str) -> list[str]:
-    """In which of these columns both have a value, and not the same."""
+    """Name those of the columns in which both have a value, and not the same."""
     pairs = {column: (getattr(a, column), getattr(b, column)) for column in columns}
     return [c.removesuffix("_id") for c, (x, y) in pairs.items() if x and y and x != y]

@@ -59,7 +59,7 @@ class Patches(ABC):
         """Where the pixels come from; opened when first asked."""
 
     def patch(self, row: int) -> NDArray[np.uint8]:
-        """Pixels [H, W, 3] of one patch; PatchesError or SlideError when they cannot be had."""
+        """Read pixels [H, W, 3] of one patch; PatchesError or SlideError if they cannot be had."""
         return self.pixels.read(row)
 
     def batches(

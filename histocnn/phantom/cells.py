@@ -100,7 +100,7 @@ def _polar(
 
 
 def normal_nuclei(rng: np.random.Generator, centres: Floats, outer: Floats) -> CellColumns:
-    """One orderly row near the base, standing upright: even steps along each outline."""
+    """Place one orderly row near the base, standing upright: even steps along each outline."""
     if not len(centres):
         return _columns(np.zeros((0, 2), np.float32), EPITHELIUM, np.zeros(0))
     gland, step = _counted(outer, 1.0)
@@ -114,7 +114,7 @@ def normal_nuclei(rng: np.random.Generator, centres: Floats, outer: Floats) -> C
 def tumour_nuclei(
     rng: np.random.Generator, centres: Floats, outer: Floats, inner: Floats
 ) -> CellColumns:
-    """Large nuclei at any depth of the epithelium, turned any way."""
+    """Place large nuclei at any depth of the epithelium, turned any way."""
     if not len(centres):
         return _columns(np.zeros((0, 2), np.float32), TUMOUR, np.zeros(0))
     gland, step = _counted(outer, TUMOUR_PER_NORMAL)

@@ -218,14 +218,14 @@ class _Rings:
 
 
 def _fixed_point(points_px: NDArray[np.floating]) -> NDArray[np.int32]:
-    """To cv2's fixed point with four binary digits, where a pixel's centre is a whole number."""
+    """Convert to cv2's fixed point of four binary digits; a pixel's centre is a whole number."""
     return np.round((points_px - 0.5) * 16).astype(np.int32)
 
 
 def _thickness(
     rng: np.random.Generator, size_px: tuple[int, int], mpp: float
 ) -> tuple[Pixels, Pixels]:
-    """Two coarse maps of how much stain sticks where, 128 = as laid out."""
+    """Draw two coarse maps of how much stain sticks where, 128 = as laid out."""
     width, height = (int(side * mpp / THICKNESS_UM) + 4 for side in size_px)
     maps = rng.normal(0, 1, (2, height, width))
     maps = np.stack([gaussian_filter(m, 1.3, mode="reflect") for m in maps])

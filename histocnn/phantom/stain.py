@@ -59,7 +59,7 @@ def colour_table(lab: str, gain_h: float, gain_e: float) -> NDArray[np.uint32]:
 
 
 def develop(stains: Pixels, table: NDArray[np.uint32]) -> Pixels:
-    """RGB of uint8 [h, w, 2] maps of eosin and haematoxylin: the index's two bytes."""
+    """Look up the RGB of uint8 [h, w, 2] maps of eosin and haematoxylin: the index's two bytes."""
     index = stains.view("<u2")[..., 0]
     rgba = np.take(table, index).view(np.uint8).reshape(*index.shape, 4)
     return np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB))
@@ -119,7 +119,7 @@ def stamps(mpp: float) -> dict[int, list[list[Pixels]]]:
 
 
 def _turned(rng: np.random.Generator, half_px: int, mpp: float, kind: int) -> list[Pixels]:
-    """One cell in all its turns: an oval with a dark rim, mottled chromatin and nucleoli."""
+    """Draw one cell in all its turns: an oval with a dark rim, mottled chromatin and nucleoli."""
     width, height, rim, middle, vary = NUCLEI[kind]
     width, height = np.array((width, height)) * np.clip(1 + rng.normal(0, vary, 2), 0.6, 1.45)
     wobble = [(k, rng.normal(0, 0.035), rng.uniform(0, 2 * np.pi)) for k in (2, 3, 4)]

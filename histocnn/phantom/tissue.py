@@ -134,7 +134,7 @@ def _section(
 def _patches_of(
     rng: np.random.Generator, tissue: BaseGeometry, n: int, share: float, at_edge: bool = False
 ) -> BaseGeometry:
-    """`n` blobs within the tissue that together cover about `share` of it."""
+    """Place `n` blobs within the tissue that together cover about `share` of it."""
     if n == 0:
         return Polygon()
     radius = float(np.sqrt(share * tissue.area / (np.pi * n)))
@@ -152,7 +152,7 @@ def _patches_of(
 
 
 def _points_in(rng: np.random.Generator, region: BaseGeometry, n: int) -> list[Point]:
-    """`n` points of the region, far from each other: the farthest of eight tries each."""
+    """Draw `n` points of the region, far from each other: the farthest of eight tries each."""
     minx, miny, maxx, maxy = region.bounds
     chosen: list[Point] = []
     for _ in range(n):

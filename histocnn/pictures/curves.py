@@ -169,7 +169,7 @@ def strip(
 
 
 def _some_of_each(label: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.intp]:
-    """At most PER_SLIDE patches, as many of each class as can be, so that rare ones show."""
+    """Draw at most PER_SLIDE patches, as many of each class as can be, so that rare ones show."""
     order = rng.permutation(len(label))
     order = order[np.argsort(label[order], kind="stable")]
     first = np.flatnonzero(np.diff(label[order], prepend=-1))
@@ -217,7 +217,7 @@ def _colours(count: int) -> NDArray[np.float64]:
 
 
 def _thin(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most POINTS points, spread evenly along the curve's length, ends included."""
+    """Keep at most POINTS points, spread evenly along the curve's length, ends included."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(x) <= POINTS:
         return x, y

@@ -62,7 +62,7 @@ def _sample(rows: Features) -> Features:
 
 
 def _tsne(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [N, 2]."""
+    """Embed features [N, D] in the plane: float32 [N, 2]."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -80,7 +80,7 @@ def _class_name(rows: Features, label: int) -> str:
 
 
 def _sources(rows: Features) -> list[str]:
-    """Patient, else slide, else file of each row."""
+    """Name the patient, else slide, else file of each row."""
     files = [rows.files[i].stem for i in rows.file]
     return [
         patient or slide or file

@@ -87,7 +87,7 @@ def choose(
     class_names: Sequence[str],
     count: int,
 ) -> list[Line]:
-    """Of each predicted class the most confident, least confident and most novel patches.
+    """Choose of each predicted class the most confident, least confident and most novel patches.
 
     Args:
         scores: float32 [N, C].

@@ -167,7 +167,7 @@ class Reference:
         raise AssertionError("unreachable")
 
     def _calibrate(self, groups: Int) -> Float:
-        """Of up to 50 groups up to 5,000 rows, drawn with a fixed seed."""
+        """Measure up to 5,000 rows of up to 50 groups, drawn with a fixed seed."""
         rng = np.random.default_rng(0)
         unique, which = np.unique(groups, axis=0, return_inverse=True)
         drawn = rng.permutation(len(unique))[:_CALIBRATION_GROUPS]
@@ -214,7 +214,7 @@ class _Space:
         return Neighbours(rows, distances)
 
     def _candidates(self, queries: Float, width: int) -> Neighbours:
-        """`width` near points, sorted by a distance that does not depend on block or thread."""
+        """Find `width` near points, sorted by a distance that no block or thread changes."""
         rows: Int = self.index.kneighbors(queries, width, return_distance=False)
         rows.sort(axis=1)
         distances = np.empty(rows.shape, np.float32)
@@ -260,7 +260,7 @@ def vote(labels: Int, distances: Float, num_classes: int, weights: Weights) -> F
 def scores_by_k(
     labels: Int, distances: Float, num_classes: int, weights: Weights
 ) -> Iterator[tuple[int, Float]]:
-    """(k, scores [N, C]) for k = 1, 2, 5, 10 … up to the stored k, without searching again."""
+    """Yield (k, scores [N, C]) for k = 1, 2, 5, 10 … up to the stored k; nothing is searched."""
     stored = labels.shape[1]
     steps = [f * 10**e for e in range(len(str(stored))) for f in (1, 2, 5)]
     for k in sorted({k for k in steps if k < stored} | {stored}):

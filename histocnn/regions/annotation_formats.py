@@ -81,7 +81,7 @@ class Drawing:
             self.regions.append(Region(group, area, label))
 
     def error(self, fault: str, remedy: str = "Export the annotations again.") -> AnnotationError:
-        """An error that names this file."""
+        """Make an error that names this file."""
         return AnnotationError(f"{self.path}: {fault}", remedy)
 
 

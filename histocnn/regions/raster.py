@@ -145,7 +145,7 @@ def box_sums(mask: Bools, boxes: Floats) -> Floats:
 
 
 def _integrals(table: NDArray[np.integer], shape: tuple[int, ...], boxes: Floats) -> Floats:
-    """Integral over each box from a flattened summed-area table of a mask of that shape."""
+    """Integrate over each box by a flattened summed-area table of a mask of that shape."""
     rows, cols = shape
     clipped = np.clip(boxes, 0, (cols, rows, cols, rows))
     whole = np.minimum(clipped.astype(np.int64), (cols - 1, rows - 1, cols - 1, rows - 1))

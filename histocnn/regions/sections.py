@@ -60,7 +60,7 @@ def section_of(slide: Slide, mask: TissueMask) -> Section | None:
 
 
 def section(density: Image, tissue: Image, area_um2: float) -> Section | None:
-    """As `section_of`, from optical density [h, w] and share of tissue [h, w]."""
+    """Make a section, as `section_of`, from optical density [h, w] and share of tissue [h, w]."""
     if not tissue.sum() > 0:
         return None
     density = np.minimum(density, np.float32(MAX_DENSITY))
@@ -151,7 +151,7 @@ def _on_canvas(image: Image) -> Image:
 
 
 def _turned(image: Image) -> list[Image]:
-    """In eight orientations and each of TURNS_DEG, 24 in all."""
+    """Turn it into eight orientations and by each of TURNS_DEG, 24 in all."""
     centre, turned = ((SIDE_PX - 1) / 2, (SIDE_PX - 1) / 2), []
     for degrees in TURNS_DEG:
         matrix = cv2.getRotationMatrix2D(centre, degrees, 1)

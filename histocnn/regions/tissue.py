@@ -206,7 +206,7 @@ def _stained(
     pixel_um: tuple[float, float],
     settings: TissueSettings,
 ) -> Bools:
-    """Pixels around which there is more stain than the threshold; ink is none."""
+    """Mark the pixels around which there is more stain than the threshold; ink is none."""
     amount = np.empty(rgb.shape[:2], np.float32)
     for rows in _strips(len(rgb)):
         amount[rows] = stain(rgb[rows], glass)

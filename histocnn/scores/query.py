@@ -28,7 +28,7 @@ def open_query(query: FilePatches, reference: Features) -> Features:
 
 
 def seen(reference: Features, query: Features, exclude: Exclude) -> list[str]:
-    """Of each query row, whether its patient or slide took part: "train", "no" or "unknown"."""
+    """Say of each query row whether its patient or slide took part: "train", "no" or "unknown"."""
     everyone, shared = groups_of(reference, reference), groups_of(query, reference)
     excluded = left_out(query, reference, exclude)
     patients_known, slides_known = any(reference.patient_ids), any(reference.slide_ids)

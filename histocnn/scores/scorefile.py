@@ -69,7 +69,7 @@ class ScoreFile:
         return None if names is None or "labels" not in self.shapes else tuple(map(str, names))
 
     def read(self, *names: str) -> dict[str, Any]:
-        """Those of the named datasets that the file has."""
+        """Read those of the named datasets that the file has."""
         present = [name for name in names if name in self.shapes]
         return store.read(self.path, *present) if present else {}
 

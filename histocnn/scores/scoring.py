@@ -31,7 +31,7 @@ class Scoring:
     training: Mapping[str, Any] | None = None
 
     def stored(self, *, of_slide: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(datasets, attributes) beside the scores.
+        """What is stored beside the scores: (datasets, attributes).
 
         Args:
             of_slide: All patches are of one slide, so that one verdict holds for all of them.

@@ -33,7 +33,7 @@ class Reader(Protocol):
     tile_sizes: tuple[Size, ...]
 
     def tile(self, level: int, col: int, row: int) -> Pixels:
-        """One whole native tile, uint8 [tile height, tile width, 3].
+        """Decode one whole native tile, uint8 [tile height, tile width, 3].
 
         Raises:
             ReadError: The tile cannot be read or decoded.

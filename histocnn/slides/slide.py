@@ -117,7 +117,7 @@ class Slide:
         return crops(xy_l0, _size(size_px), mpp, self.require_mpp(), self.level_sizes)
 
     def read(self, xy_l0: tuple[float, float], size_px: int | Size, mpp: float) -> Pixels:
-        """One patch: uint8 [height, width, 3], white outside the slide and where transparent.
+        """Read one patch: uint8 [height, width, 3], white outside the slide and where transparent.
 
         Args:
             xy_l0: (x, y) of its top left corner in level-0 pixels.

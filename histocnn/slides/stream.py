@@ -235,7 +235,7 @@ class _TilePlan:
         return chosen
 
     def _pairs(self) -> tuple[Index, Index]:
-        """Every (tile, patch) of which the patch needs the tile."""
+        """List every (tile, patch) of which the patch needs the tile."""
         first, end = self._spans[:, :2], self._spans[:, 2:]
         across, down = (end - first).max(axis=0, initial=0)
         tiles, patches = [], []

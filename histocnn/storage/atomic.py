@@ -181,7 +181,7 @@ class RawFile(io.RawIOBase):
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Position as any file gives it."""
+        """Give the position as any file does."""
         return self._file.tell()
 
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:

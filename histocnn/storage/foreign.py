@@ -22,7 +22,7 @@ UM_AT_1X = 10.0  # µm/px at magnification 1 by the field's convention: 0.5 µm/
 
 
 def coords_attributes(attributes: Mapping[str, Any]) -> dict[str, int | str]:
-    """Our attributes in their words, as far as they are known.
+    """Translate our attributes into their words, as far as they are known.
 
     Args:
         attributes: slide_id, size_l0, slide_mpp, patch_px, mpp, stride_px as in our files.
@@ -49,7 +49,7 @@ def coords_attributes(attributes: Mapping[str, Any]) -> dict[str, int | str]:
 
 
 def attributes(file: h5py.File, stem: str) -> dict[str, Any]:
-    """Their attributes in our words, as far as they say.
+    """Translate their attributes into our words, as far as they say.
 
     Args:
         file: An open file that is not ours.

@@ -82,7 +82,7 @@ def describe(file: h5py.File, attributes: Mapping[str, Any], path: Path) -> None
 
 
 def encode(value: Any) -> Any:
-    """Numbers, rows of numbers, texts and rows of texts as they are; all else as JSON.
+    """Keep numbers, texts and rows of these as they are; write all else as JSON.
 
     A text that looks like JSON is stored as JSON too, so that `decode` cannot mistake it.
     """

@@ -17,7 +17,7 @@ def differing_keys(stored: Mapping[str, Any], recipe: Mapping[str, Any]) -> list
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON of options and facts: paths as text, NumPy values as numbers, keys in order."""
+    """Write options and facts as JSON: paths as text, NumPy values as numbers, keys in order."""
 
     def plain(item: Any) -> Any:
         if isinstance(item, Path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -78,9 +77,11 @@ def _run(name: str, words: list[str]) -> int:
         return int(stage(words).exit_code)
     from jsonargparse import auto_cli
 
-    _check_ranges(stage, words)
+    from histocnn.jobs.words import Parser
+
     words = _spell_out_flags(stage, words)
-    result = auto_cli(stage, args=words, as_positional=False, prog=f"histocnn {name}")
+    program = f"histocnn {name}"
+    result = auto_cli(stage, args=words, as_positional=False, prog=program, parser_class=Parser)
     return int(result.exit_code)
 
 
@@ -88,22 +89,11 @@ def _spell_out_flags(stage: Callable[..., Any], words: list[str]) -> list[str]:
     """Let `--html` stand for `--html true`, which is all that jsonargparse reads."""
     hints = get_type_hints(stage)
     flags = {f"--{name}" for name in inspect.signature(stage).parameters if hints[name] is bool}
-    following = [*words[1:], "--"]
+    following = [*words, "--"][1:]
     return [
         f"{word}=true" if word in flags and after.startswith("-") else word
         for word, after in zip(words, following, strict=True)
     ]
-
-
-def _check_ranges(stage: Callable[..., Any], words: list[str]) -> None:
-    """Refuse numbers outside their range in our words; jsonargparse's name types of Python."""
-    from histocnn.jobs.ranges import check_range
-
-    hints = get_type_hints(stage)
-    for flag, value in itertools.pairwise(words):
-        name = flag.removeprefix("--")
-        if name != flag and name in hints:
-            check_range(name, value, hints[name])
 
 
 def _overview() -> str:

@@ -70,6 +70,15 @@ def check_range(name: str, value: Any, hint: Any) -> None:
             raise UsageError(f"--{name} {number} is {wrong}", remedy) from None
 
 
+def in_words(kind: str) -> tuple[str, str] | None:
+    """What a value outside a range is not, and what to give, by the range's name; None: no such.
+
+    >>> in_words("PositiveInt")
+    ('not a whole number above 0', 'Give at least 1.')
+    """
+    return next((words for known, words in _WORDS.items() if known.__name__ == kind), None)
+
+
 def check_ranges(options: Any) -> None:
     """Refuse an options dataclass that holds a value outside its field's range.
 

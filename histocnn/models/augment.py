@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import UsageError
-from histocnn.models.custom import construct
+from histocnn.models.custom import construct, step
 from histocnn.slides.stain import draw_hed_jitter, hed_jitter
 
 Pixels = NDArray[np.uint8]
@@ -97,7 +97,7 @@ class Pipeline:
 
     Args:
         steps: A preset's name (`none`, `light`, `histology`), or steps as
-            `{class_path: albumentations.Blur, init_args: {p: 0.1}}`.
+            `{class_path: albumentations.Blur, init_args: {p: 0.1}}`, nested in OneOf and the like.
 
     Raises:
         UsageError: No such preset or class, or arguments that the class refuses.
@@ -111,7 +111,7 @@ class Pipeline:
                 )
             transforms = PRESETS[steps]()
         else:
-            transforms = [_instance(step) for step in steps]
+            transforms = [_instance(given) for given in steps]
         self._compose = A.Compose(transforms) if transforms else None
 
     def __call__(self, pixels: Pixels, seed: int) -> Pixels:
@@ -122,11 +122,6 @@ class Pipeline:
         return np.ascontiguousarray(self._compose(image=pixels)["image"])
 
 
-def _instance(step: Step) -> A.BasicTransform:
-    path = str(step.get("class_path", ""))
-    if path.partition(".")[0] not in ALLOWED:
-        raise UsageError(
-            f"augment: {path!r} is not of albumentations or histocnn",
-            "Give each step as {class_path: albumentations.NAME, init_args: {…}}.",
-        )
-    return construct("augment:", path, A.BasicTransform, dict(step.get("init_args") or {}))
+def _instance(given: Step) -> A.BasicTransform:
+    path, arguments = step("augment:", given)
+    return construct("augment:", path, (A.BasicTransform, A.BaseCompose), arguments, ALLOWED)

@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
 from histocnn.errors import UsageError
-from histocnn.models.custom import construct
+from histocnn.models.custom import construct, step
 from histocnn.models.networks import Network
 from histocnn.models.options import ModelOptions
 
@@ -28,19 +28,13 @@ def build_loss(options: ModelOptions, class_weights: list[float] | None) -> nn.M
     if options.loss is None:
         weights = None if class_weights is None else torch.tensor(class_weights)
         return nn.CrossEntropyLoss(weights, label_smoothing=options.label_smoothing)
-    unknown = options.loss.keys() - {"class_path", "init_args"}
-    if unknown or "class_path" not in options.loss:
-        raise UsageError(
-            f"--model.loss has {', '.join(sorted(options.loss)) or 'no keys'}",
-            "Give it as {class_path: torch.nn.NAME, init_args: {…}}.",
-        )
+    path, arguments = step("--model.loss", options.loss)
     if class_weights is not None or options.label_smoothing:
         raise UsageError(
             "--model.loss knows nothing of --data.balance loss and --model.label_smoothing",
             "Give weights and smoothing to the loss as init_args.",
         )
-    arguments = dict(options.loss.get("init_args") or {})
-    return construct("--model.loss", str(options.loss["class_path"]), nn.Module, arguments)
+    return construct("--model.loss", path, nn.Module, arguments)
 
 
 class MacroAUROC(MulticlassAUROC):

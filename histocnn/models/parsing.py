@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import Namespace
 
 from histocnn.errors import UsageError
+from histocnn.jobs.words import Parser
 from histocnn.models.options import SECTIONS, RunOptions, TrainerOptions, TrainOptions, better
+from histocnn.storage.yaml import read_yaml
 
 DESCRIPTION = """Train or fine-tune a network on labelled patches.
 
@@ -40,18 +43,12 @@ def parse(words: Sequence[str]) -> TrainOptions:
         raise SystemExit(0)
     whole = _touches_lightning(words)
     made = parser(whole=whole)
-    try:
-        found = made.parse_args(words)
-    except ArgumentError as error:
-        message = " ".join(str(error).removeprefix("error: ").split())
-        raise UsageError(message, "See histocnn train --help.") from None
+    found = made.parse_args(words)
     _check_files(found)
     stopping = found.early_stopping
     stopping.mode = stopping.mode or better(stopping.monitor)
     text = _as_yaml(found)
-    # Its name since 4.5x; the older one warns there.
-    ready = getattr(made, "instantiate", None) or made.instantiate_classes
-    ready = ready(found)
+    ready = _made(made, found, whole=whole)
     trainer = vars(ready.trainer)
     return TrainOptions(
         run=RunOptions(**{f.name: getattr(found, f.name) for f in fields(RunOptions)}),
@@ -63,11 +60,27 @@ def parse(words: Sequence[str]) -> TrainOptions:
     )
 
 
-def parser(*, whole: bool) -> ArgumentParser:
+def _made(made: Parser, found: Namespace, *, whole: bool) -> Namespace:
+    """The options with what they name by class made; all of it is checked before."""
+    if whole:
+        from histocnn.models.trainer_parts import check_parts
+
+        check_parts(found.trainer)
+    # Its name since 4.5x; the older one warns there.
+    make = getattr(made, "instantiate", None) or made.instantiate_classes
+    try:
+        return make(found)
+    except Exception as error:  # whatever a user's class raises
+        said = " ".join(str(error).split())
+        raise UsageError(
+            f"what the options name cannot be made ({type(error).__name__}: {said})",
+            "See histocnn train --help=all.",
+        ) from error
+
+
+def parser(*, whole: bool) -> Parser:
     """The parser of our options; `whole`: with all of Lightning's Trainer, which is loaded then."""
-    made = ArgumentParser(
-        prog="histocnn train", description=DESCRIPTION, epilog=MORE, exit_on_error=False
-    )
+    made = Parser(prog="histocnn train", description=DESCRIPTION, epilog=MORE)
     made.add_argument("--config", action="config", help="A YAML file of these options.")
     made.add_class_arguments(RunOptions)
     for name, options in SECTIONS.items():
@@ -121,7 +134,7 @@ def _as_yaml(found: Namespace) -> str:
 
 def _spelt_out(words: Sequence[str]) -> list[str]:
     """Let `--overwrite` stand for `--overwrite=true`, which is all that jsonargparse reads."""
-    following = [*words[1:], "--"]
+    following = [*words, "--"][1:]
     return [
         f"{word}=true" if word in SWITCHES and after.startswith("-") else word
         for word, after in zip(words, following, strict=True)
@@ -130,7 +143,7 @@ def _spelt_out(words: Sequence[str]) -> list[str]:
 
 def _touches_lightning(words: Sequence[str]) -> bool:
     """Whether a flag or a file names an option of the Trainer that is not among ours."""
-    for word, value in zip(words, [*words[1:], ""], strict=True):
+    for word, value in zip(words, [*words, ""][1:], strict=True):
         flag, equals, given = word.partition("=")
         section, _, key = flag.removeprefix("--").partition(".")
         if section == "trainer" and key.rstrip("+") not in OURS:
@@ -141,11 +154,8 @@ def _touches_lightning(words: Sequence[str]) -> bool:
 
 
 def _keys(config: str) -> set[str]:
-    """The keys of a file's trainer section; none where it cannot be read: the parser says why."""
-    try:
-        stored = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return set()
+    """The keys of a file's trainer section; none where there is no file: the parser says so."""
+    stored = read_yaml(config) if os.path.isfile(config) else None  # noqa: PTH113 (any text)
     section = stored.get("trainer") if isinstance(stored, Mapping) else None
     return set(section) if isinstance(section, Mapping) else set()
 

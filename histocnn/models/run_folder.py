@@ -14,15 +14,14 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from histocnn.errors import TrainingError
+from histocnn.errors import TrainingError, UsageError
 from histocnn.models.options import SECTIONS, DataOptions, TrainOptions
 from histocnn.models.parsing import DEFAULTS
 from histocnn.patches.patches import open_patches
 from histocnn.storage.atomic import write_text
 from histocnn.storage.hashing import sha256
 from histocnn.storage.json import to_json
+from histocnn.storage.yaml import load_yaml, read_text
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +42,11 @@ def is_finished(options: TrainOptions) -> bool:
         TrainingError: `out` holds a run of another configuration or of other patches.
     """
     out = options.run.out
-    try:
-        stored = (out / CONFIG).read_text(encoding="utf-8")
-    except OSError:
-        return False
     if options.run.overwrite or options.run.ckpt_path is not None:
         return False
+    if not (out / CONFIG).is_file():
+        return False
+    stored = _stored(out / CONFIG)
     differing = _differing(stored, options.text)
     digest = stored.partition("\n")[0]
     if digest.startswith(INPUTS) and digest != INPUTS + inputs(options.data):
@@ -117,9 +115,25 @@ def curves(logs: Path) -> Curves:
     return {name: sorted(measures[name].items()) for name in order}
 
 
+def _stored(config: Path) -> str:
+    """The configuration that a run left.
+
+    Raises:
+        TrainingError: It is none any more.
+    """
+    remedy = "Give another --out, or --overwrite to train in its place."
+    try:
+        text = read_text(config)
+        if isinstance(load_yaml(text, str(config)), Mapping):
+            return text
+    except UsageError as error:
+        raise TrainingError(error.message, remedy) from error
+    raise TrainingError(f"{config}: holds no options", remedy)
+
+
 def _differing(stored: str, now: str) -> list[str]:
     """The keys whose values differ; one that a text lacks has its default there."""
-    before, after = (dict(_flat(yaml.safe_load(text) or {})) for text in (stored, now))
+    before, after = (dict(_flat(load_yaml(text, CONFIG))) for text in (stored, now))
     sparse = stored.startswith("# pytorch_lightning")  # version 0.1.0 left out what was none
 
     def absent(key: str, *, old: bool) -> Any:
@@ -136,7 +150,7 @@ def _differing(stored: str, now: str) -> list[str]:
 
 
 def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in options.items():
+    for key, value in ((str(key), value) for key, value in options.items()):
         if key in SECTIONS and isinstance(value, Mapping):
             yield from ((f"{key}.{name}", item) for name, item in value.items())
         else:

@@ -63,6 +63,42 @@ def test_what_cannot_be_meant(steps, message):
         Pipeline(steps)
 
 
+def nested(path: str, /, **arguments):
+    inner = {"class_path": path, "init_args": arguments}
+    return [{"class_path": "albumentations.OneOf", "init_args": {"transforms": [inner], "p": 1.0}}]
+
+
+def test_steps_within_steps_are_constructed_by_the_same_rule(tmp_path):
+    found = Pipeline(nested("albumentations.InvertImg", p=1.0))(PATCH, 0)
+    assert (found == 255 - PATCH).all()
+    target = tmp_path / "written"
+    for path, message in {
+        "histocnn.storage.atomic.write_text": "is no albumentations",
+        "pathlib.Path": "is not of albumentations or histocnn",
+        "albumentations.core.serialization.save": "is no albumentations",
+        "albumentations.BasicTransform.InitSchema": "cannot be imported",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            Pipeline(nested(path, path=str(target), text="x"))
+        with pytest.raises(UsageError, match=message):
+            Pipeline([{"class_path": path, "init_args": {"path": str(target), "text": "x"}}])
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "Blur",
+        {},
+        {"class_path": "albumentations.Blur", "args": {}},
+        {"class_path": "albumentations.Blur", "init_args": [1]},
+    ],
+)
+def test_what_is_no_step_is_said(step):
+    with pytest.raises(UsageError, match=r"augment: has .*init_args"):
+        Pipeline([step])
+
+
 def test_spawned_workers_can_be_sent_a_pipeline():
     pipeline = pickle.loads(pickle.dumps(Pipeline("histology")))  # noqa: S301
     assert (pipeline(PATCH, 3) == Pipeline("histology")(PATCH, 3)).all()

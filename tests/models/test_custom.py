@@ -41,6 +41,16 @@ def test_arguments_that_the_class_refuses_are_said():
         construct("--model.loss", "torch.nn.Linear", nn.Module, {"nonsense": 1})
 
 
+def test_what_an_argument_names_is_constructed_by_the_same_rule():
+    layer = {"encoder_layer": {"class_path": "torch.nn.Identity"}, "num_layers": 2}
+    made = construct("--model.loss", "torch.nn.TransformerEncoder", nn.Module, layer)
+    assert isinstance(made.layers[0], nn.Identity)
+    for path in ("os.getcwd", "subprocess.Popen"):
+        bad = {"encoder_layer": {"class_path": path}, "num_layers": 2}
+        with pytest.raises(UsageError, match=f"{path}: is no torch.nn"):
+            construct("--model.loss", "torch.nn.TransformerEncoder", nn.Module, bad)
+
+
 def test_what_a_file_names_must_be_typed_again():
     check_typed("m", "resnet18", None)
     check_typed("m", "resnet18", "resnet18")

@@ -9,6 +9,7 @@ from histocnn.models import run_folder
 from histocnn.models.parsing import parse
 from histocnn.models.run_folder import begin, curves, is_finished
 from tests.models.patch_files import write_folder
+from tests.storage.test_yaml import LAUGHS
 
 
 @pytest.fixture
@@ -67,6 +68,19 @@ def test_a_config_of_version_0_1_0_left_out_what_was_none(images, tmp_path):
     assert not is_finished(now)
     with pytest.raises(TrainingError, match=r"\(model\.weights\)"):
         is_finished(options(images, tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"- 1\n", b"", b"a: [", b"a: !!python/name:os.system\n",
+                b"1: {2: 3}\n", LAUGHS.encode(), b"data: 3\n", b"trainer: [1]\n"]
+)  # fmt: skip
+def test_a_damaged_config_in_the_folder_is_said(images, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_bytes(content)
+    with pytest.raises(TrainingError, match="--overwrite") as error:
+        is_finished(options(images, tmp_path / "out"))
+    assert "\n" not in str(error.value)
+    assert not is_finished(options(images, tmp_path / "out", "--overwrite"))
 
 
 def test_a_fresh_run_takes_the_old_curves_away_and_a_resumed_one_keeps_them(images, tmp_path):

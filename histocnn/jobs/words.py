@@ -45,7 +45,8 @@ class Parser(ArgumentParser):  # type: ignore[misc,unused-ignore]
             UsageError: As `storage.yaml.read_text`, or the parser refuses what it holds.
         """
         read_text(path)
-        return super().parse_path(path, *args, **kwargs)
+        parsed: Namespace = super().parse_path(path, *args, **kwargs)
+        return parsed
 
 
 def _refusal(message: str, remedy: str) -> UsageError:

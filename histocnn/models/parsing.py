@@ -69,13 +69,14 @@ def _made(made: Parser, found: Namespace, *, whole: bool) -> Namespace:
     # Its name since 4.5x; the older one warns there.
     make = getattr(made, "instantiate", None) or made.instantiate_classes
     try:
-        return make(found)
+        ready: Namespace = make(found)
     except Exception as error:  # whatever a user's class raises
         said = " ".join(str(error).split())
         raise UsageError(
             f"what the options name cannot be made ({type(error).__name__}: {said})",
             "See histocnn train --help=all.",
         ) from error
+    return ready
 
 
 def parser(*, whole: bool) -> Parser:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning_fabric.plugins import ClusterEnvironment
 from pytorch_lightning.accelerators import Accelerator
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.plugins import CheckpointIO, ClusterEnvironment, LayerSync, Precision
+from pytorch_lightning.plugins import CheckpointIO, LayerSync, Precision
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
 from torch import nn

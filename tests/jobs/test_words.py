@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from histocnn import cli
+from histocnn.errors import UsageError
+from histocnn.jobs.words import Parser
 from tests.storage.test_yaml import LAUGHS
 
 GIVEN = ["tile", "--slides", "a", "--out", "b"]
@@ -84,3 +86,10 @@ def test_a_config_of_python_bytes_or_a_pipe_is_refused(capsys, tmp_path, command
         assert message in said
         assert str(tmp_path / name) in said
     assert not Path(canary).exists()
+
+
+def test_a_parser_s_refusal_is_an_error_of_ours():
+    parser = Parser(prog="mine")
+    parser.add_argument("--n", type=int)
+    with pytest.raises(UsageError, match=r"--n: .*x.* See mine --help\."):
+        parser.parse_args(["--n", "x"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
 import pytest
+from pytorch_lightning import Trainer
 
 from histocnn.errors import UsageError
 from histocnn.models.parsing import parse
+from histocnn.models.trainer_parts import PARTS, check_parts
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # jsonargparse's of what it would not import
 
@@ -112,3 +115,10 @@ def test_people_s_own_parts_are_made_with_parts_inside():
 def test_what_a_part_raises_is_said():
     with pytest.raises(UsageError, match=r"cannot be made .*'nothing'"):
         parsed("callbacks: {class_path: theirs.Fussy}")
+
+
+def test_every_kind_of_part_is_known_by_the_trainer_s_name_for_it():
+    for key, kinds in PARTS.items():
+        assert key in inspect.signature(Trainer).parameters
+        for kind in kinds:
+            check_parts({key: {"class_path": f"{kind.__module__}.{kind.__qualname__}"}})

@@ -25,7 +25,7 @@ from histocnn.jobs.ranges import (
     check_ranges,
 )
 from histocnn.jobs.steps import RunResult, Steps
-from histocnn.storage import store
+from histocnn.patches import door
 
 # Stages are imported where they run: half of them bring torch, and none is needed for --help.
 
@@ -174,7 +174,7 @@ class Scorer:
             spec = read_spec(self.model)
             own = {"patch_px": spec.patch_px, "mpp": spec.mpp}
         else:
-            own = store.attributes(self._first_of_reference())
+            own = door.attributes(self._first_of_reference())
         patch_px, mpp = own.get("patch_px") or patch_px, own.get("mpp") or mpp
         if not patch_px or not mpp:
             raise UsageError(
@@ -212,7 +212,7 @@ class Scorer:
     def _network_of_reference(self) -> str:
         from histocnn.models.custom import check_typed
 
-        recipe = store.attributes(self._first_of_reference()).get("recipe") or {}
+        recipe = door.attributes(self._first_of_reference()).get("recipe") or {}
         if "network" not in recipe:
             raise FeaturesError(
                 f"{self.reference}: does not say which network made its features",
@@ -255,4 +255,4 @@ def _evaluate(steps: Steps, slides: Path, out: Path, *, match: str, allow_seen: 
 
 def _has_truth(scores: Path) -> bool:
     files = sorted(scores.glob("*.h5"))
-    return any(bool(np.any(store.read(file, "labels")["labels"] >= 0)) for file in files)
+    return any(bool(np.any(door.read(file, "labels")["labels"] >= 0)) for file in files)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from histocnn.exports.frames import frame_of_scores, only_class, read_features
 from histocnn.exports.parquet import facts_of
+from histocnn.patches import door
 from histocnn.patches.patches import FilePatches
-from histocnn.storage import store
 from histocnn.storage.atomic import replacing
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write_anndata(patches: FilePatches, path: Path, *, class_name: str | None = 
     """
     import anndata
 
-    if "scores.class_names" in store.attributes(patches.file):
+    if "scores.class_names" in door.attributes(patches.file):
         obs = only_class(frame_of_scores(patches), class_name, patches.name)
         classes = [name for name in obs.columns if name.startswith("prob_")]
         values = obs[classes].to_numpy(np.float32)

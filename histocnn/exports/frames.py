@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import PatchesError, UsageError
+from histocnn.patches import door
 from histocnn.patches.patches import FilePatches
 from histocnn.scores.scorefile import SEEN, open_score_file
-from histocnn.storage import store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def read_features(source: str | Path) -> tuple[NDArray[np.float32], pd.DataFrame
     import pandas as pd
 
     files = _files(source)
-    parts = [np.asarray(store.read(file, "features")["features"], np.float32) for file in files]
+    parts = [door.read_features(file) for file in files]
     if len(widths := {part.shape[1] for part in parts}) > 1:
         raise PatchesError(
             f"{source}: features of widths {', '.join(map(str, sorted(widths)))}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from histocnn.exports.frames import frame_of_scores, only_class
+from histocnn.patches import door
 from histocnn.patches.patches import FilePatches
-from histocnn.storage import store
 from histocnn.storage.atomic import replacing
 from histocnn.storage.json import to_json
 
@@ -47,5 +47,5 @@ def write_parquet(patches: FilePatches, path: Path, *, class_name: str | None = 
 
 def facts_of(patches: FilePatches) -> dict[str, object]:
     """The slide's id and scale: level-0 size px, µm/px, side px, µm/px and stride px of patches."""
-    stored = store.attributes(patches.file)
+    stored = door.attributes(patches.file)
     return {"slide_id": patches.name} | {k: stored[k] for k in SCALE if stored.get(k) is not None}

@@ -13,8 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.errors import PatchesError, StoreError
+from histocnn.patches import door
 from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.images import ImageFiles
 from histocnn.patches.listing import Listing, list_csv, list_folder
@@ -55,20 +59,28 @@ class FilePatches(Patches):
         _ = self.attributes  # says what is wrong with a file that cannot be opened
         shapes = store.shapes(self.file)
         present = [name for name in CARRIED if name in shapes]
-        arrays = store.read(self.file, *present) if present else {}
+        arrays = door.read(self.file, *present) if present else {}
         if "coords" not in arrays and "paths" not in arrays:
             raise PatchesError(
                 f"{self.file}: neither coords nor paths, so no patches",
                 "Give what tile, embed, predict or knn wrote.",
             )
+        door.check_rows(arrays, len(arrays["coords" if "coords" in arrays else "paths"]), self.file)
         return arrays
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """The file attributes that stages copy on."""
-        everything = store.attributes(self.file)
+        everything = door.attributes(self.file)
         carried = {f"{name}.class_names" for name in ("labels", "coverage", "state")}
         return {k: v for k, v in everything.items() if "." not in k or k in carried}
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """int64 [N]: index into `class_names`, -1 unknown; StoreError where one is no class's."""
+        found = super().labels
+        door.check_labels(found, self.class_names, self.file)
+        return found
 
     @cached_property
     def pixels(self) -> GridPixels | ImageFiles:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import FeaturesError
+from histocnn.patches import door
 from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.neighbours import UNKNOWN, codes
-from histocnn.storage import store
 from histocnn.storage.hashing import sha256
 from histocnn.storage.json import differing_keys
 
@@ -135,11 +135,7 @@ def load(files: Sequence[Path]) -> Features:
 
 
 def _load_one(file: Path) -> Features:
-    values = np.asarray(store.read(file, "features")["features"], np.float32)
-    if values.ndim != 2:
-        raise FeaturesError(
-            f"{file}: features of shape {values.shape}", "They must be [patches, width]."
-        )
+    values = door.read_features(file)
     broken = np.asarray(np.isnan(values).any(axis=1))
     if np.isinf(values).any():
         raise FeaturesError(
@@ -155,13 +151,14 @@ def _load_one(file: Path) -> Features:
         raise FeaturesError(
             f"{file}: {len(values)} features of {len(patches)} patches", "Embed them again."
         )
-    if patches.labels.max(initial=-1) >= len(patches.class_names):
+    highest = max(patches.datasets.get("labels", ()), default=-1)
+    if highest >= len(patches.class_names):
         raise FeaturesError(
-            f"{file}: labels up to {patches.labels.max()} of {len(patches.class_names)} named "
-            "classes",
+            f"{file}: labels up to {highest} of {len(patches.class_names)} named classes",
             "Write the classes' names as the attribute class_names of the dataset labels.",
         )
     recipe = patches.attributes.get("recipe") or {}
+    network = recipe.get("network")
     everything = Features(
         files=(file,),
         values=values,
@@ -172,7 +169,7 @@ def _load_one(file: Path) -> Features:
         file=np.zeros(len(values), np.int64),
         row=np.arange(len(values)),
         unreadable=int(broken.sum()),
-        network=recipe.get("network"),
+        network=network if isinstance(network, Mapping) else None,
         scales=((patches.patch_px, patches.mpp),),
     )
     return everything.only(~broken) if broken.any() else everything

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import StoreError
+from histocnn.patches import door
 from histocnn.patches.grid import PatchGrid
 from histocnn.patches.patches import id_of
 from histocnn.storage import store
@@ -71,7 +72,7 @@ class ScoreFile:
     def read(self, *names: str) -> dict[str, Any]:
         """Read those of the named datasets that the file has."""
         present = [name for name in names if name in self.shapes]
-        return store.read(self.path, *present) if present else {}
+        return door.read(self.path, *present) if present else {}
 
     def scores(self) -> NDArray[np.float32]:
         """float32 [N, C]; a row of NaN was not scored."""
@@ -237,7 +238,7 @@ def open_score_file(path: Path) -> ScoreFile:
     Raises:
         StoreError: It is not whole, holds no scores, or its datasets do not fit each other.
     """
-    attributes = store.attributes(path)  # says what is wrong with a file that is not whole
+    attributes = door.attributes(path)  # says what is wrong with a file that is not whole
     shapes = store.shapes(path)
     names = attributes.get("scores.class_names")
     if "scores" not in shapes or not names:

@@ -100,12 +100,23 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Undo `encode`: rows of numbers become tuples, rows of texts lists."""
+    """Undo `encode`: rows of numbers become tuples, rows of texts lists.
+
+    Raises:
+        TypeError: It is of a kind that `encode` never gives, such as a reference.
+        ValueError: It begins as JSON and is none.
+    """
+    if isinstance(value, bytes):
+        value = value.decode()
     if isinstance(value, str):
         return json.loads(value) if value[:1] in ("{", "[", '"') else value
     if isinstance(value, np.ndarray):
-        return value.tolist() if value.dtype == object or value.ndim > 1 else tuple(value.tolist())
-    return value.item() if isinstance(value, np.generic) else value
+        if value.dtype.kind in "SO":
+            return [each.decode() if isinstance(each, bytes) else each for each in value.tolist()]
+        return value.tolist() if value.ndim > 1 else tuple(value.tolist())
+    if isinstance(value, np.generic) and value.dtype.kind in "biufS":
+        return decode(value.item()) if value.dtype.kind == "S" else value.item()
+    raise TypeError(f"an attribute of {type(value).__name__}")
 
 
 def array_of(dataset: h5py.Dataset, path: Path) -> NDArray[Any] | list[str]:

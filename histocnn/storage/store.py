@@ -36,6 +36,7 @@ from histocnn.storage.hdf5 import (
 )
 from histocnn.storage.json import differing_keys
 
+CLASS_NAMES = "class_names"
 CHUNK_BYTES = 1 << 20
 QUEUED_BLOCKS = 16
 
@@ -101,17 +102,19 @@ def attributes(path: str | Path) -> dict[str, Any]:
         StoreError: The file is missing, is not HDF5, or is cut short.
     """
     with opening(Path(path)) as file:
-        if not is_ours(file):
-            return foreign.attributes(file, Path(path).stem)
-        ours = {
-            name.removeprefix(PREFIX): decode(value)
-            for name, value in file.attrs.items()
-            if name.startswith(PREFIX)
-        }
+        if is_ours(file):
+            said = {
+                name.removeprefix(PREFIX): decode(value)
+                for name, value in file.attrs.items()
+                if name.startswith(PREFIX)
+            }
+        else:
+            said = foreign.attributes(file, Path(path).stem)
         for dataset in set(_datasets(file)) - {"coords"}:  # there it is for CLAM and TRIDENT
             for name, value in file[dataset].attrs.items():
-                ours[f"{dataset}.{name}"] = decode(value)
-        return ours
+                if is_ours(file) or name == CLASS_NAMES:
+                    said[f"{dataset}.{name}"] = decode(value)
+        return said
 
 
 def differences(path: str | Path, recipe: Mapping[str, Any]) -> list[str] | None:

@@ -117,6 +117,27 @@ def test_every_public_module_has_a_doctest() -> None:
     assert without <= WITHOUT_DOCTEST
 
 
+def ends(node: ast.expr) -> list[str]:
+    """The last words of a text, of both where there is a choice; none of what is made elsewhere."""
+    if isinstance(node, ast.IfExp):
+        return ends(node.body) + ends(node.orelse)
+    last = node.values[-1] if isinstance(node, ast.JoinedStr) and node.values else node
+    return [last.value] if isinstance(last, ast.Constant) and last.value else []
+
+
+def test_every_remedy_is_a_sentence() -> None:
+    kinds = {node.name for node in TREES["errors"].body if isinstance(node, ast.ClassDef)}
+    wrong = []
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", None) not in kinds:
+                continue
+            remedies = [end for argument in node.args[1:2] for end in ends(argument)]
+            if not all(end.endswith((".", "?", '?"')) for end in remedies):
+                wrong.append(f"{module}:{node.lineno}")
+    assert wrong == []
+
+
 def test_every_file_of_the_package_goes_into_the_wheel() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     endings = [pattern.removeprefix("**/*") for pattern in declared["package-data"]["*"]]

@@ -64,7 +64,9 @@ def read_table(
             stripped = (value.strip() for value in values)
             rows.append((reader.line_num, dict(zip(header, stripped, strict=True))))
     except csv.Error as error:
-        raise CohortError(f"{path}: line {reader.line_num} is not CSV ({error})") from error
+        raise CohortError(
+            f"{path}: line {reader.line_num} is not CSV ({error})", "Save it as CSV again."
+        ) from error
     if not rows:
         raise CohortError(f"{path}: has no rows", f"One row each; columns: {', '.join(header)}.")
     return rows
@@ -77,7 +79,9 @@ def _text(path: Path) -> str:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise CohortError(f"{path}: line {line} is not UTF-8", 'Save it as "CSV UTF-8".') from error
     except OSError as error:
-        raise CohortError(f"{path}: cannot be read ({error.strerror})") from error
+        raise CohortError(
+            f"{path}: cannot be read ({error.strerror})", "Give a file that you may read."
+        ) from error
 
 
 def _check_header(

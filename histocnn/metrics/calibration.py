@@ -24,9 +24,15 @@ def usable(scores: ArrayLike, labels: ArrayLike) -> NDArray[np.bool_]:
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
-        raise MetricError(f"scores of shape {scores.shape} and labels of shape {labels.shape}")
+        raise MetricError(
+            f"scores of shape {scores.shape} and labels of shape {labels.shape}",
+            "Give scores [N, C] and labels [N].",
+        )
     if labels.size and labels.max() >= scores.shape[1]:
-        raise MetricError(f"label {labels.max()} has no column in {scores.shape[1]} scores")
+        raise MetricError(
+            f"label {labels.max()} has no column in {scores.shape[1]} scores",
+            "Number the labels as the columns, -1 where unknown.",
+        )
     mask: NDArray[np.bool_] = (labels >= 0) & ~np.isnan(scores).any(axis=1)
     return mask
 

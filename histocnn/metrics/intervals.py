@@ -215,7 +215,10 @@ def delong(scores: ArrayLike, positive: ArrayLike) -> DeLong:
     scores, positive = np.atleast_2d(np.asarray(scores, np.float64)), np.asarray(positive, bool)
     m, n = int(positive.sum()), int((~positive).sum())
     if min(m, n) < 2:
-        raise MetricError(f"DeLong needs two slides of each class; {m} positive, {n} negative")
+        raise MetricError(
+            f"DeLong needs two slides of each class; {m} positive, {n} negative",
+            "Score more slides.",
+        )
     x, y = scores[:, positive], scores[:, ~positive]
     ranks = rankdata(scores, axis=1)
     # Each slide's share of the slides of the other class that it is rightly ordered with.

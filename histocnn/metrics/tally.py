@@ -159,7 +159,10 @@ def tally(
         raise MetricError("no patch is both labelled and scored", "Check labels and class names.")
     score, truth = np.asarray(scores)[keep], np.asarray(labels)[keep].astype(np.intp)
     if score.shape[1] != len(class_names):
-        raise MetricError(f"{score.shape[1]} scores per patch, but {len(class_names)} class names")
+        raise MetricError(
+            f"{score.shape[1]} scores per patch, but {len(class_names)} class names",
+            "Name the class of every column.",
+        )
     n_groups, c = int(np.max(groups)) + 1, len(class_names)
     group = np.asarray(groups)[keep].astype(np.intp)
     column = {name: index for index, name in enumerate(class_names)}

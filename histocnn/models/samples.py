@@ -78,7 +78,7 @@ class PatchDataset(Dataset[Sample]):
         if longest != self.side_px and not self.may_scale:
             raise PatchesError(
                 f"{self.rows.name(index)}: {longest} px among patches of {self.side_px} px",
-                "Bring all to one µm/px, or give --data.input_px to scale them",
+                "Bring all to one µm/px, or give --data.input_px to scale them.",
             )
         pixels = resize(pixels, self.side_px)
         colours = colour(pixels[None])[0]

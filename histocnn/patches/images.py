@@ -121,7 +121,10 @@ class ImageFiles:
         """
         usual = self.size()
         if usual is None:
-            raise PatchesError(f"{self.root}: none of {len(self.paths)} images can be read")
+            raise PatchesError(
+                f"{self.root}: none of {len(self.paths)} images can be read",
+                "Check that they are whole images.",
+            )
         shape = (size_px, size_px) if size_px else usual
         for chunk, decoded in self._ahead(rows, batch_size, threads):
             pixels = np.full((len(chunk), *shape, 3), WHITE, np.uint8)

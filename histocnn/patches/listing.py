@@ -119,7 +119,10 @@ def _patients(paths: Sequence[str], pattern: str | None) -> list[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"patient_pattern {pattern!r}: {error}") from None
+        raise UsageError(
+            f"--patient_pattern {pattern!r}: {error}",
+            "Give a regular expression such as '^(\\d+)/'.",
+        ) from None
     matches = [expression.search(path) for path in paths]
     for path, match in zip(paths, matches, strict=True):
         if match is None:

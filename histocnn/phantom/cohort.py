@@ -90,9 +90,12 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
         StoreError: The slide cannot be written.
     """
     if min(spec.size_px) < 1 or not spec.mpp > 0:
-        raise UsageError(f"A phantom of {spec.size_px} px at {spec.mpp} µm/px cannot be drawn.")
+        raise UsageError(
+            f"a phantom of {spec.size_px} px at {spec.mpp} µm/px cannot be drawn",
+            "Give sides of at least 1 px and a resolution above 0.",
+        )
     if spec.lab not in LABS:
-        raise UsageError(f"No lab '{spec.lab}' is known.", f"Choose one of {', '.join(LABS)}.")
+        raise UsageError(f"No lab '{spec.lab}' is known", f"Choose one of {', '.join(LABS)}.")
     width, height = spec.size_px
     tissue_px = spec.tissue_px or (0.84 * width, 0.84 * height)
     layout = lay_out(
@@ -112,14 +115,6 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
 
     regions = ("tissue", "tumour", "normal", "fat", "pen", "blurred")
     return PhantomTruth(spec, *(level0(getattr(layout, name)) for name in regions))
-
-
-def make_sparse(
-    path: str | Path, size_px: int = 100_000, *, tissue_px: int = 3000, seed: int = 0
-) -> PhantomTruth:
-    """Writes a huge square slide of tiles of zero bytes with one small section in its middle."""
-    spec = PhantomSpec((size_px, size_px), seed=seed, tissue_px=(tissue_px, tissue_px), sparse=True)
-    return make_phantom(path, spec)
 
 
 def make_cohort(
@@ -145,7 +140,7 @@ def make_cohort(
     """
     if not 1 <= labs <= min(patients, len(LABS)) or patients > slides:
         raise UsageError(
-            f"{slides} slides of {patients} patients from {labs} labs cannot be made.",
+            f"{slides} slides of {patients} patients from {labs} labs cannot be made",
             f"Ask for at most {len(LABS)} labs, a patient per lab and a slide per patient.",
         )
     folder = Path(folder)

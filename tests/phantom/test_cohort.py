@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
 from histocnn.phantom import cohort as phantom
-from histocnn.phantom.cohort import PhantomSpec, PhantomTruth, make_phantom, make_sparse
+from histocnn.phantom.cohort import PhantomSpec, PhantomTruth, make_phantom
 from histocnn.phantom.stain import GLASS_RGB, PEN_RGB
 from histocnn.regions.annotations import read_annotations
 
@@ -117,7 +117,8 @@ def test_an_outline_is_exact_to_a_pixel(tmp_path: Path) -> None:
 
 
 def test_sparse_slide_is_huge_and_tiny(tmp_path: Path) -> None:
-    truth = make_sparse(tmp_path / "s.tif", 50_000, tissue_px=900)
+    spec = PhantomSpec((50_000, 50_000), tissue_px=(900, 900), sparse=True)
+    truth = make_phantom(tmp_path / "s.tif", spec)
     assert (tmp_path / "s.tif").stat().st_size < 4_000_000
     with tifffile.TiffFile(tmp_path / "s.tif") as tiff:
         counts = np.array(tiff.pages[0].databytecounts)

@@ -1,0 +1,1 @@
+"""What happens to people: killed processes, full disks, cut slides, crowded folders."""

@@ -1,0 +1,52 @@
+"""kill -9 at a random moment of each stage: what is there is whole, and a rerun does the rest."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.chaos import trees
+from tests.chaos.conftest import Tally
+from tests.chaos.stages import STAGES, House, Stage
+
+TRIES, LEAST_HITS, MOST_TRIES = 30, 20, 60
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_killed_stage_is_done_again_as_if_nothing_had_happened(
+    house: House, tallies: list[Tally], name: str
+) -> None:
+    stage, moment, tally = STAGES[name], random.Random(name), Tally("kill -9", name)  # noqa: S311
+    tallies.append(tally)
+    while tally.tries < TRIES or (tally.hits < LEAST_HITS and tally.tries < MOST_TRIES):
+        house.clear(stage)
+        hit, losses = _kill(house, stage, moment.uniform(0, house.seconds[name]))
+        tally.count(hit=hit, losses=losses)
+    assert tally.hits >= LEAST_HITS
+    assert tally.lost == []
+
+
+def _kill(house: House, stage: Stage, seconds: float) -> tuple[bool, list[str]]:
+    """Kill the stage so long after its beginning, run it again: was it hit, what is lost?"""
+    out = house.out(stage)
+    command = house.start(stage, slow=stage.slow)
+    command.wait_until_begun()
+    time.sleep(seconds)
+    command.send(signal.SIGKILL)
+    hit = command.end().exit_code == -signal.SIGKILL
+    losses = []
+    whole = {n: t for n, t in trees.finished(out).items() if n.endswith(stage.suffix)}
+    if stage.per_slide:
+        there = trees.content(out)
+        broken = trees.differing(there, house.undisturbed[stage.name], among=whole)
+        losses += [f"broken by the kill: {broken}"] if broken else []
+    again = house.run(stage)
+    losses += house.losses(stage, again)
+    if stage.per_slide and stage.suffix == ".h5":
+        kept = trees.finished(out)
+        redone = [name for name, written in whole.items() if kept.get(name) != written]
+        losses += [f"done twice: {redone}"] if redone else []
+    return hit, losses

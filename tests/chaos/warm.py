@@ -1,0 +1,260 @@
+"""Commands of histocnn in forks of one process that has loaded everything they need.
+
+Loading torch takes seconds, so that a kill at a random moment would mostly hit the import. The
+parent here imports, starts no thread, and forks a child for every command; the child is a process
+like any other, in a session of its own, that calls `histocnn.cli.main`.
+
+Run as a script this file is that parent: it reads an order per line and answers each with a line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+# One thread each in the parent: threads do not survive a fork, and their locks do.
+ONE_THREAD = {
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MKL_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+LOADED = (
+    "histocnn.models.training histocnn.models.embedding histocnn.models.predicting "
+    "histocnn.evaluation.assembly histocnn.evaluation.writing histocnn.pages.viewer "
+    "histocnn.pictures.contact histocnn.pictures.heat histocnn.pictures.overlay "
+    "histocnn.pictures.training histocnn.exports.qupath histocnn.exports.tables jsonargparse "
+    "histocnn.exports.asap histocnn.exports.ometiff torch.utils.tensorboard sklearn.linear_model "
+    "matplotlib.backends.backend_agg torchvision.models bokeh.embed scipy.stats getpass"
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        exit_code: Negative: the signal that ended it.
+        seconds: From the stage's first line to the end of the command.
+        said: Standard output and error.
+    """
+
+    exit_code: int
+    seconds: float
+    said: str
+
+
+class Command:
+    """A command that runs."""
+
+    def __init__(self, server: Warm, number: int, pid: int) -> None:
+        self._server, self.number, self.pid = server, number, pid
+        self._begun = server.folder / f"{number}.begun"
+
+    def wait_until_begun(self) -> None:
+        """Until the stage's own work has begun, or the process is gone."""
+        deadline = time.monotonic() + 120
+        while not self._begun.exists() and _alive(self.pid):
+            assert time.monotonic() < deadline, "the command does not begin"
+            time.sleep(0.001)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process and all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def end(self) -> Ended:
+        """Wait for its end."""
+        code = self._server.ask({"wait": self.pid})["exit_code"]
+        end = time.monotonic()
+        begun = float(self._begun.read_text()) if self._begun.exists() else end
+        said = (self._server.folder / f"{self.number}.log").read_text(errors="replace")
+        return Ended(code, end - begun, said)
+
+
+class Warm:
+    """The process that forks, seen from the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._count = 0
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+        )
+        assert self.ask({}) == {"threads": 1}
+
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Send an order and read its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def start(
+        self,
+        words: Sequence[str | Path],
+        *,
+        stage: str,
+        slow: float = 0.0,
+        user: int | None = None,
+        files: int | None = None,
+    ) -> Command:
+        """Start a command.
+
+        Args:
+            words: Those after `histocnn`.
+            stage: "module function" whose first line is the beginning of the work.
+            slow: Seconds that every step of writing takes longer.
+            user: Its user and group id.
+            files: Its limit of open files.
+        """
+        self._count += 1
+        order = {
+            "words": [str(word) for word in words],
+            "stage": stage,
+            "slow": slow,
+            "user": user,
+            "files": files,
+            "at": str(self.folder / str(self._count)),
+        }
+        return Command(self, self._count, self.ask(order)["pid"])
+
+    def run(self, words: Sequence[str | Path], **how: Any) -> Ended:
+        """Start a command and wait for its end."""
+        return self.start(words, **how).end()
+
+    def stop(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in ("Z", "X")
+    return False
+
+
+def _serve() -> None:
+    import importlib
+
+    sys.path[0] = str(ROOT)
+    for name in LOADED.split():
+        importlib.import_module(name)
+    for line in sys.stdin:
+        order = json.loads(line)
+        answer: dict[str, Any]
+        if "wait" in order:
+            _, status = os.waitpid(order["wait"], 0)
+            answer = {"exit_code": os.waitstatus_to_exitcode(status)}
+        elif "words" in order:
+            pid = os.fork()
+            if pid == 0:
+                _become(order)
+            answer = {"pid": pid}
+        else:
+            answer = {"threads": len(list(Path("/proc/self/task").iterdir()))}
+        print(json.dumps(answer), flush=True)
+
+
+def _become(order: dict[str, Any]) -> NoReturn:
+    """The child: a session, a log and limits of its own, then the command."""
+    os.setsid()
+    log = os.open(f"{order['at']}.log", os.O_WRONLY | os.O_CREAT, 0o666)
+    begun = os.open(f"{order['at']}.unborn", os.O_WRONLY | os.O_CREAT, 0o666)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, log), (2, log)):
+        os.dup2(source, target)
+    if order["files"] is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (order["files"], order["files"]))
+    folder = os.open(Path(order["at"]).parent, os.O_RDONLY)
+    code = 99
+    try:
+        if order["user"] is not None:
+            os.setgroups([])
+            os.setgid(order["user"])
+            os.setuid(order["user"])
+        _slow_down(order["slow"])
+        _note_beginning(order["stage"], begun, Path(order["at"]).name, folder)
+        from histocnn.cli import main
+
+        code = main(order["words"])
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        code = 1
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _note_beginning(stage: str, file: int, name: str, folder: int) -> None:
+    """Leave `<number>.begun`, the time in it, when the stage's function is entered."""
+    import importlib
+
+    module, _, function = stage.partition(" ")
+    code = getattr(importlib.import_module(module), function).__code__
+
+    def watch(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code is code:
+            sys.setprofile(None)
+            os.write(file, str(time.monotonic()).encode())
+            os.rename(f"{name}.unborn", f"{name}.begun", src_dir_fd=folder, dst_dir_fd=folder)
+
+    sys.setprofile(watch)
+
+
+def _slow_down(seconds: float) -> None:
+    """Let every step of writing a file take longer: its bytes, its sync, its name."""
+    if not seconds:
+        return
+    from histocnn.storage.atomic import RawFile
+
+    write, sync, replace = RawFile.write, os.fsync, Path.replace
+
+    def slow_write(self: RawFile, data: Any, /) -> int:
+        time.sleep(seconds / 10)
+        return write(self, data)
+
+    def slow_sync(file: Any) -> None:
+        time.sleep(seconds)
+        sync(file)
+
+    def slow_replace(self: Path, target: Any) -> Path:
+        time.sleep(seconds)
+        moved = replace(self, target)
+        time.sleep(seconds)
+        return moved
+
+    RawFile.write = slow_write  # type: ignore[method-assign]
+    os.fsync = slow_sync
+    Path.replace = slow_replace  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    _serve()

@@ -251,9 +251,9 @@ def _slow_down(seconds: float) -> None:
         time.sleep(seconds)
         return moved
 
-    RawFile.write = slow_write  # type: ignore[method-assign]
+    RawFile.write = slow_write  # type: ignore[assignment,method-assign]
     os.fsync = slow_sync
-    Path.replace = slow_replace  # type: ignore[method-assign]
+    Path.replace = slow_replace  # type: ignore[assignment,method-assign]
 
 
 if __name__ == "__main__":

@@ -184,6 +184,11 @@ def _our_errors() -> Iterator[None]:
         remedy = "Use --trainer.accelerator cpu, or auto." if absent else ""
         raise TrainingError(" ".join(str(error).split()), remedy) from error
     except (torch.OutOfMemoryError, RuntimeError) as error:
+        if re.match(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error)):
+            raise TrainingError(
+                "a loader of patches was killed",
+                "Most often memory ran out: lower --data.workers, then train again.",
+            ) from error
         if not isinstance(error, torch.OutOfMemoryError) and "t allocate memory" not in str(error):
             raise
         raise TrainingError(

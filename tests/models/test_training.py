@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from histocnn.errors import TrainingError
 from histocnn.models.parsing import parse
+from histocnn.models.samples import PatchDataset
 from histocnn.models.training import make_trainer
 from histocnn.stages.train import train
 from tests.models.patch_files import write_csv
@@ -49,3 +53,22 @@ def test_what_is_trained_is_not_trained_again_and_python_gets_the_report(tmp_pat
     assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == made
     assert (again.report, again.outputs) == (first.report, first.outputs)
     assert {path.name for path in again.outputs} >= {"model.safetensors", "history.png"}
+
+
+def test_a_killed_loader_is_said_in_a_line_that_helps(tmp_path, monkeypatch):
+    options = {
+        "out": tmp_path / "out",
+        "data": {"patches": write_csv(tmp_path / "csv", {"train": 32, "val": 8, "test": 12}),
+                 "workers": 1, "start": "fork"},
+        "model": {"backbone": "lenet5", "weights": None},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False},
+    }  # fmt: skip
+    parent = os.getpid()
+
+    def die(self, index):
+        assert os.getpid() != parent
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(PatchDataset, "__getitem__", die)
+    with pytest.raises(TrainingError, match=r"a loader of patches was killed.*--data\.workers"):
+        train(**options)

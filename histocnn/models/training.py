@@ -29,6 +29,7 @@ from histocnn.errors import TrainingError
 from histocnn.metrics.report import Report
 from histocnn.models import outcome
 from histocnn.models.census import table
+from histocnn.models.checkpoints import check_fits, read_checkpoint, restoring
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.device import choose_bf16
@@ -99,20 +100,30 @@ class _Run:
 
     def fit(self) -> None:
         """Train, from the start or from a checkpoint."""
-        run, data = self.options.run, self.data
+        start = checkpoint(self.options.run.ckpt_path, self.options.run.out)
+        if start is not None:
+            check_fits(start, read_checkpoint(start), self.model)
         if self.trainer.is_global_zero:
-            print(table(data.rows), flush=True)
-            if not self.options.trainer["fast_dev_run"]:
-                begin(self.options)
-                write_split(run.out / "split.csv", data.groups, [str(p) for p in data.parts])
-        start = checkpoint(run.ckpt_path, run.out)
-        self.trainer.fit(self.model, data, ckpt_path=start, weights_only=True)
+            print(table(self.data.rows), flush=True)
+        if start is None:
+            self._begin()
+            self.trainer.fit(self.model, self.data)
+            return
+        with restoring(start, self.trainer, self._begin):
+            self.trainer.fit(self.model, self.data, ckpt_path=start, weights_only=True)
+
+    def _begin(self) -> None:
+        """Make the folder this run's; until then it is as it was."""
+        if self.trainer.is_global_zero and not self.options.trainer["fast_dev_run"]:
+            begin(self.options)
+            parts = [str(part) for part in self.data.parts]
+            write_split(self.options.run.out / "split.csv", self.data.groups, parts)
 
     def conclude(self) -> Report | None:
         """Write from the best epoch the model, the test split's scores, and the figures."""
         out, data, model = self.options.run.out, self.data, self.model
         stored = out / "checkpoints" / "best.ckpt"
-        best = torch.load(stored, map_location="cpu", weights_only=True)
+        best = read_checkpoint(stored)
         model.load_state_dict(best["state_dict"])
         val, test = (outcome.predict(self.trainer, model, data, part) for part in ("val", "test"))
         colour_only = outcome.baseline(data, test)

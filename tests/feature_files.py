@@ -28,10 +28,12 @@ def write_features(
     network: Mapping[str, Any] = TINY,
     mpp: float = 0.5,
     like: Path | None = None,
+    cohorts: Sequence[str] | None = (),
 ) -> Path:
     """Features [n, width], normal; class i is 2 × i further along the first.
 
-    Labels and patients take turns. With `like`, the patches are those of a grid or folder.
+    Labels and patients take turns. With `like`, the patches are those of a grid or folder. The
+    network saw no patient, or the `cohorts` of its training; None: the file does not say.
     """
     rng = np.random.default_rng(seed)
     if like is None:
@@ -55,5 +57,7 @@ def write_features(
     features[:, 0] += 2 * labels
     features[list(nan_rows)] = np.nan
     recipe = {"stage": "embed", "network": dict(network)}
+    if cohorts is not None:
+        datasets = {**datasets, "network_cohorts": list(cohorts)}
     store.write(path, {**datasets, "features": features}, {**attributes, "recipe": recipe})
     return path

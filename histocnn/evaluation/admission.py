@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from histocnn.cohort.seen import SEEN
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError
 from histocnn.evaluation.judged import Judged
-from histocnn.scores.scorefile import SEEN, ScoreFile
+from histocnn.scores.scorefile import ScoreFile
 
 
 def chosen_files(

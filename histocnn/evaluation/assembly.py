@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from histocnn.cohort.seen import SEEN
 from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.errors import StoreError, UsageError
 from histocnn.evaluation.admission import (
@@ -36,7 +37,7 @@ from histocnn.evaluation.stage_report import fit, is_camelyon17, stage_report
 from histocnn.metrics.camelyon17 import Rule
 from histocnn.metrics.froc import Froc
 from histocnn.metrics.report import Report
-from histocnn.scores.scorefile import SEEN, open_scores
+from histocnn.scores.scorefile import open_scores
 
 Entries = Mapping[str, SlideEntry]
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.seen import SEEN
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.galleries import caption, pixels_of
 from histocnn.evaluation.judged import Judged
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt, Probability, check_ranges
-from histocnn.scores.scorefile import SEEN
 
 HEADER = ("name", "row", "x", "y", "path", "slide_id", "label", "called", "confidence")
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from histocnn.cohort.seen import SEEN
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.truth import SlideTruth
 from histocnn.metrics.sections import AreaReport, SlideRow
-from histocnn.scores.scorefile import SEEN, ScoreFile
+from histocnn.scores.scorefile import ScoreFile
 
 LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
 

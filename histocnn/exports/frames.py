@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.seen import SEEN
 from histocnn.errors import PatchesError, UsageError
 from histocnn.patches import door
 from histocnn.patches.patches import FilePatches
-from histocnn.scores.scorefile import SEEN, open_score_file
+from histocnn.scores.scorefile import open_score_file
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from histocnn.cohort.seen import Cohorts
 from histocnn.errors import UsageError
 from histocnn.jobs.workers import Tick
 from histocnn.models.backbones import embedder, normalisation
@@ -18,9 +19,10 @@ from histocnn.models.device import Engine
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
 from histocnn.models.runner import Runner
-from histocnn.models.spec import ModelSpec, load
+from histocnn.models.spec import ModelSpec, cohorts_behind, load, read_spec
 from histocnn.models.suitable import checked, normaliser
 from histocnn.patches.patches import Patches
+from histocnn.reference.features import COHORTS
 from histocnn.slides.stain import Normaliser
 
 
@@ -62,6 +64,10 @@ class Source:
             input_px=self.input_px or spec.input_px,
             stain=Normaliser().to_dict() if self.stain else spec.stain,
         )
+
+    def cohorts(self) -> Cohorts | None:
+        """Who took part in the network's training; None where nobody recorded it."""
+        return read_spec(self.model).cohorts if self.model else cohorts_behind(self.weights)
 
     def describe(self) -> dict[str, Any]:
         """What decides the features of given pixels; what differs here cannot be compared."""
@@ -109,6 +115,7 @@ def embed_patches(
     """Write the features of one slide, folder or CSV."""
     runner = _open(source, engine)
     checked(patches, runner.spec)
+    cohorts = source.cohorts()
     return write_results(
         target,
         patches,
@@ -116,5 +123,6 @@ def embed_patches(
         dtypes={"features": dtype},
         attributes={"recipe": recipe},
         tick=tick,
+        copy={} if cohorts is None else {COHORTS: [cohort.to_json() for cohort in cohorts]},
         loading=engine.loading(normaliser(runner.spec, patches)),
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from scipy.special import softmax
 
+from histocnn.cohort.seen import UNRECORDED, stored_ids
 from histocnn.metrics.calibration import fit_temperature, operating_points
 from histocnn.metrics.patch import Groups, comparison, patch_report
 from histocnn.metrics.report import Report
@@ -23,7 +24,7 @@ from histocnn.metrics.sections import ColourReport
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.rows import Part, Rows
-from histocnn.models.spec import ModelSpec, hashed
+from histocnn.models.spec import ModelSpec, cohorts_behind
 from histocnn.reference.colour import colour_baseline
 from histocnn.scores import scoring
 
@@ -73,16 +74,28 @@ def training_colours(data: PatchDataModule) -> tuple[Floats, NDArray[np.int64]]:
 
 
 def finished_spec(
-    model: Classifier, data: PatchDataModule, val: Predictions, *, anonymise: bool
+    model: Classifier,
+    data: PatchDataModule,
+    val: Predictions,
+    *,
+    anonymise: bool,
+    weights: str | Path | None = None,
 ) -> ModelSpec:
-    """The model's spec with what validation and the cohort add to it."""
+    """The model's spec with what validation and the cohort add to it.
+
+    Args:
+        model: The network.
+        data: The cohort.
+        val: What it gives on validation.
+        anonymise: Store ids as salted hashes.
+        weights: What its training began with.
+    """
     labels = data.rows["val"].labels
     temperature = fit_temperature(val.logits, labels)
     scores = softmax(val.logits / temperature, axis=1)
     salt = secrets.token_hex(8) if anonymise else None
-
-    def ids(values: Sequence[str]) -> list[str]:
-        return sorted({hashed(value, salt) for value in values if value})
+    behind = cohorts_behind(weights)
+    behind = (UNRECORDED,) if behind is None else behind
 
     return replace(
         model.spec,
@@ -91,12 +104,13 @@ def finished_spec(
         temperature=temperature,
         thresholds=operating_points(scores, labels, data.class_names),
         seen={
-            part: {"patients": ids(data.rows[part].patient_ids),
-                   "slides": ids(data.rows[part].slide_ids),
-                   "fingerprints": ids(fingerprints(data.rows[part]))}
+            part: {"patients": stored_ids(data.rows[part].patient_ids, salt),
+                   "slides": stored_ids(data.rows[part].slide_ids, salt),
+                   "fingerprints": stored_ids(fingerprints(data.rows[part]), salt)}
             for part in ("train", "val")
         },
         salt=salt,
+        earlier=tuple({"parts": cohort.parts, "salt": cohort.salt} for cohort in behind),
         training={
             "patches": {part: len(rows) for part, rows in data.rows.items()},
             "prior": data.prior("train"),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from histocnn import __version__
+from histocnn.cohort.seen import Cohorts, Seen, TrainingCohort, seen_by
 from histocnn.errors import ModelError
 from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, build
 from histocnn.models.custom import check_typed
@@ -24,8 +24,6 @@ from histocnn.scores.scoring import Scoring
 from histocnn.storage.atomic import replacing
 
 FORMAT = 1  # of the spec; raised when an older version could no longer understand it
-
-Seen = Literal["train", "val", "no", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,9 @@ class ModelSpec:
         stain: Stain normalisation, as `slides.stain.Normaliser.to_dict`; None: not normalised.
         temperature: Divides the logits; fitted on validation.
         thresholds: Operating points: name → {class: threshold}.
-        seen: {"train" | "val": {"patients": [ids], "slides": [ids], "fingerprints": [of their
-            files]}}, hashed where `salt` is set.
+        seen: Who took part in training, as the `parts` of `cohort.seen.TrainingCohort`.
         salt: Of the hashed ids.
+        earlier: Cohorts of the trainings that its first weights came from, as {"parts", "salt"}.
         training: Facts for the report: cohort, prior, seed, settings.
         version: Of histocnn that wrote it.
     """
@@ -66,6 +64,7 @@ class ModelSpec:
     thresholds: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     salt: str | None = None
+    earlier: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
@@ -90,25 +89,21 @@ class ModelSpec:
             )
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in stored.items() if k in known}
-        for name in ("layers", "class_names", "mean", "std"):
-            values[name] = tuple(values[name])
+        for name in ("layers", "class_names", "mean", "std", "earlier"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
+
+    @property
+    def cohorts(self) -> Cohorts | None:
+        """Who took part in the trainings behind these weights; None where nobody recorded it."""
+        if not self.seen:
+            return None
+        earlier = (TrainingCohort(own["parts"], own.get("salt")) for own in self.earlier)
+        return TrainingCohort(self.seen, self.salt), *earlier
 
     def seen_as(self, slide_id: str, patient_id: str, fingerprint: str = "") -> Seen:
         """Which part of the training cohort this slide, its file or its patient was in."""
-        if not self.seen or not (slide_id or patient_id):
-            return "unknown"
-        slide, patient, copied = (hashed(i, self.salt) for i in (slide_id, patient_id, fingerprint))
-        for part in ("train", "val"):
-            ids = self.seen.get(part, {})
-            known_patient = patient_id and patient in ids.get("patients", ())
-            known_slide = slide_id and slide in ids.get("slides", ())
-            known_file = fingerprint and copied in ids.get("fingerprints", ())
-            if known_patient or known_slide or known_file:
-                return "train" if part == "train" else "val"
-        if any(ids.get("patients") for ids in self.seen.values()) and not patient_id:
-            return "unknown"  # the patients are known, but not whose this slide is
-        return "no"
+        return seen_by(self.cohorts, slide_id, patient_id, fingerprint).seen
 
     def scoring(
         self,
@@ -126,22 +121,15 @@ class ModelSpec:
             fingerprint: Of the slide's file, which may bear another id here than in training.
         """
         pairs = list(zip(slide_ids, patient_ids, strict=True))
-        verdicts = {pair: self.seen_as(*pair, fingerprint) for pair in set(pairs)}
+        verdicts = {pair: seen_by(self.cohorts, *pair, fingerprint) for pair in set(pairs)}
         return Scoring(
             class_names=self.class_names,
             recipe=recipe,
-            seen=[verdicts[pair] for pair in pairs],
+            verdicts=[verdicts[pair] for pair in pairs],
             temperature=self.temperature,
             thresholds=self.thresholds,
             training=self.training,
         )
-
-
-def hashed(identifier: str, salt: str | None) -> str:
-    """The id itself, or with a salt its sha256 (first 16 hex digits)."""
-    if salt is None:
-        return identifier
-    return hashlib.sha256(f"{salt}:{identifier}".encode()).hexdigest()[:16]
 
 
 def to_input(pixels: Tensor, spec: ModelSpec) -> Tensor:
@@ -194,6 +182,32 @@ def read_spec(path: str | Path) -> ModelSpec:
             "Give them as --weights with --backbone NAME.",
         )
     return ModelSpec.from_json(metadata["histocnn_recipe"])
+
+
+def cohorts_behind(weights: str | Path | None) -> Cohorts | None:
+    """Who took part in the training that gave a backbone its weights.
+
+    A model file of ours says it. Weights of others, `imagenet` among them, and new ones count as
+    having seen nobody of a cohort of ours; of a checkpoint nobody recorded it (None).
+
+    Raises:
+        ModelError: As `read_spec`.
+    """
+    path = Path(weights or "imagenet")
+    if path.suffix == ".ckpt":
+        return None
+    if path.suffix != ".safetensors" or not path.is_file() or not _says(path):
+        return ()
+    return read_spec(path).cohorts
+
+
+def _says(path: Path) -> bool:
+    """Whether a .safetensors has what histocnn writes of a model."""
+    try:
+        with safe_open(path, "pt") as stored:
+            return "histocnn_recipe" in (stored.metadata() or {})
+    except (SafetensorError, OSError):
+        return False  # whoever loads the weights says why
 
 
 def load(

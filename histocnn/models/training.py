@@ -129,7 +129,10 @@ class _Run:
         colour_only = outcome.baseline(data, test)
         if not self.trainer.is_global_zero:
             return None
-        spec = outcome.finished_spec(model, data, val, anonymise=self.options.run.anonymise)
+        spec = outcome.finished_spec(
+            model, data, val,
+            anonymise=self.options.run.anonymise, weights=self.options.model.weights,
+        )  # fmt: skip
         save(out / MODEL, model.network, spec)
         scores = outcome.write_scores(out, data, test, spec)
         groups = [g for g, part in zip(data.groups, data.parts, strict=True) if part == "test"]

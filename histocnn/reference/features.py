@@ -11,15 +11,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.seen import Cohorts, TrainingCohort
 from histocnn.errors import FeaturesError
 from histocnn.patches import door
 from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.neighbours import UNKNOWN, codes
 from histocnn.storage.hashing import sha256
+from histocnn.storage.hdf5 import opening
 from histocnn.storage.json import differing_keys
 
 Exclude = Literal["patient", "slide", "none"]
+COHORTS = "network_cohorts"  # dataset: each training behind the network, as JSON
 _SAME_SCALE = 0.01  # relative difference of µm/px that rounding explains
 
 
@@ -39,6 +42,7 @@ class Features:
         unreadable: Rows left out.
         network: What made them, from the files' recipe; None where nobody recorded it.
         scales: (patch_px, mpp) of each file, None where unknown.
+        cohorts: Who took part in the network's training; None where nobody recorded it.
     """
 
     files: tuple[Path, ...]
@@ -52,6 +56,7 @@ class Features:
     unreadable: int
     network: Mapping[str, Any] | None
     scales: tuple[tuple[int | None, float | None], ...]
+    cohorts: Cohorts | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -131,7 +136,29 @@ def load(files: Sequence[Path]) -> Features:
         unreadable=sum(part.unreadable for part in parts),
         network=next((part.network for part in parts if part.network), None),
         scales=tuple(scale for part in parts for scale in part.scales),
+        cohorts=cohorts_of(parts),
     )
+
+
+def cohorts_of(parts: Sequence[Features]) -> Cohorts | None:
+    """Who took part in the training of these features' network.
+
+    A file that does not say it is made by the same network as one that does, or nobody knows.
+    """
+    known = [part for part in parts if part.cohorts is not None]
+    for part in parts:
+        alike = (other.network for other in known if other.network)
+        if part.cohorts is None and (not part.network or part.network not in alike):
+            return None
+    cohorts = (cohort for part in known for cohort in part.cohorts or ())
+    return tuple({cohort.to_json(): cohort for cohort in cohorts}.values())
+
+
+def _recorded(file: Path) -> Cohorts | None:
+    with opening(file) as stored:
+        if COHORTS not in stored:
+            return None
+    return tuple(map(TrainingCohort.from_json, store.read(file, COHORTS)[COHORTS]))
 
 
 def _load_one(file: Path) -> Features:
@@ -171,6 +198,7 @@ def _load_one(file: Path) -> Features:
         unreadable=int(broken.sum()),
         network=network if isinstance(network, Mapping) else None,
         scales=((patches.patch_px, patches.mpp),),
+        cohorts=_recorded(file),
     )
     return everything.only(~broken) if broken.any() else everything
 

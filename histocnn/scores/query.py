@@ -10,8 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.seen import NOT_SEEN, Verdict, seen_by, worst
+from histocnn.cohort.seen import UNKNOWN as NOT_KNOWN
 from histocnn.patches.patches import FilePatches
-from histocnn.reference.features import Exclude, Features, check_same, groups_of, left_out, load
+from histocnn.reference.features import (
+    Exclude,
+    Features,
+    check_same,
+    cohorts_of,
+    groups_of,
+    left_out,
+    load,
+)
 from histocnn.reference.neighbours import UNKNOWN
 from histocnn.scores.scoring import Scoring, write_scores
 
@@ -27,27 +37,35 @@ def open_query(query: FilePatches, reference: Features) -> Features:
     return rows
 
 
-def seen(reference: Features, query: Features, exclude: Exclude) -> list[str]:
-    """Say of each query row whether its patient or slide took part: "train", "no" or "unknown"."""
+def seen(reference: Features, query: Features, exclude: Exclude) -> list[Verdict]:
+    """Say of each query row whether its patient or slide took part: in the reference or the network.
+
+    The worse of two: whether it is among the examples that were not left out for it, and what the
+    network that made the features saw in its own training.
+    """
     everyone, shared = groups_of(reference, reference), groups_of(query, reference)
     excluded = left_out(query, reference, exclude)
-    patients_known, slides_known = any(reference.patient_ids), any(reference.slide_ids)
+    of_nobody, of_no_slide = (
+        np.array([not name for name in names], bool)
+        for names in (reference.patient_ids, reference.slide_ids)
+    )
+    fingerprint = FilePatches(query.files[0]).slide_fingerprint
+    cohorts = cohorts_of([reference, query])
 
     @cache
-    def took_part(group: tuple[int, ...], kept_from: tuple[int, ...]) -> bool:
-        shares = ((everyone == group) & (np.array(group) != UNKNOWN)).any(1)
-        gone = ((everyone == kept_from) & (np.array(kept_from) != UNKNOWN)).any(1)
-        return bool((shares & ~gone).any())
-
-    verdicts = []
-    for i, (patient, slide) in enumerate(zip(query.patient_ids, query.slide_ids, strict=True)):
-        if took_part(tuple(shared[i]), tuple(excluded[i])):
-            verdicts.append("train")
-        elif patient if patients_known else slide if slides_known else "":
-            verdicts.append("no")
+    def verdict(own: tuple[int, int], kept_from: tuple[int, int], slide: str, who: str) -> Verdict:
+        used = ~((everyone == kept_from) & (np.array(kept_from) != UNKNOWN)).any(axis=1)
+        same = (everyone == own) & (np.array(own) != UNKNOWN) & used[:, None]
+        if same[:, 1].any() or (same[:, 0] & (of_no_slide | (not slide))).any():
+            among = Verdict("train", "slide")
+        elif same[:, 0].any():
+            among = Verdict("train", "patient")
         else:
-            verdicts.append("unknown")
-    return verdicts
+            among = NOT_SEEN if who and not (of_nobody & used).any() else NOT_KNOWN
+        return worst([among, seen_by(cohorts, slide, who, fingerprint)])
+
+    rows = zip(shared.tolist(), excluded.tolist(), query.slide_ids, query.patient_ids, strict=True)
+    return [verdict((a, b), (c, d), slide, who) for (a, b), (c, d), slide, who in rows]
 
 
 def write_query(
@@ -88,7 +106,7 @@ def write_query(
     verdicts = seen(reference, query, exclude)
     if patches.coords is None:
         of_row = dict(zip(rows.tolist(), verdicts, strict=True))
-        verdicts = [of_row.get(row, "unknown") for row in range(total)]
+        verdicts = [of_row.get(row, NOT_KNOWN) for row in range(total)]
     scoring = Scoring(reference.class_names, recipe, verdicts)
     write_scores(target, patches.carried(), datasets, scoring)
     notes = []

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.seen import SEEN
 from histocnn.errors import StoreError
 from histocnn.patches import door
 from histocnn.patches.grid import PatchGrid
 from histocnn.patches.patches import id_of
 from histocnn.storage import store
 
-SEEN = ("no", "unknown", "val", "train")  # what a file may say of a patch's patient, least first
 SCALE = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")  # what a grid is made of
 OFF_GRID_L0 = 1  # level-0 px that rounding explains
 ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
@@ -29,6 +29,7 @@ ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
     "paths": (),
     "patient_ids": (),
     "seen": (),
+    "seen_by": (),
     "slide_ids": (),
     "state": (),
 }
@@ -119,6 +120,11 @@ class ScoreFile:
         said = self.read("seen").get("seen") or [self.attributes.get("seen")] * len(self)
         unknown = SEEN.index("unknown")
         return np.array([SEEN.index(s) if s in SEEN else unknown for s in said], np.int64)
+
+    def shared_patient(self) -> NDArray[np.bool_]:
+        """Bool [N]: the patch's patient was seen, but not its slide, as far as is known."""
+        said = self.read("seen_by").get("seen_by") or [self.attributes.get("seen_by")] * len(self)
+        return np.array([by == "patient" for by in said], bool)
 
     def grid(self) -> PatchGrid:
         """The grid that the patches lie on; figures of single patches need none.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histocnn.cohort.seen import UNKNOWN, Seen, Verdict, worst
 from histocnn.storage import store
 
 
@@ -17,7 +18,7 @@ class Scoring:
     Attributes:
         class_names: The C classes, in the order of the scores' columns.
         recipe: What decides whether the file is done, with its `stage`.
-        seen: Of each patch, whether its patient took part: one of `scorefile.SEEN`.
+        verdicts: Of each patch, whether its patient took part.
         temperature: That divided the logits; None where there are none.
         thresholds: Operating points of a model: {class: {point: {"threshold"}}}.
         training: Facts of the model's training cohort.
@@ -25,10 +26,15 @@ class Scoring:
 
     class_names: Sequence[str]
     recipe: Mapping[str, Any]
-    seen: Sequence[str]
+    verdicts: Sequence[Verdict]
     temperature: float | None = None
     thresholds: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
+
+    @property
+    def seen(self) -> list[Seen]:
+        """Of each patch one of `cohort.seen.SEEN`."""
+        return [verdict.seen for verdict in self.verdicts]
 
     def stored(self, *, of_slide: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """What is stored beside the scores: (datasets, attributes).
@@ -43,9 +49,11 @@ class Scoring:
             "training": self.training,
             "recipe": self.recipe,
         }
-        if not of_slide:
-            return {"seen": list(self.seen)}, attributes
-        return {}, attributes | {"seen": next(iter(self.seen), "unknown")}
+        if of_slide:
+            own = worst(self.verdicts) if self.verdicts else UNKNOWN
+            return {}, attributes | {"seen": own.seen, "seen_by": own.by or None}
+        by = [verdict.by for verdict in self.verdicts]
+        return {"seen": self.seen, **({"seen_by": by} if any(by) else {})}, attributes
 
 
 def write_scores(

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from histocnn.cohort.seen import SEEN
 from histocnn.errors import MetricError
 from histocnn.evaluation.admission import check_missing, check_seen, chosen_files, left_out, some
-from histocnn.scores.scorefile import SEEN
 
 
 def test_the_first_three_names_stand_for_many() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from histocnn.cohort.seen import SEEN
 from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.judged import judge, parse_match
-from histocnn.scores.scorefile import SEEN, open_scores
+from histocnn.scores.scorefile import open_scores
 from histocnn.storage import store
 from tests.stages.judged_cohort import write_cohort
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from histocnn.cohort.seen import SEEN, TrainingCohort, Verdict
 from histocnn.errors import FeaturesError
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.features import load
 from histocnn.scores.query import open_query, seen, write_query
-from histocnn.scores.scorefile import SEEN, open_score_file
+from histocnn.scores.scorefile import open_score_file
 from histocnn.storage import store
 from tests.feature_files import write_features
 from tests.grid_files import write_grid
@@ -25,9 +26,47 @@ def test_who_took_part_is_known_by_patient(reference, tmp_path):
     query = load([write_features(tmp_path / "q.h5", n=6, patients=("p1", "x", ""))])
     assert query.patient_ids == ["p1", "p1", "x", "x", "", ""]
     expected = ["train", "train", "no", "no", "unknown", "unknown"]
-    assert seen(reference, query, "none") == expected
+    assert [v.seen for v in seen(reference, query, "none")] == expected
     # left out of the reference, p1 took no part
-    assert seen(reference, query, "patient") == ["no"] * 4 + ["unknown"] * 2
+    assert [v.seen for v in seen(reference, query, "patient")] == ["no"] * 4 + ["unknown"] * 2
+
+
+def test_a_patient_without_a_name_on_either_side_is_not_said_to_be_unseen(tmp_path):
+    some = load([write_features(tmp_path / "some.h5", n=8, patients=("p0", ""))]).labelled()
+    query = load([write_features(tmp_path / "q.h5", n=4, patients=("x", "p0"))])
+    assert [v.seen for v in seen(some, query, "none")] == ["unknown"] * 2 + ["train"] * 2
+    first = write_grid(tmp_path / "1", "s1", patient_id=None, size=(100, 80), mpp=0.5)
+    second = write_grid(tmp_path / "2", "s2", patient_id=None, size=(100, 80), mpp=0.5)
+    one, other = (
+        load([write_features(tmp_path / f"{grid.stem}.h5", like=grid)]) for grid in (first, second)
+    )
+    assert set(seen(one, other, "patient")) == {Verdict("unknown")}
+    assert set(seen(one, one, "none")) == {Verdict("train", "slide")}
+
+
+def cohort(**ids):
+    return TrainingCohort({"train": {"patients": ["p7"], **ids}}).to_json()
+
+
+def test_features_know_in_whom_their_network_was_trained(reference, tmp_path):
+    path = write_features(tmp_path / "q.h5", n=4, patients=("p7", "x"), cohorts=[cohort()])
+    query = load([path])
+    assert [v.seen for v in seen(reference, query, "patient")] == ["train", "train", "no", "no"]
+    trained = load([write_features(tmp_path / "r.h5", patients=("p0", "p1"), cohorts=[cohort()])])
+    silent = load([write_features(tmp_path / "s.h5", n=4, patients=("p7", "x"), cohorts=None)])
+    # the reference is of the same network, and says it
+    assert [v.seen for v in seen(trained, silent, "patient")] == ["train", "train", "no", "no"]
+    assert {v.seen for v in seen(silent, silent, "patient")} == {"unknown"}
+
+
+def test_another_slide_of_a_patient_is_told_from_the_slide_itself(reference, tmp_path):
+    grid = write_grid(tmp_path, "s2", patient_id="p7", size=(100, 80), mpp=0.5)
+    sister, own = (
+        load([write_features(tmp_path / f"{name}.h5", like=grid, cohorts=[cohort(slides=[name])])])
+        for name in ("s1", "s2")
+    )
+    assert set(seen(reference, sister, "patient")) == {Verdict("train", "patient")}
+    assert set(seen(reference, own, "patient")) == {Verdict("train", "slide")}
 
 
 def test_rows_that_cannot_be_read_stay_in_place_and_are_not_scored(reference, tmp_path):

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from histocnn.cohort.seen import SEEN
 from histocnn.errors import StoreError
 from histocnn.patches.grid import build_grid
-from histocnn.scores.scorefile import SEEN, open_score_file, open_scores, score_files
+from histocnn.scores.scorefile import open_score_file, open_scores, score_files
 from histocnn.storage import store
 
 SIZE_L0, MPP = (400, 300), (0.5, 0.5)

@@ -45,6 +45,7 @@ def run(
     html: bool = False,
     match: str = "",
     allow_seen: bool = False,
+    allow_shared_patient: bool = False,
     workers: PositiveInt = 1,
     threads: PositiveInt = 2,
     backbone: str | None = None,
@@ -69,6 +70,8 @@ def run(
         html: Write an interactive page per slide, too.
         match: Scores' class = truth's class, where names differ: AC=Tumor,H=Normal.
         allow_seen: Evaluate patients that were seen in training; every figure says so.
+        allow_shared_patient: Evaluate slides of whose patients other slides were trained on; every
+            figure says so.
         workers: Slides in parallel processes; worker i on GPU i.
         threads: Readers per slide.
         backbone: Of somebody's own network its package.module:Class, if you trust it.
@@ -97,7 +100,10 @@ def run(
     scorer.score(steps, out)
     _draw(steps, out, html=html, workers=workers)
     if _has_truth(out / "scores"):
-        _evaluate(steps, slides, out, match=match, allow_seen=allow_seen)
+        _evaluate(
+            steps, slides, out,
+            match=match, allow_seen=allow_seen, allow_shared_patient=allow_shared_patient,
+        )  # fmt: skip
     print(f"Where the time went, {steps}")
     return steps.result
 
@@ -236,7 +242,7 @@ def _draw(steps: Steps, out: Path, *, html: bool, workers: int) -> None:
     print(f"\nThe heatmaps: {out / 'heatmaps'}")  # they are there even if the report is refused
 
 
-def _evaluate(steps: Steps, slides: Path, out: Path, *, match: str, allow_seen: bool) -> None:
+def _evaluate(steps: Steps, slides: Path, out: Path, **how: Any) -> None:
     from histocnn.stages.evaluate import evaluate
 
     step = partial(
@@ -245,8 +251,7 @@ def _evaluate(steps: Steps, slides: Path, out: Path, *, match: str, allow_seen: 
         out / "report",
         slides=slides if slides.suffix.lower() == ".csv" else None,
         heatmaps=out / "heatmaps",
-        match=match,
-        allow_seen=allow_seen,
+        **how,
         allow_missing=steps.failed,
     )
     steps.take("evaluate", "figures with intervals, and a report", step)

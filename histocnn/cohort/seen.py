@@ -19,6 +19,9 @@ SEEN: tuple[Seen, ...] = ("no", "unknown", "val", "train")  # the least first
 PARTS: tuple[Literal["val", "train"], ...] = ("val", "train")
 KINDS = ("patients", "slides", "fingerprints")
 
+SAME_PATIENT = "same patient in training"  # what every figure of such patches bears
+UNKNOWN_SEEN = "Of some patients it is unknown whether they were seen in training."
+
 
 class Verdict(NamedTuple):
     """Whether a patch's patient took part in training, and as what it was recognised.

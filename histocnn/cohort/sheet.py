@@ -45,12 +45,16 @@ class SlideEntry:
 COLUMNS = tuple(field.name for field in fields(SlideEntry))
 
 
-def read_cohort(slides: str | Path) -> list[SlideEntry]:
+def read_cohort(slides: str | Path, *, allow_shared_patient: bool = False) -> list[SlideEntry]:
     """Read slides.csv, a folder of slides (not its subfolders), or a single slide.
 
     Paths in a CSV are relative to its folder. Without a CSV the slide's id is the file's name
     without suffix. A DICOM slide is a series of files: of a folder's files with one series id the
     largest stands for the slide, and OpenSlide finds the others.
+
+    Args:
+        slides: Where the slides are, or their table.
+        allow_shared_patient: Read a table that has a patient in two splits.
 
     Raises:
         CohortError: Nothing there; a column missing or nearly right; a value that cannot be meant
@@ -76,11 +80,28 @@ def read_cohort(slides: str | Path) -> list[SlideEntry]:
             f"Slides end in {', '.join(SUFFIXES)}.",
         )
     _check(path, entries)
+    if not allow_shared_patient:
+        check_leakage([e.patient_id for e in entries], [e.split for e in entries], path)
     return entries
 
 
+def listed(slides: Path | None, *, allow_shared_patient: bool = False) -> dict[str, SlideEntry]:
+    """The rows of slides.csv by slide id; {} for a folder or a slide, which only say where.
+
+    Raises:
+        CohortError: As `read_cohort`.
+    """
+    if slides is None or slides.suffix.lower() != ".csv":
+        return {}
+    rows = read_cohort(slides, allow_shared_patient=allow_shared_patient)
+    return {row.slide_id: row for row in rows}
+
+
 def check_leakage(
-    patients: Sequence[str | None], splits: Sequence[str | None], source: str | Path = "split"
+    patients: Sequence[str | None],
+    splits: Sequence[str | None],
+    source: str | Path = "split",
+    what: str = "patient",
 ) -> None:
     """Refuse a patient in more than one split; unknown patients and splits (None, "") pass.
 
@@ -88,6 +109,7 @@ def check_leakage(
         patients: [N], of each row.
         splits: [N], of each row.
         source: The file that says so, for the message.
+        what: They are, where they are no patients.
 
     Raises:
         CohortError: Names the patients and their splits.
@@ -99,8 +121,9 @@ def check_leakage(
     leaks = [f"{p} ({' and '.join(sorted(s))})" for p, s in sorted(seen.items()) if len(s) > 1]
     if leaks:
         raise CohortError(
-            f"{source}: the same patient is in two splits: {_some(leaks)}",
-            "Keep all of a patient's slides in one split, or figures will be too good.",
+            f"{source}: the same {what} is in two splits: {_some(leaks)}",
+            f"Keep all of a {what}'s {'slides' if what == 'patient' else 'patches'} in one split, "
+            "or figures will be too good.",
         )
 
 
@@ -160,7 +183,6 @@ def _check(path: Path, entries: Sequence[SlideEntry]) -> None:
         raise CohortError(
             f"{path}: no such file: {_some(missing)}", "Paths are relative to the CSV's folder."
         )
-    check_leakage([e.patient_id for e in entries], [e.split for e in entries], path)
 
 
 def _refuse_twice(path: Path, column: str, values: Sequence[str]) -> None:

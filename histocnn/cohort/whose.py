@@ -64,13 +64,16 @@ def owners(slide_ids: Sequence[str], patient_ids: Sequence[str]) -> Owners:
     >>> found.of_row.tolist(), found.names, found.unit
     ([0, 1, -1], ('P1', 's2'), 'patients and slides')
     """
-    pairs = list(zip(slide_ids, patient_ids, strict=True))
+    pairs = set(zip(slide_ids, patient_ids, strict=True))
     patients = sorted({p for _, p in pairs if p})
     slides = sorted({s for s, p in pairs if s and not p})
-    code = {("", p): i for i, p in enumerate(patients)}
-    code |= {(s, ""): len(patients) + i for i, s in enumerate(slides)}
-    of_row = [code.get(("", p) if p else (s, ""), NOBODY) for s, p in pairs]
+    of_patient = {name: i for i, name in enumerate(patients)}
+    of_slide = {name: len(patients) + i for i, name in enumerate(slides)} | {"": NOBODY}
+    code = {(s, p): of_patient[p] if p else of_slide[s] for s, p in pairs}
+    of_row = (code[pair] for pair in zip(slide_ids, patient_ids, strict=True))
     unit = " and ".join(
         name for name, found in (("patients", patients), ("slides", slides)) if found
     )
-    return Owners(np.array(of_row, np.int64), (*patients, *slides), unit or "slides")
+    return Owners(
+        np.fromiter(of_row, np.int64, len(slide_ids)), (*patients, *slides), unit or "slides"
+    )

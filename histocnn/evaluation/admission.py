@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from histocnn.cohort.seen import SEEN
+from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError
 from histocnn.evaluation.judged import Judged
@@ -28,8 +29,15 @@ def chosen_files(
     return kept
 
 
-def check_seen(judged: Judged, *, allow_seen: bool) -> list[str]:
+def check_seen(
+    judged: Judged, *, allow_seen: bool, allow_shared_patient: bool = False
+) -> list[str]:
     """Refuse patients that the model has seen, or say so.
+
+    Args:
+        judged: The patches.
+        allow_seen: Admit all of them.
+        allow_shared_patient: Admit those of whose patient it saw other slides only.
 
     Raises:
         MetricError: Some were seen, and this is not allowed.
@@ -37,13 +45,30 @@ def check_seen(judged: Judged, *, allow_seen: bool) -> list[str]:
     was_seen = judged.seen >= SEEN.index("val")
     if not was_seen.any():
         return []
-    said = some(judged.files[i].slide_id for i in np.unique(judged.file[was_seen]))
-    if not allow_seen:
+    refused = was_seen & ~(judged.shared & allow_shared_patient)
+    said = _slides(judged, refused if refused.any() else was_seen)
+    if refused.any() and not allow_seen:
+        also = "" if (was_seen & ~judged.shared).any() else ", or --allow_shared_patient"
         raise MetricError(
             f"the model saw patients of these in training or validation: {said}",
-            "Score others, or give --allow_seen: every figure will say that it is optimistic.",
+            f"Score others, or give --allow_seen{also}: every figure will say that it is "
+            "optimistic.",
         )
-    return [f"Includes patients seen in training or validation: optimistic ({said})."]
+    if refused.any():
+        return [f"Includes patients seen in training or validation: optimistic ({said})."]
+    return [f"{SAME_PATIENT.capitalize()}: optimistic ({said})."]
+
+
+def stamp(judged: Judged) -> str:
+    """What every figure, picture and page of these patches bears; "" if nobody was seen."""
+    was_seen = judged.seen >= SEEN.index("val")
+    if not was_seen.any():
+        return ""
+    return SAME_PATIENT if judged.shared[was_seen].all() else "includes seen patients"
+
+
+def _slides(judged: Judged, rows: NDArray[np.bool_]) -> str:
+    return some(judged.files[i].slide_id for i in np.unique(judged.file[rows]))
 
 
 def check_missing(
@@ -92,7 +117,7 @@ def left_out(judged: Judged) -> list[str]:
     if unscored:
         lines.append(f"{_count(unscored, 'patch', 'patches')} without score (unreadable).")
     if (judged.seen == SEEN.index("unknown")).any():
-        lines.append("Of some patients it is unknown whether they were seen in training.")
+        lines.append(UNKNOWN_SEEN)
     return lines
 
 

@@ -17,6 +17,7 @@ from histocnn.evaluation.admission import (
     check_seen,
     chosen_files,
     left_out,
+    stamp,
     truth_remarks,
 )
 from histocnn.evaluation.cases import Case, choose_target, read_cases
@@ -71,9 +72,9 @@ def evaluated(options: Options) -> Evaluated:
         MetricError: Patients were seen, slides are missing, or nothing can be judged.
     """
     inputs, resampling = options.inputs, options.resampling
-    entries = read_entries(inputs.slides, inputs.split)
+    entries = _entries(inputs, inputs.split)
     judged = _read(inputs.scores, entries, inputs)
-    warnings = check_seen(judged, allow_seen=inputs.allow_seen)
+    warnings = _admitted(judged, inputs)
     notes = check_missing(judged, entries, allow_missing=inputs.allow_missing) + left_out(judged)
     notes += truth_remarks(judged)
     target = choose_target(judged, entries, options.target)
@@ -90,12 +91,14 @@ def evaluated(options: Options) -> Evaluated:
         areas=areas_lost(judged.truths),
         slides=slide_rows(judged, entries, show_ids=options.show_ids),
         seen=_seen(judged),
+        stamp=stamp(judged),
         score_files=len(judged.files),
         model=_model(judged, show_ids=options.show_ids),
     )
     if inputs.compare is not None:
         other = _read(inputs.compare, entries, inputs)
-        warnings += check_seen(other, allow_seen=inputs.allow_seen)
+        warnings += _admitted(other, inputs)
+        report = replace(report, stamp=report.stamp or stamp(other))
         names = (title, inputs.compare.resolve().name)
         report = replace(report, comparison=compare(judged, other, resampling, names))
     notes += stored_points(judged).notes
@@ -105,7 +108,21 @@ def evaluated(options: Options) -> Evaluated:
     return _with_slides(Evaluated(report, judged, entries, target), options)
 
 
-def read_entries(slides: Path | None, split: str | None) -> dict[str, SlideEntry]:
+def _admitted(judged: Judged, inputs: Inputs) -> list[str]:
+    return check_seen(
+        judged,
+        allow_seen=inputs.allow_seen,
+        allow_shared_patient=inputs.allow_shared_patient,
+    )
+
+
+def _entries(inputs: Inputs, split: str | None) -> dict[str, SlideEntry]:
+    return read_entries(inputs.slides, split, allow_shared_patient=inputs.allow_shared_patient)
+
+
+def read_entries(
+    slides: Path | None, split: str | None, *, allow_shared_patient: bool = False
+) -> dict[str, SlideEntry]:
     """The rows of slides.csv that are evaluated, by slide id.
 
     Raises:
@@ -115,7 +132,7 @@ def read_entries(slides: Path | None, split: str | None) -> dict[str, SlideEntry
         if split is not None:
             raise UsageError(f"--split {split} needs slides.csv", "Give --slides.")
         return {}
-    rows = read_cohort(slides)
+    rows = read_cohort(slides, allow_shared_patient=allow_shared_patient)
     kept = {row.slide_id: row for row in rows if split is None or row.split == split}
     if not kept:
         raise UsageError(f"{slides} has no slide in split {split}", "See its column split.")
@@ -189,6 +206,6 @@ def _rule(evaluation: Evaluated, cases: Sequence[Case], options: Options) -> Rul
     stages, inputs = options.stages, options.inputs
     if stages.fit is None:
         return Rule(stages.threshold, stages.merge_um, float("nan"))
-    everyone = read_entries(inputs.slides, None)
+    everyone = _entries(inputs, None)
     training = _read(stages.fit, everyone, replace(inputs, split=None))
     return fit(read_cases(training, everyone, str(evaluation.target), options.lesions), cases)

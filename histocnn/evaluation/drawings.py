@@ -32,7 +32,7 @@ def draw(folder: Path, evaluation: Evaluated) -> None:
     for name in NAMES:
         for suffix in ("png", "svg"):
             (folder / f"{name}.{suffix}").unlink(missing_ok=True)
-    footnote = "includes seen patients" * bool(report.warnings)
+    footnote = report.stamp
 
     def save(name: str, picture: Figure) -> None:
         curves.save(picture, folder, name, footnote)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
+from histocnn.cohort.whose import owners, patients_of
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.truth import SlideTruth
 from histocnn.patches.classes import UNKNOWN, recolumn, renumber, used
@@ -34,6 +35,7 @@ class Judged:
         slide: int64 [N], index into `slide_ids`, -1 unknown.
         patient: int64 [N], index into `patient_ids` (slides where no patient is known), or -1.
         seen: int64 [N], index into SEEN.
+        shared: bool [N]: seen is the patch's patient, but not its slide, as far as is known.
         colour: float32 [N, 6], NaN where no file has it.
     """
 
@@ -52,6 +54,7 @@ class Judged:
     patient_ids: tuple[str, ...]
     unit: str
     seen: NDArray[np.int64]
+    shared: NDArray[np.bool_]
     colour: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -108,11 +111,9 @@ def judge(
     truths = tuple(SlideTruth(file, entries.get(file.slide_id)) for file in files)
     parts = [_part(truth, class_names, match) for truth in truths]
     slide, slide_ids = _codes([part["slide_ids"] for part in parts])
-    patient, patient_ids = _codes([part["patient_ids"] for part in parts])
-    # A patient and a slide may bear the same name, so slides that stand in for one come after.
-    lone = (patient == UNKNOWN) & (slide != UNKNOWN)
-    patient = np.where(lone, len(patient_ids) + slide, patient)
-    unit = "slides" if not patient_ids else "patients and slides" if lone.any() else "patients"
+    slides = [name for part in parts for name in part["slide_ids"]]
+    owned = owners(slides, patients_of(slides, [p for part in parts for p in part["patient_ids"]],
+                                       entries))  # fmt: skip
     return Judged(
         files=tuple(files),
         truths=truths,
@@ -120,14 +121,14 @@ def judge(
         score_classes=score_classes,
         slide=slide,
         slide_ids=slide_ids,
-        patient=patient,
-        patient_ids=patient_ids + slide_ids,
-        unit=unit,
+        patient=owned.of_row,
+        patient_ids=owned.names,
+        unit=owned.unit,
         file=np.repeat(np.arange(len(files)), [len(part["labels"]) for part in parts]),
         row=np.concatenate([np.arange(len(part["labels"])) for part in parts]),
         **{
             name: np.concatenate([part[name] for part in parts])
-            for name in ("scores", "labels", "border", "seen", "colour")
+            for name in ("scores", "labels", "border", "seen", "shared", "colour")
         },
     )
 
@@ -154,7 +155,7 @@ def _part(
     truth: SlideTruth, class_names: tuple[str, ...], match: Mapping[str, str]
 ) -> dict[str, Any]:
     """The columns of one file."""
-    file, entry = truth.file, truth.entry
+    file = truth.file
     names = [match.get(name, name) for name in file.class_names]
     labels, border = _labels(truth, class_names)
     return {
@@ -162,8 +163,9 @@ def _part(
         "labels": labels,
         "border": border,
         "slide_ids": file.slide_ids(),
-        "patient_ids": file.patient_ids(entry.patient_id if entry else None),
+        "patient_ids": file.patient_ids(),
         "seen": file.seen(),
+        "shared": file.shared_patient(),
         "colour": file.colour(),
     }
 

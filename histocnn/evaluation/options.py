@@ -44,6 +44,7 @@ class Inputs:
         match: Scores' class to truth's class, where names differ.
         compare: A second model's scores.
         allow_seen: Evaluate patients that were seen in training.
+        allow_shared_patient: Evaluate slides of patients of whom others were trained on.
         allow_missing: Evaluate although slides of slides.csv have no scores.
     """
 
@@ -53,6 +54,7 @@ class Inputs:
     match: Mapping[str, str] = field(default_factory=dict)
     compare: Path | None = None
     allow_seen: bool = False
+    allow_shared_patient: bool = False
     allow_missing: bool = False
 
 

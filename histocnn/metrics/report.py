@@ -65,6 +65,7 @@ class Report:
         model: What the score files say of their making.
         best_epoch: Training: the epoch whose weights were kept.
         unreadable: Training: patches that could not be read.
+        stamp: What every figure, picture and page bears, such as "same patient in training".
         warnings: What makes figures too good.
         notes: What else must be known.
         versions: Of histocnn, Python and what computes figures.
@@ -91,6 +92,7 @@ class Report:
     model: Mapping[str, Any] = field(default_factory=dict)
     best_epoch: int | None = None
     unreadable: tuple[str, ...] | None = None
+    stamp: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=versions)
@@ -130,7 +132,8 @@ class Report:
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         for scope, section in self._scopes():
-            about = (section.n, *_resting_on(section))
+            groups, note = _resting_on(section)
+            about = section.n, groups, "; ".join(filter(None, [self.stamp, note])) or None
             own = {"": section.figures or {}, **getattr(section, "per_class", {})}
             for class_name, figures in own.items():
                 for name, figure in figures.items():
@@ -140,7 +143,8 @@ class Report:
             for key, gap in self.comparison.figures.items():
                 name, _, class_name = key.partition(":")
                 values = (gap.difference, gap.low, gap.high, gap.p)
-                yield "difference", name, class_name, *values, self.comparison.n, None, None
+                about = (self.comparison.n, None, self.stamp or None)
+                yield "difference", name, class_name, *values, *about
 
     def _scopes(self) -> Iterator[tuple[str, PatchReport | SlideReport | FrocReport]]:
         colour = self.colour_only if isinstance(self.colour_only, ColourReport) else None

@@ -17,7 +17,7 @@ from histocnn.models.augment import Pipeline
 from histocnn.models.census import check_classes
 from histocnn.models.hard import with_hard
 from histocnn.models.options import DataOptions
-from histocnn.models.rows import SPLITS, Part, Rows, check, gather, group
+from histocnn.models.rows import SPLITS, Part, Rows, check, gather, group, is_given
 from histocnn.models.samples import (
     Collate,
     EpochSampler,
@@ -54,14 +54,19 @@ class PatchDataModule(LightningDataModule):
         self.stain = None
         if options.stain != "none":
             self.stain = Normaliser(per_patch=options.stain == "patch").to_dict()
+        shared = {"allow_shared_patient": options.allow_shared_patient}
         sources = open_patches(
-            options.patches, slides=options.slides, patient_pattern=options.patient_pattern
+            options.patches,
+            slides=options.slides,
+            patient_pattern=options.patient_pattern,
+            **shared,
         )
-        rows = gather(sources, options.class_names, options.slides)
+        rows = gather(sources, options.class_names, options.slides, **shared)
+        groups, parts = _divided(rows, options, seed)
         if options.max_per_class is not None:
-            rows = rows.take(_at_most(rows.labels, options.max_per_class, seed))
-        self.all_rows = rows
-        self.groups, self.parts = _divided(rows, options, seed)
+            kept = _thinned(rows.labels, parts, options.max_per_class, seed)
+            rows, groups, parts = rows.take(kept), [groups[i] for i in kept], parts[kept]
+        self.all_rows, self.groups, self.parts = rows, groups, parts
         self.rows: dict[Part, Rows] = {
             p: rows.take(np.flatnonzero(self.parts == p)) for p in SPLITS
         }
@@ -170,8 +175,9 @@ class PatchDataModule(LightningDataModule):
 
 def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], NDArray[np.str_]]:
     """What stays together, and the split of each row."""
-    all_listed = all(rows.splits)
-    groups = group(rows, "given" if all_listed else options.split_by)
+    shared = {"allow_shared_patient": options.allow_shared_patient}
+    all_listed = is_given(rows) if options.split_file is None else all(rows.splits)
+    groups = group(rows, "given" if all_listed else options.split_by, **shared)
     if options.split_file is not None:
         parts = read_split(options.split_file, groups)
     elif all_listed:
@@ -179,12 +185,8 @@ def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], ND
     else:
         parts = split(rows.labels, groups, fractions=options.fractions, folds=options.folds,
                       fold=options.fold, seed=seed)  # fmt: skip
-    check(
-        rows,
-        parts,
-        decided_by(rows, options),
-        by_file=options.split_by == "file" and not all_listed,
-    )
+    by_file = options.split_by == "file" and not all_listed
+    check(rows, parts, decided_by(rows, options), by_file=by_file, **shared)
     return groups, parts
 
 
@@ -197,10 +199,17 @@ def decided_by(rows: Rows, options: DataOptions) -> str:
     return "--data.folds" if options.folds else "--data.fractions"
 
 
-def _at_most(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+def _thinned(
+    labels: NDArray[np.int64], parts: NDArray[np.str_], count: int, seed: int
+) -> NDArray[np.int64]:
+    """Rows that remain: of training `count` of each class, the other splits whole.
+
+    Temperature and thresholds are fitted on validation, which must be as nature has it.
+    """
     order = np.random.default_rng(seed).permutation(len(labels))
-    kept = [order[labels[order] == c][:count] for c in np.unique(labels)]
-    return np.sort(np.concatenate(kept))
+    order = order[parts[order] == "train"]
+    drawn = [order[labels[order] == c][:count] for c in np.unique(labels)]
+    return np.sort(np.concatenate([*drawn, np.flatnonzero(parts != "train")]))
 
 
 def _same(rows: Rows, attribute: str) -> Any:

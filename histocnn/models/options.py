@@ -43,7 +43,7 @@ class DataOptions:
 
     Attributes:
         patches: A folder of grids, a folder of images by class, or a CSV of images.
-        slides: Where the slides of grids are now; a slides.csv with splits decides them.
+        slides: Where the slides of grids are now; slides.csv decides patients and splits.
         patient_pattern: Regular expression that finds the patient in an image's path.
         class_names: The classes in order; default: those that occur, sorted.
         split_by: `patient` (slide where no patient is known), or `file`: optimistic.
@@ -51,10 +51,11 @@ class DataOptions:
         folds: Instead of fractions k folds by turns: `fold` is test, the next val.
         fold: Which, from 0.
         split_file: A split.csv of an earlier run, to be used again.
+        allow_shared_patient: Split by slide where patients are too few; every figure says so.
         allow_copies: Go on although images of two splits show the same, recompressed, mirrored or
             scaled.
         hard: A list that `histocnn mine` wrote: its patches come twice into every epoch.
-        max_per_class: A quick run on so many patches per class, drawn by seed.
+        max_per_class: A quick run: train on so many patches per class, drawn by seed.
         balance: Against unequal classes: weights in the loss, or a sampler that evens them out.
         augment: `none`, `light`, `histology`, or steps as {class_path: …, init_args: {…}}.
         input_px: Side to which patches are scaled; default: as they are.
@@ -73,6 +74,7 @@ class DataOptions:
     folds: PositiveInt | None = None
     fold: NonNegativeInt = 0
     split_file: Path | None = None
+    allow_shared_patient: bool = False
     allow_copies: bool = False
     hard: Path | None = None
     max_per_class: PositiveInt | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from scipy.special import softmax
 
-from histocnn.cohort.seen import UNRECORDED, stored_ids
+from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN, UNRECORDED, stored_ids
+from histocnn.cohort.whose import owners
 from histocnn.metrics.calibration import fit_temperature, operating_points
 from histocnn.metrics.patch import Groups, comparison, patch_report
 from histocnn.metrics.report import Report
@@ -161,25 +163,28 @@ def report(
     data: PatchDataModule,
     scores: Floats,
     colour_only: Floats,
-    thresholds: Mapping[str, Any],
-    groups: Sequence[str],
+    spec: ModelSpec,
 ) -> Report:
     """Figures of the test split with intervals, beside what colour alone reaches.
+
+    Intervals resample what `evaluate` resamples for the same rows: patients, slides where these are
+    unknown; there are none where neither is known, however the split was made.
 
     Args:
         data: For labels and names.
         scores: float32 [N, C] of the network.
         colour_only: float32 [N, C] of `colour.colour_baseline`.
-        thresholds: Operating points fitted on validation.
-        groups: Of the N rows: patients, slides or files, which are resampled.
+        spec: Of the network, with its operating points and whom it has seen.
     """
     rows, names = data.rows["test"], data.class_names
-    group = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)[1]
-    units = Groups(group, _unit(rows))
-    network = patch_report(scores, rows.labels, names, units, points=thresholds)
+    owned = owners(rows.slide_ids, rows.patient_ids)
+    units = Groups(owned.of_row, owned.unit)
+    seen = Counter(spec.scoring({}, rows.slide_ids, rows.patient_ids).seen)
+    was_seen = bool(seen["train"] + seen["val"])
+    network = patch_report(scores, rows.labels, names, units, points=spec.thresholds)
     colour = patch_report(colour_only, rows.labels, names, units)
     return Report(
-        title=UNGROUPED if units.unit == "patches" else "",
+        title=_title(data, nobody=bool((owned.of_row < 0).all()), was_seen=was_seen),
         class_names=tuple(names),
         patch=network,
         split="test",
@@ -190,15 +195,20 @@ def report(
             (scores, colour_only), rows.labels, names, units, ("network", "colour only")
         ),
         unreadable=tuple(data.problems),
+        seen={verdict: seen[verdict] for verdict in SEEN},
+        stamp=SAME_PATIENT if was_seen else "",
+        warnings=(f"{SAME_PATIENT.capitalize()}: optimistic.",) if was_seen else (),
+        notes=(UNKNOWN_SEEN,) if seen["unknown"] else (),
     )
 
 
-def _unit(rows: Rows) -> str:
-    """What the groups of a split's rows are."""
-    if all(rows.patient_ids):
-        return "patients"
-    pairs = zip(rows.patient_ids, rows.slide_ids, strict=True)
-    return "patients or slides" if all(patient or slide for patient, slide in pairs) else "patches"
+def _title(data: PatchDataModule, *, nobody: bool, was_seen: bool) -> str:
+    """What must be said of all figures."""
+    if nobody:
+        return UNGROUPED
+    by_file = data.options.split_by == "file" and not all(data.all_rows.splits)
+    said = ["file-level split"] * by_file + [SAME_PATIENT] * was_seen
+    return ", ".join([*said, *["optimistic"] * bool(said)])
 
 
 def baseline(data: PatchDataModule, test: Predictions) -> Floats:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.fingerprints import check_same_slides
-from histocnn.cohort.sheet import check_leakage, read_cohort
+from histocnn.cohort.sheet import check_leakage, listed
+from histocnn.cohort.whose import patients_of
 from histocnn.errors import CohortError, PatchesError
 from histocnn.patches.classes import renumber
 from histocnn.patches.patches import Patches
@@ -75,9 +76,16 @@ class Rows:
 
 
 def gather(
-    sources: Sequence[Patches], class_names: Sequence[str] | None, slides: Path | None
+    sources: Sequence[Patches],
+    class_names: Sequence[str] | None,
+    slides: Path | None,
+    *,
+    allow_shared_patient: bool = False,
 ) -> Rows:
     """All labelled patches of the sources, classes matched by name.
+
+    Whose a slide is, and its split, is what slides.csv says; what the patches themselves say holds
+    where it says nothing.
 
     Raises:
         PatchesError: No labels, one class only, a class without patches, a label that is not in
@@ -91,8 +99,8 @@ def gather(
             f"the patches have labels that are not in class_names: {', '.join(outside)}",
             f"class_names is {', '.join(names)}: add them, or take those patches out.",
         )
-    from_csv = slides is not None and slides.suffix == ".csv"
-    given = {e.slide_id: e.split or "" for e in read_cohort(slides)} if from_csv and slides else {}
+    entries = listed(slides, allow_shared_patient=allow_shared_patient)
+    given = {slide: entry.split for slide, entry in entries.items() if entry.split}
     columns: defaultdict[str, list[Any]] = defaultdict(list)
     for number, source in enumerate(sources):
         labels = renumber(source.labels, source.class_names, names)
@@ -104,9 +112,10 @@ def gather(
         for column, values in lists.items():
             columns[column] += [values[row] for row in rows]
     columns["split"] = [
-        part or given.get(slide, "")
+        given.get(slide, part)
         for part, slide in zip(columns["split"], columns["slide"], strict=True)
     ]
+    columns["patient"] = patients_of(columns["slide"], columns["patient"], entries)
     arrays = {k: np.concatenate([np.empty(0, np.int64), *columns[k]]).astype(np.int64)
               for k in ("source", "row", "labels")}  # fmt: skip
     counts = np.bincount(arrays["labels"], minlength=len(names))
@@ -118,15 +127,18 @@ def gather(
     return Rows(
         sources, arrays["source"], arrays["row"], arrays["labels"], tuple(names),
         columns["patient"], columns["slide"], columns["split"],
-        str(slides) if any(given.values()) else str(sources[0].name) if sources else "",
+        str(slides) if given else str(sources[0].name) if sources else "",
     )  # fmt: skip
 
 
-def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str]:
+By = Literal["patient", "slide", "file", "given"]
+
+
+def group(rows: Rows, split_by: By, *, allow_shared_patient: bool = False) -> list[str]:
     """What must stay in one split: each row's patient, slide or file.
 
     By patient, a row's slide stands in where its patient is not known; where the split is given,
-    its file stands in for both.
+    its file stands in for both. Where a patient may be shared, slides take the place of patients.
 
     Raises:
         CohortError: By patient, and neither patient nor slide is known of some row.
@@ -135,14 +147,15 @@ def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str
         log.warning("split by file: patches of one patient are in several splits, so the figures "
                     "will be optimistic")  # fmt: skip
         return [rows.name(i) for i in range(len(rows))]
-    groups = [p or s for p, s in zip(rows.patient_ids, rows.slide_ids, strict=True)]
+    patients = [""] * len(rows) if allow_shared_patient else rows.patient_ids
+    groups = [p or s for p, s in zip(patients, rows.slide_ids, strict=True)]
     if split_by == "given":
         return [g or rows.name(i) for i, g in enumerate(groups)]
     unknown = groups.count("")
     if unknown:
+        wanted = "their slide is not" if allow_shared_patient else "neither patient nor slide is"
         raise CohortError(
-            f"of {unknown} patches neither patient nor slide is known, first "
-            f"{rows.name(groups.index(''))}",
+            f"of {unknown} patches {wanted} known, first {rows.name(groups.index(''))}",
             "Give --data.patient_pattern or a patient_id column; if patients are truly unknown, "
             "--data.split_by file.",
         )
@@ -152,7 +165,30 @@ def group(rows: Rows, split_by: Literal["patient", "file", "given"]) -> list[str
     return groups
 
 
-def check(rows: Rows, parts: NDArray[np.str_], decided_by: str, *, by_file: bool = False) -> None:
+def is_given(rows: Rows) -> bool:
+    """Whether the split of every row is given.
+
+    Raises:
+        CohortError: Of some it is, so that the others' would have to be guessed.
+    """
+    without = [i for i, part in enumerate(rows.splits) if not part]
+    if without and len(without) < len(rows):
+        raise CohortError(
+            f"{rows.splits_from}: gives {len(rows) - len(without)} patches a split and "
+            f"{len(without)} none, first {rows.name(without[0])}",
+            "Give all of them a split, or none, or take those patches out.",
+        )
+    return not without
+
+
+def check(
+    rows: Rows,
+    parts: NDArray[np.str_],
+    decided_by: str,
+    *,
+    by_file: bool = False,
+    allow_shared_patient: bool = False,
+) -> None:
     """Refuse splits that share a patient, a slide under two ids or an image, or that are empty.
 
     Args:
@@ -160,12 +196,16 @@ def check(rows: Rows, parts: NDArray[np.str_], decided_by: str, *, by_file: bool
         parts: [N], the split of each.
         decided_by: What the split follows.
         by_file: Somebody asked for a split that shares patients; `group` said what that means.
+        allow_shared_patient: Somebody asked for a split that shares patients, but no slides.
 
     Raises:
         CohortError: Names them.
     """
     if not by_file:
-        check_leakage(rows.patient_ids, [str(part) for part in parts])
+        patients = [""] * len(rows) if allow_shared_patient else rows.patient_ids
+        slides = ["" if p else s for p, s in zip(patients, rows.slide_ids, strict=True)]
+        check_leakage(patients, parts.tolist())
+        check_leakage(slides, parts.tolist(), what="slide")
         sides = sorted(set(zip(rows.source.tolist(), rows.slide_ids, parts.tolist(), strict=True)))
         check_same_slides((s, rows.sources[i].slide_fingerprint, part) for i, s, part in sides)
     for part in SPLITS:

@@ -77,7 +77,10 @@ def begin(options: TrainOptions) -> None:
 
 def inputs(data: DataOptions) -> str:
     """A hash of what the options of the data name: patches, slides.csv, split and hard list."""
-    sources = open_patches(data.patches, slides=data.slides, patient_pattern=data.patient_pattern)
+    sources = open_patches(
+        data.patches, slides=data.slides, patient_pattern=data.patient_pattern,
+        allow_shared_patient=data.allow_shared_patient,
+    )  # fmt: skip
     files = [p for p in (data.slides, data.split_file, data.hard) if p and p.is_file()]
     described = [[s.name, s.describe()] for s in sources], [sha256(p) for p in files]
     return hashlib.sha256(to_json(described).encode()).hexdigest()[:16]

@@ -135,8 +135,7 @@ class _Run:
         )  # fmt: skip
         save(out / MODEL, model.network, spec)
         scores = outcome.write_scores(out, data, test, spec)
-        groups = [g for g, part in zip(data.groups, data.parts, strict=True) if part == "test"]
-        report = outcome.report(data, scores, colour_only, spec.thresholds, groups)
+        report = outcome.report(data, scores, colour_only, spec)
         report = replace(report, best_epoch=int(best["epoch"]))
         write_text(out / METRICS, report.to_json())
         return report

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry, read_cohort
+from histocnn.cohort.whose import patients_of
 from histocnn.errors import PatchesError, StoreError
 from histocnn.patches import door
 from histocnn.patches.gridpixels import GridPixels
@@ -73,7 +75,9 @@ class FilePatches(Patches):
         """The file attributes that stages copy on."""
         everything = door.attributes(self.file)
         carried = {f"{name}.class_names" for name in ("labels", "coverage", "state")}
-        return {k: v for k, v in everything.items() if "." not in k or k in carried}
+        kept = {k: v for k, v in everything.items() if "." not in k or k in carried}
+        listed = {"patient_id": self._entry.patient_id} if self._entry else {}
+        return kept | {k: v for k, v in listed.items() if v}  # slides.csv knows it better
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -163,28 +167,45 @@ def id_of(attributes: Mapping[str, Any], file: Path) -> str:
     return file.stem if unsafe else named
 
 
-def open_files(files: Sequence[Path], slides: Path | None = None) -> list[FilePatches]:
+def open_files(
+    files: Sequence[Path], slides: Path | None = None, *, allow_shared_patient: bool = False
+) -> list[FilePatches]:
     """Open HDF5 files of any stage, each with its slide's row of `slides`, found by slide id.
 
     Args:
         files: The files.
-        slides: Where the slides are now (a slide, a folder or slides.csv), if they were moved.
+        slides: Where the slides are now (a slide, a folder or slides.csv), if they were moved;
+            whose they are by slides.csv comes before what a file says.
+        allow_shared_patient: As for `read_cohort`.
     """
     if slides is None:
         return [FilePatches(file) for file in files]
-    entries = {entry.slide_id: entry for entry in read_cohort(slides)}
+    entries = _listed(slides, allow_shared_patient)
     return [FilePatches(file, entries.get(FilePatches(file).name)) for file in files]
 
 
+def _listed(slides: Path | None, allow_shared_patient: bool) -> dict[str, SlideEntry]:
+    if slides is None:
+        return {}
+    rows = read_cohort(slides, allow_shared_patient=allow_shared_patient)
+    return {entry.slide_id: entry for entry in rows}
+
+
 def open_patches(
-    source: Path, *, slides: Path | None = None, patient_pattern: str | None = None
+    source: Path,
+    *,
+    slides: Path | None = None,
+    patient_pattern: str | None = None,
+    allow_shared_patient: bool = False,
 ) -> list[Patches]:
     """Open a folder of grids (or one), a folder of images by class, or a CSV of images.
 
     Args:
         source: Grids are the HDF5 files of any stage; for images see `listing.list_folder`
             and `listing.list_csv`.
-        slides: Where the slides are now (a slide, a folder or slides.csv), if they were moved.
+        slides: Where the slides are now (a slide, a folder or slides.csv), if they were moved;
+            slides.csv also says whose the slides of a CSV of images are.
+        allow_shared_patient: As for `read_cohort`.
         patient_pattern: Regular expression that finds the patient in an image's relative path.
 
     Raises:
@@ -192,11 +213,14 @@ def open_patches(
     """
     source = Path(source)
     if source.is_file() and source.suffix == ".csv":
-        return [ImagePatches(source.stem, list_csv(source, patient_pattern))]
+        listing = list_csv(source, patient_pattern)
+        entries = _listed(slides, allow_shared_patient)
+        patients = patients_of(listing.slide_ids, listing.patient_ids, entries)
+        return [ImagePatches(source.stem, replace(listing, patient_ids=patients))]
     if source.is_file():
         check_is_hdf5(source)  # a wrong file is the command's mistake, and no slide's failure
     if files := [source] if source.is_file() else sorted(source.glob("*.h5")):
-        return [*open_files(files, slides)]
+        return [*open_files(files, slides, allow_shared_patient=allow_shared_patient)]
     if source.is_dir():
         return [ImagePatches(source.resolve().name, list_folder(source, patient_pattern))]
     raise PatchesError(

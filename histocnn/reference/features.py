@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.seen import Cohorts, TrainingCohort
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.cohort.whose import patients_of
 from histocnn.errors import FeaturesError
 from histocnn.patches import door
 from histocnn.patches.classes import renumber, used
@@ -113,8 +115,12 @@ def feature_files(source: Path) -> list[Path]:
     return files
 
 
-def load(files: Sequence[Path]) -> Features:
+def load(files: Sequence[Path], entries: Mapping[str, SlideEntry] | None = None) -> Features:
     """Read and join feature files, ours or those of CLAM and TRIDENT.
+
+    Args:
+        files: The files.
+        entries: Rows of slides.csv by slide id, which say whose a slide is.
 
     Raises:
         FeaturesError: They do not fit each other; infinite values; nothing but NaN.
@@ -124,13 +130,15 @@ def load(files: Sequence[Path]) -> Features:
         check_same(parts[0], part)
     class_names = tuple(sorted({name for part in parts for name in part.class_names}))
     labels = [renumber(part.labels, part.class_names, class_names) for part in parts]
+    slide_ids = [name for part in parts for name in part.slide_ids]
+    patient_ids = [name for part in parts for name in part.patient_ids]
     return Features(
         files=tuple(files),
         values=parts[0].values if len(parts) == 1 else np.concatenate([p.values for p in parts]),
         labels=np.concatenate(labels),
         class_names=class_names,
-        slide_ids=[name for part in parts for name in part.slide_ids],
-        patient_ids=[name for part in parts for name in part.patient_ids],
+        slide_ids=slide_ids,
+        patient_ids=patients_of(slide_ids, patient_ids, entries),
         file=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
         row=np.concatenate([part.row for part in parts]),
         unreadable=sum(part.unreadable for part in parts),
@@ -141,10 +149,7 @@ def load(files: Sequence[Path]) -> Features:
 
 
 def cohorts_of(parts: Sequence[Features]) -> Cohorts | None:
-    """Who took part in the training of these features' network.
-
-    A file that does not say it is made by the same network as one that does, or nobody knows.
-    """
+    """Who trained these features' network; a file may be silent if its network's others are not."""
     known = [part for part in parts if part.cohorts is not None]
     for part in parts:
         alike = (other.network for other in known if other.network)

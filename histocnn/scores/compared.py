@@ -11,6 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from histocnn.cohort.fingerprints import check_same_slides
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.cohort.whose import patients_of
 from histocnn.errors import PatchesError, StoreError
 from histocnn.jobs import run as runs
 from histocnn.patches.patches import FilePatches, open_files
@@ -30,6 +32,7 @@ def score_features(
     source: Path | None = None,
     more: Mapping[str, Any] | None = None,
     explain: Explain | None = None,
+    entries: Mapping[str, SlideEntry] | None = None,
 ) -> runs.Summary:
     """Write the scores of every feature file.
 
@@ -41,24 +44,40 @@ def score_features(
         more: Of the recipe, beside method, reference and query.
         explain: Draws `explain(target, rows, examples, arrays)` beside a file's scores and returns
             notes; called before these are written, because a whole score file says "done".
+        entries: Rows of slides.csv by slide id, which say whose a slide is.
 
     Raises:
         CohortError: A slide would be compared with itself under another patient's name.
         StoreError: As `jobs.run.run`.
     """
-    patches = open_files(queries)
-    _check_copies([*open_files(method.examples.files), *patches], method.exclude)
+    patches, entries = open_files(queries), entries or {}
+    everything = [*open_files(method.examples.files), *patches]
+    _check_copies(everything, method.exclude, entries)
+    told = _told(everything, entries)
+    more = {**(more or {}), **({"patients": told} if told else {})}
     return runs.run(
         patches,
         out=out,
         command=method.name,
         source=source,
-        recipe=partial(_recipe, method=method, more=more or {}),
-        work=partial(_score, method=method, explain=explain),
+        recipe=partial(_recipe, method=method, more=more),
+        work=partial(_score, method=method, explain=explain, entries=entries),
     )
 
 
-def _check_copies(files: Sequence[FilePatches], exclude: Exclude) -> None:
+def _told(files: Sequence[FilePatches], entries: Mapping[str, SlideEntry]) -> dict[str, str]:
+    """The patients that slides.csv names otherwise than the files do; they decide scores, too."""
+    pairs: set[tuple[str, str]] = set()
+    for file in files if entries else ():
+        with suppress(StoreError, PatchesError):  # as below
+            pairs |= set(zip(file.slide_ids, file.patient_ids, strict=True))
+    known = ((slide, said, entries.get(slide)) for slide, said in sorted(pairs))
+    return {s: e.patient_id for s, said, e in known if e and e.patient_id not in (None, said)}
+
+
+def _check_copies(
+    files: Sequence[FilePatches], exclude: Exclude, entries: Mapping[str, SlideEntry]
+) -> None:
     """Refuse a slide under two names where its patient (slide, where unknown) is to be left out."""
     if exclude == "none":
         return
@@ -67,7 +86,9 @@ def _check_copies(files: Sequence[FilePatches], exclude: Exclude) -> None:
         with suppress(StoreError, PatchesError):  # one that is not whole fails alone, when scored
             if not file.slide_fingerprint or not len(file):
                 continue
-            slide, patient = file.slide_ids[0], file.patient_ids[0] if exclude == "patient" else ""
+            slide, patient = file.slide_ids[0], ""
+            if exclude == "patient":
+                [patient] = patients_of([slide], file.patient_ids[:1], entries)
             side = f"patient {patient}" if patient else f"slide {slide}"
             sides.append((slide, file.slide_fingerprint, side))
     check_same_slides(sides)
@@ -93,9 +114,10 @@ def _score(
     *,
     method: Method,
     explain: Explain | None,
+    entries: Mapping[str, SlideEntry],
 ) -> dict[str, Any]:
     examples = method.examples
-    rows = open_query(query, examples)
+    rows = open_query(query, examples, entries)
     arrays = method.arrays(rows)
     notes = explain(target, rows, examples, arrays) if explain else []
     facts = write_query(target, rows, examples, arrays, recipe, method.exclude)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.seen import NOT_SEEN, Verdict, seen_by, worst
 from histocnn.cohort.seen import UNKNOWN as NOT_KNOWN
+from histocnn.cohort.sheet import SlideEntry
+from histocnn.cohort.whose import patients_of
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.features import (
     Exclude,
@@ -26,15 +29,19 @@ from histocnn.reference.neighbours import UNKNOWN
 from histocnn.scores.scoring import Scoring, write_scores
 
 
-def open_query(query: FilePatches, reference: Features) -> Features:
-    """The query's rows, made as the reference was.
+def open_query(
+    query: FilePatches, reference: Features, entries: Mapping[str, SlideEntry] | None = None
+) -> Features:
+    """The query's rows, made as the reference was; whose they are, the reference may know, too.
 
     Raises:
         FeaturesError: As `features.load`, or the two do not fit each other.
     """
-    rows = load([query.file])
+    rows = load([query.file], entries)
     check_same(reference, rows)
-    return rows
+    slides = [*rows.slide_ids, *reference.slide_ids]
+    patients = patients_of(slides, [*rows.patient_ids, *reference.patient_ids])
+    return replace(rows, patient_ids=patients[: len(rows)])
 
 
 def seen(reference: Features, query: Features, exclude: Exclude) -> list[Verdict]:
@@ -108,7 +115,10 @@ def write_query(
         of_row = dict(zip(rows.tolist(), verdicts, strict=True))
         verdicts = [of_row.get(row, NOT_KNOWN) for row in range(total)]
     scoring = Scoring(reference.class_names, recipe, verdicts)
-    write_scores(target, patches.carried(), datasets, scoring)
+    carried, attributes = patches.carried()
+    if patches.coords is not None and len(query):
+        attributes["patient_id"] = query.patient_ids[0] or None
+    write_scores(target, (carried, attributes), datasets, scoring)
     notes = []
     if query.unreadable:
         notes.append(f"{query.unreadable} of {total} rows are NaN, not scored")

@@ -112,7 +112,9 @@ def _origin(stored: Mapping[str, Any]) -> str:
         said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")
     if stored.get("seen") in ("train", "val"):
         part = {"train": "training", "val": "validation"}[stored["seen"]]
-        said.append(f"this slide's patient was seen in {part}")
+        sister = stored.get("seen_by") == "patient"
+        of = "same patient in" if sister else "this slide's patient was seen in"
+        said.append(f"{of} {part}")
     return " · ".join(said)
 
 

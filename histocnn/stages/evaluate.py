@@ -43,6 +43,7 @@ def evaluate(
     replicates: int = 1000,
     seed: int = 0,
     allow_seen: bool = False,
+    allow_shared_patient: bool = False,
     allow_missing: bool = False,
     show_ids: bool = False,
 ) -> Evaluation:
@@ -72,6 +73,8 @@ def evaluate(
         replicates: Of the bootstrap.
         seed: Of the bootstrap.
         allow_seen: Evaluate patients that were seen in training; every figure says so.
+        allow_shared_patient: Evaluate slides of whose patients other slides were trained on; every
+            figure says so.
         allow_missing: Evaluate although slides of slides.csv have no scores.
         show_ids: Write patient ids and absolute paths into the report, too.
 
@@ -97,7 +100,8 @@ def evaluate(
     options = Options(
         inputs=Inputs(
             scores=Path(scores), slides=_path(slides), split=split, match=parse_match(match),
-            compare=_path(compare), allow_seen=allow_seen, allow_missing=allow_missing,
+            compare=_path(compare), allow_seen=allow_seen,
+            allow_shared_patient=allow_shared_patient, allow_missing=allow_missing,
         ),
         target=target,
         lesions=LesionOptions(

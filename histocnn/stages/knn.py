@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from histocnn.cohort.sheet import listed
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.result import StageResult
 from histocnn.reference.features import Exclude, feature_files, load
@@ -53,7 +54,8 @@ def knn(
         explain: Show so many most and least confident and most novel patches of each class.
         explain_at: Show the patches at these level-0 points: [[x, y], …].
         map: Draw a t-SNE of reference and query by class and by slide or patient.
-        slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
+        slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv,
+            which says whose they are, too.
 
     Returns:
         The score files and what failed, with a row per slide.
@@ -68,8 +70,9 @@ def knn(
             at=tuple(explain_at),
             slides=None if slides is None else Path(slides),
         ).draw
+    entries = listed(None if slides is None else Path(slides))
     queries = feature_files(Path(query))
-    examples = load(feature_files(Path(reference))).labelled()
+    examples = load(feature_files(Path(reference)), entries).labelled()
     summary = score_features(
         queries,
         Path(out),
@@ -77,6 +80,7 @@ def knn(
         source=Path(query),
         more={"explain": [explain, explain_at]},
         explain=sheet,
+        entries=entries,
     )
     if map:
         from histocnn.pictures.feature_map import draw_map

@@ -69,7 +69,8 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
     if report is None:
         return TrainResult()
     write_history(out / "history.png", curves(out / "logs"), report.best_epoch)
-    title = f"test, accuracy {report.patch.figures['accuracy']}"
+    said = [f"test, accuracy {report.patch.figures['accuracy']}", report.stamp]
+    title = "\n".join(filter(None, said))
     save_png(confusion(report.patch.confusion, report.class_names, title), out / "confusion.png")
     print(summary(out, report))
     return _result(out, report)

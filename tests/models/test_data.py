@@ -84,8 +84,17 @@ def test_too_many_corrupt_images_stop(own):
 
 def test_max_per_class_and_balance(tmp_path):
     folder = write_folder(tmp_path / "images", patients=10, per_patient=4)
-    data = module(folder, max_per_class=20)
-    assert sum(len(r) for r in data.rows.values()) == 40
+    data, whole = module(folder, max_per_class=20), module(folder)
+    assert np.bincount(data.rows["train"].labels).tolist() == [20, 20]
+    for part in ("val", "test"):  # at natural prevalence
+        names = [[d.rows[part].name(i) for i in range(len(d.rows[part]))] for d in (data, whole)]
+        assert names[0] == names[1]
+    assert (
+        len(data.groups)
+        == len(data.parts)
+        == len(data.all_rows)
+        == sum(len(rows) for rows in data.rows.values())
+    )
     assert data.class_weights is None
     for name in list((folder / "b").iterdir())[:30]:
         name.unlink()

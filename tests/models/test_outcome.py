@@ -5,12 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from histocnn.cohort.seen import stored_ids
+from histocnn.evaluation.judged import judge
+from histocnn.evaluation.options import Resampling
+from histocnn.evaluation.patch_report import patch_report
+from histocnn.metrics.patch import UNKNOWN_GROUPS
 from histocnn.models import outcome
 from histocnn.models.data import PatchDataModule
 from histocnn.models.options import DataOptions
 from histocnn.models.outcome import Predictions
 from histocnn.models.spec import ModelSpec
 from histocnn.scores.scored import read_scored
+from histocnn.scores.scorefile import open_scores
 from histocnn.storage import store
 from tests.models.patch_files import write_folder, write_grids
 
@@ -55,27 +61,69 @@ def test_of_many_slides_each_has_a_file_of_its_tested_patches(tmp_path):
         assert read_scored(file).origin == "model trained on 7 patches"
 
 
-@pytest.mark.parametrize(
-    ("options", "unit", "title"),
-    [
-        ({"patient_pattern": "(p[0-9]+)_"}, "patients", ""),
-        ({"split_by": "file"}, "patches", "file-level split, patients unknown, optimistic"),
-    ],
-)
-def test_figures_say_what_they_rest_on(tmp_path, options, unit, title):
-    folder = write_folder(tmp_path / "images", per_patient=3)
-    data = PatchDataModule(DataOptions(folder, workers=0, **options))
+def report_of(data):
+    """The report of scores that are right of every test patch."""
     rows = data.rows["test"]
     sure = np.eye(2, dtype=np.float32)[rows.labels]
-    groups = [g for g, p in zip(data.groups, data.parts, strict=True) if p == "test"]
-    found = outcome.report(data, sure, 1 - sure, {}, groups)
-    assert found.patch.interval.unit == unit
-    assert found.title == title
+    cohort = {
+        part: {"patients": stored_ids(data.rows[part].patient_ids), "slides": []}
+        for part in ("train", "val")
+    }
+    return outcome.report(data, sure, 1 - sure, replace(SPEC, seen=cohort))
+
+
+def test_figures_rest_on_patients_however_the_split_was_made(tmp_path):
+    folder = write_folder(tmp_path / "images", per_patient=3)
+    options = {"patient_pattern": "(p[0-9]+)_", "fractions": (0.3, 0.2, 0.5), "workers": 0}
+    by_patient = report_of(PatchDataModule(DataOptions(folder, **options)))
+    assert (by_patient.title, by_patient.stamp, by_patient.warnings) == ("", "", ())
+    assert (by_patient.patch.interval.unit, by_patient.patch.interval.groups) == ("patients", 6)
+    assert by_patient.seen == {"no": 36, "unknown": 0, "val": 0, "train": 0}
+    gap = by_patient.comparison.figures["accuracy"]
+    assert gap.difference == gap.low == gap.high == 1
+
+    data = PatchDataModule(DataOptions(folder, split_by="file", **options))
+    by_file = report_of(data)
+    # 36 patches, of fewer patients, and most of these were trained on
+    tested = len(set(data.rows["test"].patient_ids))
+    assert (by_file.patch.interval.unit, by_file.patch.interval.groups) == ("patients", tested)
+    assert by_file.title == "file-level split, same patient in training, optimistic"
+    assert by_file.stamp == "same patient in training"
+    assert by_file.warnings == ("Same patient in training: optimistic.",)
+    assert by_file.seen["train"] > 0
+    assert {row["note"] for row in by_file.rows()} >= {by_file.stamp + "; few patients"}
+
+
+def test_of_images_whose_patient_nobody_knows_there_is_no_interval(tmp_path):
+    folder = write_folder(tmp_path / "images", per_patient=3)
+    found = report_of(PatchDataModule(DataOptions(folder, workers=0, split_by="file")))
+    assert found.title == "file-level split, patients unknown, optimistic"
     assert found.patch.figures["accuracy"].value == 1
+    assert found.patch.figures["accuracy"].low is None
+    assert found.patch.interval.note == UNKNOWN_GROUPS
     assert found.colour_only.figures["accuracy"].value == 0
-    gap = found.comparison.figures["accuracy"]
-    if len(set(groups)) < 5:
-        assert gap.p is None
-        assert "fewer than 5" in found.patch.interval.note
-    else:
-        assert gap.difference == gap.low == gap.high == 1
+    assert found.comparison.figures["accuracy"].p is None
+    assert found.seen["unknown"] == found.patch.n
+    assert found.notes == ("Of some patients it is unknown whether they were seen in training.",)
+
+
+def test_training_and_evaluation_give_the_same_intervals(tmp_path):
+    """One rule: the rows that train judges, and evaluate on what train wrote."""
+    folder = write_folder(tmp_path / "images", per_patient=3)
+    for name, options in {
+        "unknown": {"split_by": "file"},
+        "patients": {"patient_pattern": "(p[0-9]+)_", "fractions": (0.3, 0.2, 0.5)},
+        "itself": {"patient_pattern": "(.*)"},  # each image is its own patient
+    }.items():
+        data = PatchDataModule(DataOptions(folder, workers=0, **options))
+        n = len(data.rows["test"])
+        logits = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
+        test = Predictions(logits, np.zeros((n, 6), np.float32))
+        spec = replace(SPEC, class_names=("a", "b"), thresholds={})
+        scores = outcome.write_scores(tmp_path / name, data, test, spec)
+        trained = outcome.report(data, scores, scores, spec).patch
+        judged = judge(open_scores(tmp_path / name / "scores.h5"))
+        evaluated = patch_report(judged, Resampling())
+        assert trained.figures == evaluated.figures
+        assert trained.interval == evaluated.interval
+        assert (trained.figures["accuracy"].low is None) == (name == "unknown")

@@ -45,7 +45,7 @@ def open_query(
 
 
 def seen(reference: Features, query: Features, exclude: Exclude) -> list[Verdict]:
-    """Say of each query row whether its patient or slide took part: in the reference or the network.
+    """Say of each query row whether its patient or slide took part in reference or network.
 
     The worse of two: whether it is among the examples that were not left out for it, and what the
     network that made the features saw in its own training.

@@ -61,7 +61,8 @@ DATASETS: Mapping[str, Kind] = {
     "neighbour_labels": Kind((None,), kinds="iu", low=-1),
     "distances": Kind((None,)),
     "novelty": Kind(low=-ROUNDING, high=100 + ROUNDING),
-    **dict.fromkeys(("paths", "slide_ids", "patient_ids", "seen"), _TEXT),
+    **dict.fromkeys(("paths", "slide_ids", "patient_ids", "seen", "seen_by"), _TEXT),
+    "network_cohorts": _TEXT,
     **dict.fromkeys(("reference_files", "reference_sha256"), _TEXT),
     **dict.fromkeys(("reference_slide_ids", "reference_patient_ids"), _TEXT),
 }
@@ -217,7 +218,7 @@ def _facts(value: Any) -> bool:
 
 ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("slide_id", "patient_id", "slide_path"), ("a text", _text)),
-    **dict.fromkeys(("fingerprint", "seen"), ("a text", _text)),
+    **dict.fromkeys(("fingerprint", "seen", "seen_by"), ("a text", _text)),
     **dict.fromkeys(("patch_px", "stride_px"), ("a whole number of pixels", _pixels)),
     **dict.fromkeys(("mpp", "temperature"), ("a positive number", _positive)),
     **dict.fromkeys(

@@ -163,7 +163,7 @@ def _recorded(file: Path) -> Cohorts | None:
     with opening(file) as stored:
         if COHORTS not in stored:
             return None
-    return tuple(map(TrainingCohort.from_json, store.read(file, COHORTS)[COHORTS]))
+    return tuple(map(TrainingCohort.from_json, door.read(file, COHORTS)[COHORTS]))
 
 
 def _load_one(file: Path) -> Features:

@@ -99,7 +99,8 @@ def _stored(path: Path) -> Report | None:
 
 def _result(out: Path, report: Report | None) -> TrainResult:
     files = [out / name for name in (*LEFT, "scores.h5")] + sorted(out.glob("scores/*.h5"))
-    return TrainResult(outputs=[path for path in files if path.is_file()], report=report)
+    rows = report.rows() if report else ()
+    return TrainResult(outputs=[path for path in files if path.is_file()], rows=rows, report=report)
 
 
 def summary(out: Path, report: Report) -> str:

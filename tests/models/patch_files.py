@@ -10,10 +10,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.models.data import PatchDataModule
+from histocnn.models.options import DataOptions
 from histocnn.patches.grid import build_grid
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
 from tests.slide_files import position_image, write_pyramid
+
+PATTERN = "(p[0-9]+)_"  # the patient in a name of `write_folder`
+
+
+def module(path: Path, seed: int = 0, **options: object) -> PatchDataModule:
+    """The patches of `write_folder` as training reads them, in this process."""
+    usual = {"patient_pattern": PATTERN, "augment": "light", "workers": 0, "batch_size": 8}
+    return PatchDataModule(DataOptions(path, **usual | options), seed)  # type: ignore[arg-type]
 
 
 def patch(label: int, number: int, side_px: int = 28) -> NDArray[np.uint8]:

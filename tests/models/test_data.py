@@ -11,9 +11,7 @@ import pytest
 from histocnn.errors import CohortError, TrainingError
 from histocnn.models.data import PatchDataModule
 from histocnn.models.options import DataOptions
-from tests.models.patch_files import write_folder, write_grids
-
-PATTERN = "(p[0-9]+)_"
+from tests.models.patch_files import module, write_folder, write_grids
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +23,6 @@ def folder(tmp_path_factory):
 def own(tmp_path):
     """A folder that a test may spoil."""
     return write_folder(tmp_path / "images", patients=10, per_patient=2)
-
-
-def module(path, **options):
-    seed = options.pop("seed", 0)
-    usual = {"patient_pattern": PATTERN, "augment": "light", "workers": 0, "batch_size": 8}
-    return PatchDataModule(DataOptions(path, **usual | options), seed)
 
 
 def test_a_patient_is_in_one_split(folder):

@@ -6,14 +6,7 @@ from histocnn.errors import PatchesError
 from histocnn.models.data import PatchDataModule
 from histocnn.models.hard import with_hard
 from histocnn.models.options import DataOptions
-from tests.models.patch_files import write_folder, write_grids
-
-PATTERN = "(p[0-9]+)_"
-
-
-def module(path, **options):
-    usual = {"patient_pattern": PATTERN, "augment": "light", "workers": 0, "batch_size": 8}
-    return PatchDataModule(DataOptions(path, **usual | options))
+from tests.models.patch_files import module, write_folder, write_grids
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from histocnn.models.backbones import embedder
 from histocnn.models.infer import Shares, infer
 from histocnn.models.runner import Runner
-from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import Patches, open_patches
 from tests.models.patch_files import patch, write_folder
-from tests.models.small_networks import write_weights
+from tests.models.small_networks import all_features, feature_runner
 
 CPU = torch.device("cpu")
 
@@ -27,16 +25,7 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Patches:
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    weights = write_weights(tmp_path_factory.mktemp("w") / "lenet5.safetensors")
-    network = embedder("lenet5", weights)
-    return Runner(network, ModelSpec("lenet5"), CPU, False, lambda f: {"features": f})
-
-
-def all_features(patches: Patches, runner: Runner, **how: int) -> np.ndarray:
-    blocks = list(infer(patches, runner, **how))
-    rows = np.concatenate([rows for rows, _ in blocks])
-    assert rows.tolist() == list(range(len(patches)))
-    return np.concatenate([arrays["features"] for _, arrays in blocks])
+    return feature_runner(tmp_path_factory.mktemp("w"))
 
 
 def test_features_do_not_depend_on_batch_or_threads(patches: Patches, runner: Runner) -> None:

@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 
 from histocnn.errors import CohortError, PatchesError
-from histocnn.models.data import PatchDataModule
-from histocnn.models.options import DataOptions
 from histocnn.models.rows import Rows, group
-from tests.models.patch_files import write_csv, write_folder
-
-PATTERN = "(p[0-9]+)_"
-
-
-def module(path, **options):
-    usual = {"patient_pattern": PATTERN, "augment": "light", "workers": 0, "batch_size": 8}
-    return PatchDataModule(DataOptions(path, **usual | options))
+from tests.models.patch_files import module, write_csv, write_folder
 
 
 @pytest.fixture(scope="module")

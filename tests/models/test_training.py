@@ -52,6 +52,8 @@ def test_what_is_trained_is_not_trained_again_and_python_gets_the_report(tmp_pat
     assert "trained already" in capsys.readouterr().out
     assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == made
     assert (again.report, again.outputs) == (first.report, first.outputs)
+    assert "macro_auroc" in set(first.to_dataframe()["figure"])
+    assert sorted(again.to_dataframe()["figure"]) == sorted(first.to_dataframe()["figure"])
     assert {path.name for path in again.outputs} >= {"model.safetensors", "history.png"}
 
 

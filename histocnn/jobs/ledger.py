@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import histocnn
+from histocnn.jobs.records import RECORDS, Records
 from histocnn.jobs.result import StageResult
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.json import to_json
 
-RECORDS = ".runs"
 LIBRARIES = ("h5py", "numpy", "openslide-python", "openslide-bin", "torch", "torchvision", "timm")
 BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write-bound"}
 
@@ -169,8 +169,9 @@ class Ledger:
         for failure in self._out.glob("*.failed.json"):
             if self._is_past(failure):
                 failure.unlink(missing_ok=True)
+        records = Records(self._out, self._suffix)
         sum_up(
-            lambda: (_failures(self._out), _records(self._out, self._suffix)),
+            lambda: (_failures(self._out), records.look()),
             lambda sums: self._write_sums(*sums),
         )
 
@@ -247,16 +248,6 @@ def _failures(out: Path) -> str:
     table.writeheader()
     table.writerows(_read_all(out.glob("*.failed.json")))
     return text.getvalue()
-
-
-def _records(out: Path, suffix: str) -> dict[str, Any]:
-    """The facts of every slide whose file is there, without the recipe, which is in the file."""
-    records = _read_all((out / RECORDS).glob(f"*{suffix}.json"))
-    return {
-        facts["slide_id"]: {k: v for k, v in facts.items() if k not in ("slide_id", "recipe")}
-        for facts in records
-        if (out / f"{facts['slide_id']}{suffix}").exists()
-    }
 
 
 def _versions() -> dict[str, str]:

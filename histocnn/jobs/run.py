@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from histocnn.errors import HistocnnError, UsageError
-from histocnn.jobs.ledger import RECORDS, Ledger, Result, Summary, record_path, verdict
+from histocnn.jobs.ledger import Ledger, Result, Summary, record_path, verdict
 from histocnn.jobs.progress import Bars
+from histocnn.jobs.records import RECORDS
 from histocnn.jobs.workers import Event, Tick, over, worker_index
 from histocnn.storage import store
 from histocnn.storage.atomic import check_writable, sweep

@@ -67,14 +67,16 @@ def test_lint_finds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["cnn", "knn"])
-def test_a_dry_run_plans_a_row_and_a_doctor_per_slide_before_the_checkpoint(
-    tmp_path: Path, target: str
-) -> None:
+def test_a_dry_run_plans_every_stage_of_every_slide(tmp_path: Path, target: str) -> None:
     write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
     code, said = call([RUN, "local", target, "-n"], tmp_path)
     assert code == 0, said
     planned = jobs(said)
-    assert planned == {"row": 3, "doctor": 3, "usable": 1, "slide_scores": 1, target: 1, "total": 9}
+    each = {"cnn": ["predict"], "knn": ["embed", "neighbours"]}[target]
+    every = dict.fromkeys(["sheet", "doctor", "tile", *each, "heatmap"], 3)
+    once = {"usable": 1, "slide_scores": 1, target: 1}
+    once |= {"train": 1, "complete": 3} if target == "cnn" else {"complete": 2}
+    assert planned == {**every, **once, "total": sum([*every.values(), *once.values()])}
     assert not (tmp_path / "results").exists()
 
 
@@ -132,7 +134,7 @@ def test_a_failed_job_shows_the_end_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "wf.yaml").write_text("options: {doctor: --nonsense 1}\n")
     code, said = call([RUN, "local", "knn", "--configfile", "wf.yaml"], tmp_path)
     assert code == 1
-    shown = said.partition("results/logs/doctor/a.log ends with:")[2]
+    shown = said.partition("results/logs/doctor/slides-00000.log ends with:")[2]
     assert "--nonsense" in shown
 
 
@@ -172,8 +174,10 @@ def test_slides_to_reports_then_nothing_to_do_then_one_slides_jobs_only(tmp_path
     assert code == 0, said[-3000:]
     ran = re.findall(r"^local(?:rule|checkpoint) (\w+):", said, re.MULTILINE)
     its_own = ["doctor", "tile", "predict", "heatmap"]
-    assert sorted(ran) == sorted([*its_own, "usable", "slide_scores", "evaluate", "cnn"])
-    assert set(re.findall(r"slide=(\w+)", said)) == {"phantom_03"}
+    of_all = ["usable", "complete", "complete", "slide_scores", "evaluate", "cnn"]
+    assert sorted(ran) == sorted([*its_own, *of_all])
+    (shard,) = set(re.findall(r"shard=([\w-]+)", said))
+    assert "phantom_03," in (out / f"shards/{shard}/sheet.csv").read_text()
     assert (out / "cnn/train/model.safetensors").stat().st_mtime_ns == model
 
 

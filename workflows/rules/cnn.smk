@@ -1,8 +1,9 @@
 # Learn from the grids of the training slides, then score every slide with the result.
 rule train:
     input:
-        learn=grids_to_learn_from,
-        test=grids_to_test_on,
+        learn=f"{OUT}/complete/grids-to-learn.csv",
+        # Their figures end the training, their change does not begin it again.
+        test=ancient(f"{OUT}/complete/grids-to-test.csv"),
         slides=ancient(f"{OUT}/slides.csv"),
         config=TRAINING,
     output:
@@ -12,7 +13,7 @@ rule train:
     params:
         splits={slide: entry.split for slide, entry in SLIDES.items()},
         options=config["options"]["train"],
-        grids=lambda wildcards, input: os.path.dirname(input.learn[0]),
+        grids=f"{OUT}/grids",
         out=subpath(output[0], parent=True),
     threads: 4
     resources:
@@ -33,23 +34,26 @@ rule train:
 
 rule predict:
     input:
-        patches=f"{OUT}/grids/{{slide}}.h5",
-        row=f"{OUT}/rows/{{slide}}.csv",
+        grids=f"{OUT}/shards/{{shard}}/grids.csv",
+        slides=f"{OUT}/shards/{{shard}}/usable.csv",
         model=MODEL,
     output:
-        f"{OUT}/cnn/scores/{{slide}}.h5",
+        f"{OUT}/shards/{{shard}}/cnn-scores.csv",
     log:
-        f"{OUT}/logs/predict/{{slide}}.log",
+        f"{OUT}/logs/predict/{{shard}}.log",
     params:
+        run=RUNNER,
+        patches=subpath(input.grids, strip_suffix=".csv"),
         options=config["options"]["predict"],
-        out=subpath(output[0], parent=True),
+        out=f"{OUT}/cnn/scores",
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=120,
+        runtime=minutes(120, 20),
         gpu=min(1, config["gpu"]),
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn predict --patches {input.patches:q} --slides {input.row:q} --model {input.model:q}"
+        "python {params.run:q} {input.grids:q} {output:q} {params.out:q} .h5"
+        " histocnn predict --patches {params.patches:q} --slides {input.slides:q} --model {input.model:q}"
         " --threads {threads} {params.options} --out {params.out:q} > {log:q} 2>&1"

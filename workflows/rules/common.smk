@@ -1,10 +1,11 @@
 # The checked settings and sheet, who is left after the doctor, and what is said at the end.
 import csv
 import io
+import math
 import os
 import re
 import sys
-from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -20,10 +21,16 @@ except ImportError:
     ) from None
 
 
+@cache
+def validator(schema):
+    """Of the schema of this name."""
+    with open(workflow.source_path(f"../schemas/{schema}.schema.yaml")) as file:
+        return jsonschema.Draft202012Validator(yaml.safe_load(file))
+
+
 def problems(value, schema):
     """(path of keys, message) of all that the schema of this name does not allow."""
-    with open(workflow.source_path(f"../schemas/{schema}.schema.yaml")) as file:
-        found = jsonschema.Draft202012Validator(yaml.safe_load(file)).iter_errors(value)
+    found = validator(schema).iter_errors(value)
     return [(".".join(map(str, error.absolute_path)), error.message) for error in found]
 
 
@@ -43,9 +50,10 @@ def read_sheet(path):
     return entries
 
 
+@cache
 def values_of(entry):
     """What is known of a slide, by column, with paths that hold from anywhere."""
-    known = {column: value for column, value in asdict(entry).items() if value is not None}
+    known = {column: value for column, value in vars(entry).items() if value is not None}
     return {
         column: os.path.abspath(value) if column.endswith("_path") else value
         for column, value in known.items()
@@ -69,52 +77,82 @@ REFERENCE = file_of("reference")
 # Files whose change counts; published weights are none.
 WEIGHTS = [] if config["weights"] == "imagenet" else [file_of("weights")]
 HAS_TRUTH = any(entry.annotation_path or entry.background for entry in SLIDES.values())
+SCRIPTS = os.path.join(workflow.basedir, "scripts")  # the same path in every run and on every node
+RUNNER = os.path.join(SCRIPTS, "shard.py")
+SPLIT_BY_DOCTOR = os.path.join(SCRIPTS, "usable.py")
+SPREAD = 32  # jobs a stage where there are so many slides: a few slides keep many cores busy
+SIZE = max(1, min(config["slides_per_job"], math.ceil(len(SLIDES) / SPREAD)))
 
 
 wildcard_constraints:
-    slide="|".join(map(re.escape, SLIDES)),
+    shard="[a-z]+-[0-9]+",
     path="cnn|knn",
 
 
-def row_of(slide):
-    """The slide's row as a sheet of its own: header and values."""
-    values = values_of(SLIDES[slide])
+def shards_of(slides):
+    """Slide ids by shard: of one split each, so that a test slide's change trains nothing again."""
+    by_split = {}
+    for slide in slides:
+        by_split.setdefault(SLIDES[slide].split or "slides", []).append(slide)
+    return {
+        f"{split}-{first // SIZE:05d}": ids[first : first + SIZE]
+        for split, ids in by_split.items()
+        for first in range(0, len(ids), SIZE)
+    }
+
+
+SHARDS = shards_of(SLIDES)
+
+
+def sheet_of(shard):
+    """The shard's rows as a sheet of their own, line by line."""
+    rows = [values_of(SLIDES[slide]) for slide in SHARDS[shard]]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([values.keys(), values.values()])
+    columns = dict.fromkeys(column for row in rows for column in row)
+    sheet = csv.DictWriter(text, columns, lineterminator="\n")
+    sheet.writeheader()
+    sheet.writerows(rows)
     return text.getvalue().splitlines()
 
 
-def files_of(slide):
-    """The files of a slide whose change redoes its jobs."""
-    return [path for column, path in values_of(SLIDES[slide]).items() if column.endswith("_path")]
+def files_of(shard):
+    """The files of a shard's slides whose change redoes its jobs."""
+    return [
+        path
+        for slide in SHARDS[shard]
+        for column, path in values_of(SLIDES[slide]).items()
+        if column.endswith("_path")
+    ]
 
 
-def usable_slides():
-    """The ids of the slides that the doctor found usable."""
-    with checkpoints.usable.get().output.slides.open() as sheet:
-        return [row["slide_id"] for row in csv.DictReader(sheet)]
+def minutes(first, each):
+    """A job's time: of one slide, and of each one more; what ran out of time goes on with more."""
+    return lambda wildcards, attempt: (first + each * (SIZE - 1)) * attempt
 
 
-def usable(pattern):
-    """One file per usable slide."""
-    return expand(pattern, slide=usable_slides())
+def listings(what, splits=None):
+    """What each shard's job has made, and what of it failed."""
+    shards = [s for s in SHARDS if splits is None or s.partition("-")[0] in splits]
+    return [f"{OUT}/shards/{shard}/{what}.csv" for shard in shards]
+
+
+def listings_of(wildcards):
+    """The shards' listings that one list is made of."""
+    what, _, part = wildcards.what.partition("-to-")
+    return listings(what, {"learn": ("train", "val"), "test": ("test",)}.get(part))
 
 
 def results_of(path):
-    """All that a target ends with."""
+    """All that a target ends with, with the lists: one that is not there has slides to try again."""
+    lists = [f"{path}-heatmaps"]
     if path == "cnn" and not config["model"]:
         check_splits()
+        lists += ["grids-to-learn", "grids-to-test"]
+    if path == "knn" and not REFERENCE:
+        lists.append("features")
     page = [f"{OUT}/{path}/report/report.html"] if HAS_TRUTH else []
-    return [*page, f"{OUT}/{path}/heatmaps/slides.csv"]
-
-
-def grids_to_learn_from(_):
-    return [grid_of(slide) for slide in usable_slides() if SLIDES[slide].split in ("train", "val")]
-
-
-def grids_to_test_on(_):
-    """Their figures end the training, their change does not begin it again."""
-    return [ancient(grid_of(s)) for s in usable_slides() if SLIDES[s].split == "test"]
+    tables = [f"{OUT}/complete/{name}.csv" for name in lists]
+    return [*page, f"{OUT}/{path}/heatmaps/slides.csv", *tables]
 
 
 def check_splits():
@@ -129,16 +167,12 @@ def check_splits():
         )
 
 
-def grid_of(slide):
-    return f"{OUT}/grids/{slide}.h5"
-
-
 def reference_features(_):
     """The k-NN's reference: of the images, or of all usable slides."""
     if not REFERENCE:
-        return usable(f"{OUT}/knn/features/{{slide}}.h5")
+        return f"{OUT}/complete/features.csv"
     images = Path(os.path.abspath(REFERENCE))
-    return [f"{OUT}/knn/reference/{images.stem if images.is_file() else images.name}.h5"]
+    return f"{OUT}/knn/reference/{images.stem if images.is_file() else images.name}.h5"
 
 
 def say_unusable():

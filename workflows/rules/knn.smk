@@ -1,27 +1,31 @@
 # Features of slides and reference, then each slide labelled by its nearest labelled neighbours.
 rule embed:
     input:
-        patches=f"{OUT}/grids/{{slide}}.h5",
-        row=f"{OUT}/rows/{{slide}}.csv",
+        grids=f"{OUT}/shards/{{shard}}/grids.csv",
+        slides=f"{OUT}/shards/{{shard}}/usable.csv",
         weights=WEIGHTS,
     output:
-        f"{OUT}/knn/features/{{slide}}.h5",
+        f"{OUT}/shards/{{shard}}/features.csv",
     log:
-        f"{OUT}/logs/embed/{{slide}}.log",
+        f"{OUT}/logs/embed/{{shard}}.log",
     params:
+        run=RUNNER,
+        patches=subpath(input.grids, strip_suffix=".csv"),
         backbone=config["backbone"],
         weights=config["weights"],
         options=config["options"]["embed"],
-        out=subpath(output[0], parent=True),
+        out=f"{OUT}/knn/features",
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=120,
+        runtime=minutes(120, 20),
         gpu=min(1, config["gpu"]),
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn embed --patches {input.patches:q} --slides {input.row:q} --backbone {params.backbone:q}"
+        "python {params.run:q} {input.grids:q} {output:q} {params.out:q} .h5"
+        " histocnn embed --patches {params.patches:q} --slides {input.slides:q}"
+        " --backbone {params.backbone:q}"
         " --weights {params.weights:q}"
         " --threads {threads} {params.options} --out {params.out:q} > {log:q} 2>&1"
 
@@ -55,24 +59,27 @@ rule reference:
 rule neighbours:
     input:
         reference=reference_features,
-        query=f"{OUT}/knn/features/{{slide}}.h5",
-        row=f"{OUT}/rows/{{slide}}.csv",
+        features=f"{OUT}/shards/{{shard}}/features.csv",
+        slides=f"{OUT}/shards/{{shard}}/usable.csv",
     output:
-        f"{OUT}/knn/scores/{{slide}}.h5",
+        f"{OUT}/shards/{{shard}}/knn-scores.csv",
     log:
-        f"{OUT}/logs/neighbours/{{slide}}.log",
+        f"{OUT}/logs/neighbours/{{shard}}.log",
     params:
+        run=RUNNER,
+        query=subpath(input.features, strip_suffix=".csv"),
         k=config["neighbours"],
         options=config["options"]["knn"],
-        reference=lambda wildcards, input: os.path.dirname(input.reference[0]),
-        out=subpath(output[0], parent=True),
+        reference=f"{OUT}/knn/{'reference' if REFERENCE else 'features'}",
+        out=f"{OUT}/knn/scores",
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        runtime=minutes(60, 5),
         gpu=0,
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn knn --reference {params.reference:q} --query {input.query:q} --slides {input.row:q}"
+        "python {params.run:q} {input.features:q} {output:q} {params.out:q} .h5"
+        " histocnn knn --reference {params.reference:q} --query {params.query:q} --slides {input.slides:q}"
         " --k {params.k} {params.options} --out {params.out:q} > {log:q} 2>&1"

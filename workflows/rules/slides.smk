@@ -1,17 +1,18 @@
-# The sheet's slides: a row each, the doctor's verdict, and grids of the usable ones.
+# The sheet's slides in shards: a sheet each, the doctor's verdict, and grids of the usable ones.
 localrules:
-    row,
+    sheet,
     usable,
+    complete,
 
 
-# Every per-slide job reads its own row, so that another row's change does not concern it.
-rule row:
+# Every job reads its own shard's rows, so that another row's change does not concern it.
+rule sheet:
     output:
-        f"{OUT}/rows/{{slide}}.csv",
+        f"{OUT}/shards/{{shard}}/sheet.csv",
     log:
-        f"{OUT}/logs/row/{{slide}}.log",
+        f"{OUT}/logs/sheet/{{shard}}.log",
     params:
-        lines=lambda wildcards: row_of(wildcards.slide),
+        lines=lambda wildcards: sheet_of(wildcards.shard),
     conda:
         "../envs/histocnn.yaml"
     shell:
@@ -20,32 +21,37 @@ rule row:
 
 rule doctor:
     input:
-        row=f"{OUT}/rows/{{slide}}.csv",
-        files=lambda wildcards: files_of(wildcards.slide),
+        sheet=f"{OUT}/shards/{{shard}}/sheet.csv",
+        files=lambda wildcards: files_of(wildcards.shard),
     output:
-        f"{OUT}/doctor/{{slide}}.json",
+        findings=f"{OUT}/shards/{{shard}}/doctor.json",
+        slides=f"{OUT}/shards/{{shard}}/usable.csv",
+        unusable=f"{OUT}/shards/{{shard}}/unusable.csv",
     log:
-        f"{OUT}/logs/doctor/{{slide}}.log",
+        f"{OUT}/logs/doctor/{{shard}}.log",
     params:
         patch=PATCH,
         options=config["options"]["doctor"],
+        split=SPLIT_BY_DOCTOR,
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=15,
+        runtime=minutes(15, 2),
         gpu=0,
     conda:
         "../envs/histocnn.yaml"
     # An unusable slide is a finding, not a failure: only a doctor without findings has failed.
     shell:
-        "histocnn doctor --slides {input.row:q} {params.patch} {params.options} --json"
-        " > {output:q} 2> {log:q} || test -s {output:q}"
+        "{{ histocnn doctor --slides {input.sheet:q} {params.patch} {params.options} --json"
+        " > {output.findings:q} || test -s {output.findings:q}; }} 2> {log:q};"
+        " python {params.split:q} {input.sheet:q} {output.findings:q} {output.slides:q}"
+        " {output.unusable:q} 2>> {log:q}"
 
 
-checkpoint usable:
+rule usable:
     input:
-        rows=expand(f"{OUT}/rows/{{slide}}.csv", slide=SLIDES),
-        findings=expand(f"{OUT}/doctor/{{slide}}.json", slide=SLIDES),
+        usable=listings("usable"),
+        unusable=listings("unusable"),
     output:
         slides=f"{OUT}/slides.csv",
         unusable=f"{OUT}/unusable.csv",
@@ -54,28 +60,45 @@ checkpoint usable:
     conda:
         "../envs/histocnn.yaml"
     script:
-        "../scripts/usable.py"
+        "../scripts/merge.py"
 
 
 rule tile:
     input:
-        row=f"{OUT}/rows/{{slide}}.csv",
-        files=lambda wildcards: files_of(wildcards.slide),
+        slides=f"{OUT}/shards/{{shard}}/usable.csv",
+        files=lambda wildcards: files_of(wildcards.shard),
     output:
-        f"{OUT}/grids/{{slide}}.h5",
+        f"{OUT}/shards/{{shard}}/grids.csv",
     log:
-        f"{OUT}/logs/tile/{{slide}}.log",
+        f"{OUT}/logs/tile/{{shard}}.log",
     params:
+        run=RUNNER,
         patch=PATCH,
         options=config["options"]["tile"],
-        out=subpath(output[0], parent=True),
+        out=f"{OUT}/grids",
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=30,
+        runtime=minutes(30, 10),
         gpu=0,
     conda:
         "../envs/histocnn.yaml"
     shell:
-        "histocnn tile --slides {input.row:q} {params.patch} {params.options}"
+        "python {params.run:q} {input.slides:q} {output:q} {params.out:q} .h5"
+        " histocnn tile --slides {input.slides:q} {params.patch} {params.options}"
         " --out {params.out:q} > {log:q} 2>&1"
+
+
+# What needs all slides waits here; where one has failed, this fails, and the next run tries it.
+rule complete:
+    input:
+        listings_of,
+    output:
+        f"{OUT}/complete/{{what}}.csv",
+    log:
+        f"{OUT}/logs/complete/{{what}}.log",
+    retries: 0
+    conda:
+        "../envs/histocnn.yaml"
+    script:
+        "../scripts/complete.py"

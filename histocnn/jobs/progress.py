@@ -30,6 +30,7 @@ class Bars:
         self._slides = self._progress.add_task(f"{command}: slides", total=slides)
         self._patches = self._progress.add_task("patches", total=None)
         self._seen: dict[str, tuple[int, int]] = {}
+        self._done_all = self._total_all = 0
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -45,9 +46,11 @@ class Bars:
 
     def tick(self, slide_id: str, done: int, total: int) -> None:
         """Show that a slide has `done` of its `total` patches."""
+        done_before, total_before = self._seen.get(slide_id, (0, 0))
         self._seen[slide_id] = (done, total)
-        done_all, total_all = (sum(column) for column in zip(*self._seen.values(), strict=True))
-        self._progress.update(self._patches, completed=done_all, total=total_all)
+        self._done_all += done - done_before
+        self._total_all += total - total_before
+        self._progress.update(self._patches, completed=self._done_all, total=self._total_all)
 
     def advance(self) -> None:
         """Show that one slide more is behind us."""

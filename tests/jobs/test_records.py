@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from histocnn.jobs.ledger import Ledger, Result, record_path
+from histocnn.jobs.records import Records
 
 
 def job(out: Path, *slides: str, patches: int = 7) -> dict[str, dict[str, object]]:
@@ -63,3 +64,8 @@ def test_a_damaged_record_is_left_out(tmp_path: Path, damage: str) -> None:
     job(tmp_path, "s1")
     record_path(tmp_path / "s1.h5").write_bytes(damage.encode(errors="surrogateescape"))
     assert set(job(tmp_path, "s2")) == {"s2"}
+
+
+def test_a_folder_without_records_has_no_facts(tmp_path: Path) -> None:
+    assert Records(tmp_path, ".h5").look() == {}
+    assert list(tmp_path.iterdir()) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from pytorch_lightning.callbacks import (
     RichProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-defined]
     MisconfigurationException,
 )
@@ -35,9 +38,10 @@ from histocnn.models.data import PatchDataModule
 from histocnn.models.device import choose_bf16
 from histocnn.models.options import TrainOptions, better
 from histocnn.models.run_folder import METRICS, MODEL, begin, checkpoint
+from histocnn.models.saving import WholeCheckpoints
 from histocnn.models.shared import Shared, find_shared
 from histocnn.models.spec import save
-from histocnn.storage.atomic import write_text
+from histocnn.storage.atomic import write_error, write_text
 
 # Hints of Lightning's that do not apply: our loaders and samplers are as they must be.
 NOT_APPLICABLE = (
@@ -63,7 +67,7 @@ def train(options: TrainOptions, show: Callable[[Shared], None] | None = None) -
     Raises:
         HistocnnError: What cannot be trained, and why; see `PatchDataModule` and `Classifier`.
     """
-    with _our_errors():
+    with _our_errors(options.run.out):
         run = _Run(options)
         run.admit(show)
         run.fit()
@@ -163,8 +167,16 @@ def make_trainer(options: TrainOptions) -> Trainer:
         "precision": asked["precision"] or default_precision(),
         "logger": [*loggers, *_listed(asked.get("logger"))],
         "callbacks": [*ours, *_listed(asked.get("callbacks"))],
+        "plugins": _with_checkpoints(_listed(asked.get("plugins")), asked.get("strategy")),
     }
     return Trainer(**asked)
+
+
+def _with_checkpoints(plugins: list[Any], strategy: Any) -> list[Any]:
+    """Add our way to write checkpoints, unless the user or the strategy has another."""
+    theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+    usual = str(strategy or "auto").startswith(("auto", "ddp"))
+    return plugins if theirs or not usual else [WholeCheckpoints(), *plugins]
 
 
 def default_precision() -> str:
@@ -188,14 +200,18 @@ def _hush() -> None:
 
 
 @contextmanager
-def _our_errors() -> Iterator[None]:
-    """Say in our words what Lightning and torch find wrong."""
+def _our_errors(out: Path) -> Iterator[None]:
+    """Say in our words what Lightning and torch find wrong; `out` is where they write."""
     try:
         yield
     except MisconfigurationException as error:
         absent = re.search("gpu|cuda|accelerator", str(error), re.IGNORECASE)
         remedy = "Use --trainer.accelerator cpu, or auto." if absent else ""
         raise TrainingError(" ".join(str(error).split()), remedy) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise write_error(out, error) from error
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if re.match(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error)):
             raise TrainingError(

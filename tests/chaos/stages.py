@@ -72,12 +72,12 @@ _LISTED = (
     Stage(
         "knn", "histocnn.stages.knn knn",
         lambda at: ["--reference", at / "reference", "--query", at / "embed"],
-        ("reference", "embed"),
+        ("embed", "reference"),
     ),
     Stage(
         "probe", "histocnn.stages.probe probe",
         lambda at: ["--reference", at / "reference", "--query", at / "embed"],
-        ("reference", "embed"),
+        ("embed", "reference"),
     ),
     Stage(
         "heatmap", "histocnn.stages.heatmap heatmap",
@@ -123,6 +123,19 @@ class House:
         for path in (self.place / "cohort").glob("*/phantom_01.*"):
             path.rename(path.with_stem(IDS[0]))
 
+    def stage(self, name: str) -> Stage:
+        """A stage, once it and those that it needs have run undisturbed."""
+        if name not in self.undisturbed:
+            for needed in STAGES[name].inputs:
+                if needed in STAGES:
+                    self.stage(needed)
+            if "reference" in STAGES[name].inputs and not (self.place / "reference").exists():
+                (self.place / "reference").mkdir()
+                for slide_id in TRAINED_ON:
+                    shutil.copy2(self.place / "embed" / f"{slide_id}.h5", self.place / "reference")
+            self._calm(STAGES[name])
+        return STAGES[name]
+
     def out(self, stage: Stage) -> Path:
         """Where the disturbed runs write."""
         return self.place / "disturbed" / stage.name
@@ -142,7 +155,7 @@ class House:
         """The same, and wait for its end."""
         return self.warm.run(self.words(stage, self.out(stage)), stage=stage.begins, **how)
 
-    def calm(self, stage: Stage) -> None:
+    def _calm(self, stage: Stage) -> None:
         """Run a stage undisturbed, keep its folder for later stages, and time it slowed down."""
         ended = self.run(stage)
         assert ended.exit_code == 0, ended.said
@@ -156,10 +169,6 @@ class House:
         again = trees.differing(trees.content(out), self.undisturbed[stage.name])
         assert again == [], "an undisturbed run is not equal to another"
         self.clear(stage)
-        if stage.name == "embed":
-            (self.place / "reference").mkdir()
-            for slide_id in TRAINED_ON:
-                shutil.copy2(self.place / "embed" / f"{slide_id}.h5", self.place / "reference")
 
     def clear(self, stage: Stage) -> None:
         """Begin anew."""

@@ -24,7 +24,7 @@ CROWDS, TERMS, LOADERS = 5, 5, 5
 def test_three_processes_on_one_folder_do_no_harm(
     house: House, tallies: list[Tally], name: str
 ) -> None:
-    stage, tally = STAGES[name], Tally("three at once", name)
+    stage, tally = house.stage(name), Tally("three at once", name)
     tallies.append(tally)
     for _ in range(CROWDS):
         house.clear(stage)
@@ -42,7 +42,7 @@ def test_three_processes_on_one_folder_do_no_harm(
 def test_sigterm_is_said_and_leaves_nothing_half_written(
     house: House, tallies: list[Tally], name: str
 ) -> None:
-    stage, moment, tally = STAGES[name], random.Random(name), Tally("SIGTERM", name)  # noqa: S311
+    stage, moment, tally = house.stage(name), random.Random(name), Tally("SIGTERM", name)  # noqa: S311
     tallies.append(tally)
     for _ in range(TERMS):
         house.clear(stage)
@@ -68,7 +68,7 @@ def test_sigterm_is_said_and_leaves_nothing_half_written(
 def test_a_killed_loader_ends_training_in_a_line_and_it_begins_again(
     house: House, tallies: list[Tally]
 ) -> None:
-    stage, moment = STAGES["train"], random.Random("loader")  # noqa: S311
+    stage, moment = house.stage("train"), random.Random("loader")  # noqa: S311
     tally = Tally("killed loader", "train")
     tallies.append(tally)
     loaders = [*house.words(stage, house.out(stage)), "--data.workers=2", "--data.start=fork"]

@@ -36,7 +36,7 @@ def small_disk(folder: Path, kib: int) -> Iterator[None]:
 def test_a_full_disk_is_said_and_with_space_the_rest_is_done(
     house: House, tallies: list[Tally], name: str
 ) -> None:
-    stage, size, tally = STAGES[name], random.Random(name), Tally("disk full", name)  # noqa: S311
+    stage, size, tally = house.stage(name), random.Random(name), Tally("disk full", name)  # noqa: S311
     tallies.append(tally)
     out = house.out(stage)
     needed = sum(path.stat().st_size for path in (house.place / name).rglob("*") if path.is_file())
@@ -75,7 +75,7 @@ def _failures(out: Path) -> str:
 def test_a_read_only_folder_is_said_before_the_work(
     house: House, tallies: list[Tally], name: str
 ) -> None:
-    stage, tally = STAGES[name], Tally("read-only folder", name)
+    stage, tally = house.stage(name), Tally("read-only folder", name)
     tallies.append(tally)
     out = house.out(stage)
     house.clear(stage)

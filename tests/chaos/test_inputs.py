@@ -38,7 +38,7 @@ def restored(folder: Path) -> Iterator[None]:
 def test_a_slide_that_goes_meanwhile_fails_alone(
     house: House, tallies: list[Tally], name: str, how: str
 ) -> None:
-    stage, moment, tally = STAGES[name], random.Random(name), Tally(f"slide {how}", name)  # noqa: S311
+    stage, moment, tally = house.stage(name), random.Random(name), Tally(f"slide {how}", name)  # noqa: S311
     tallies.append(tally)
     slide = house.place / "cohort" / "slides" / f"{LAST}.tif"
     for _ in range(TRIES):
@@ -72,7 +72,7 @@ def test_a_slide_that_goes_meanwhile_fails_alone(
 def test_flipped_bits_of_an_input_are_read_or_said(
     house: House, tallies: list[Tally], name: str
 ) -> None:
-    stage, chance, tally = STAGES[name], random.Random(name), Tally("bits flipped", name)  # noqa: S311
+    stage, chance, tally = house.stage(name), random.Random(name), Tally("bits flipped", name)  # noqa: S311
     tallies.append(tally)
     for _ in range(FLIPS):
         house.clear(stage)

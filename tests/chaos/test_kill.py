@@ -19,7 +19,7 @@ TRIES, LEAST_HITS, MOST_TRIES = 30, 20, 60
 def test_a_killed_stage_is_done_again_as_if_nothing_had_happened(
     house: House, tallies: list[Tally], name: str
 ) -> None:
-    stage, moment, tally = STAGES[name], random.Random(name), Tally("kill -9", name)  # noqa: S311
+    stage, moment, tally = house.stage(name), random.Random(name), Tally("kill -9", name)  # noqa: S311
     tallies.append(tally)
     while tally.tries < TRIES or (tally.hits < LEAST_HITS and tally.tries < MOST_TRIES):
         house.clear(stage)

@@ -15,7 +15,7 @@ from tests.chaos.warm import ROOT, Ended
 
 @pytest.mark.parametrize("name", STAGES)
 def test_64_open_files_are_enough(house: House, tallies: list[Tally], name: str) -> None:
-    stage, tally = STAGES[name], Tally("ulimit -n 64", name)
+    stage, tally = house.stage(name), Tally("ulimit -n 64", name)
     tallies.append(tally)
     house.clear(stage)
     tally.count(hit=True, losses=house.losses(stage, house.run(stage, files=64)))
@@ -26,7 +26,7 @@ def test_64_open_files_are_enough(house: House, tallies: list[Tally], name: str)
 def test_neither_language_nor_home_nor_terminal_is_needed(
     house: House, tallies: list[Tally], name: str
 ) -> None:
-    stage, tally = STAGES[name], Tally("LANG=C, no HOME, no TTY", name)
+    stage, tally = house.stage(name), Tally("LANG=C, no HOME, no TTY", name)
     tallies.append(tally)
     house.clear(stage)
     bare = {

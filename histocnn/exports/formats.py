@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from histocnn.cohort.sheet import read_cohort
 from histocnn.errors import UsageError
 from histocnn.jobs import run as runs
 from histocnn.jobs.ranges import NonNegativeFloat, Probability, check_ranges
+from histocnn.patches import door
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.regions.geojson import Frame
 from histocnn.scores.scored import ScoredSlide, read_scored
@@ -109,9 +110,12 @@ def export_scores(
             f"--to {options.to} needs {kind.package}, which is not installed",
             f"Install it: pip install 'histocnn[{options.to}]'.",
         )
+    files = score_files(scores)
+    if options.to == "anndata" and options.class_name is not None:
+        _check_scored(files)
     drawn = {row.slide_id: row.annotation_path for row in read_cohort(sheet)} if sheet else {}
     return runs.run(
-        open_files(score_files(scores)),
+        open_files(files),
         out=out,
         command="export",
         source=scores,
@@ -120,6 +124,14 @@ def export_scores(
         workers=workers,
         suffix=kind.suffix,
     )
+
+
+def _check_scored(files: Sequence[Path]) -> None:
+    for file in files:
+        if "scores.class_names" not in door.attributes(file):
+            raise UsageError(
+                f"{file}: features, which have no class to choose", "Leave --class_name out."
+            )
 
 
 def _recipe(patches: FilePatches, options: ExportOptions, annotations: Annotated) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import nn
 
-from histocnn.errors import ModelError, UsageError
+from histocnn.errors import HistocnnError, ModelError, UsageError
 from histocnn.models.custom import construct, is_custom
 from histocnn.models.networks import OWN, Embedder, Network
 from histocnn.models.weights import load_weights
@@ -23,6 +23,10 @@ from histocnn.models.weights import load_weights
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MEASURED_PX = 224  # side of the image that tells an own network's width
+# Arguments of timm's that are no architecture's: they read files or ask the hub. A model file or
+# the hub's own configuration brings arguments along.
+NOT_ARCHITECTURE = {"cache_dir", "checkpoint_path", "exportable", "no_jit", "pretrained",
+                    "pretrained_cfg", "pretrained_cfg_overlay", "scriptable"}  # fmt: skip
 AUXILIARY = ("aux1.fc2", "aux2.fc2", "AuxLogits.fc")  # googlenet, inception_v3
 
 
@@ -165,20 +169,29 @@ def _from_timm(
             cfg, architecture, arguments = timm.models.load_model_config_from_hf(
                 name.removeprefix("hf-hub:")
             )
-            arguments = dict(arguments or {})
+            arguments = _of_architecture(name, arguments or {})
             options = {"pretrained_cfg": cfg} | arguments
         else:
-            options = dict(arguments)
+            options = _of_architecture(name, arguments)
             if not timm.is_model(architecture):
                 raise UsageError(f"timm has no network {architecture!r}", "See timm.list_models().")
         options["num_classes"] = 0
         backbone: Any = timm.create_model(architecture, pretrained=pretrained, **options)
-    except UsageError:
+    except HistocnnError:
         raise
     except Exception as error:  # whatever the hub's client raises when it cannot reach the hub
         raise _not_downloaded(name, error) from error
     width: int = backbone.head_hidden_size
     return backbone, width, f"timm/{architecture}", arguments
+
+
+def _of_architecture(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    if unwanted := NOT_ARCHITECTURE & arguments.keys():
+        raise ModelError(
+            f"{name}: its configuration sets {min(unwanted)}, which is no part of a network",
+            "Take the model from its author.",
+        )
+    return dict(arguments)
 
 
 def _without_imagenet(name: str) -> ModelError:

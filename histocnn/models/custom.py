@@ -32,15 +32,18 @@ def check_typed(file: str | Path, stored: str, typed: str | None) -> None:
     Args:
         file: A model, or features.
         stored: The backbone that it names.
-        typed: The one that the user did; needed where it is somebody's own.
+        typed: The one that the user did; needed where it is somebody's own, or the hub's, which
+            would be asked for it.
 
     Raises:
-        ModelError: Somebody's own network that was not typed, or another than what was typed.
+        ModelError: Such a network that was not typed, or another than what was typed.
     """
-    if is_custom(stored) and typed != stored:
+    hub = stored.startswith("hf-hub:")
+    if (is_custom(stored) or hub) and typed != stored:
         instead = "" if typed is None else f", not {typed}"
+        whose = "which the hub would be asked for" if hub else "which is code of its author's"
         raise ModelError(
-            f"{file}: is of the network {stored}{instead}, which is code of its author's",
+            f"{file}: is of the network {stored}{instead}, {whose}",
             f"If you trust it, add --backbone {stored}.",
         )
     if typed is not None and typed != stored:

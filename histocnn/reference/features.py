@@ -20,7 +20,7 @@ from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.neighbours import UNKNOWN, codes
 from histocnn.storage.hashing import sha256
-from histocnn.storage.hdf5 import opening
+from histocnn.storage.hdf5 import check_is_hdf5, opening
 from histocnn.storage.json import differing_keys
 
 Exclude = Literal["patient", "slide", "none"]
@@ -108,7 +108,10 @@ def feature_files(source: Path) -> list[Path]:
 
     Raises:
         FeaturesError: There are none.
+        StoreError: The one given is plainly something else.
     """
+    if source.is_file():
+        check_is_hdf5(source)
     files = sorted(source.glob("*.h5")) if source.is_dir() else [source]
     if not files:
         raise FeaturesError(f"{source}: no .h5 files in it", "Give a folder that embed wrote.")

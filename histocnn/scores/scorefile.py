@@ -16,6 +16,7 @@ from histocnn.patches import door
 from histocnn.patches.grid import PatchGrid
 from histocnn.patches.patches import id_of
 from histocnn.storage import store
+from histocnn.storage.hdf5 import check_is_hdf5
 
 SCALE = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")  # what a grid is made of
 OFF_GRID_L0 = 1  # level-0 px that rounding explains
@@ -213,9 +214,12 @@ def score_files(scores: Path) -> list[Path]:
     """The score files of a folder, or the one that is named.
 
     Raises:
-        StoreError: There is none.
+        StoreError: There is none, or the one that is named is plainly something else.
     """
-    files = [scores] if scores.is_file() else sorted(scores.glob("*.h5"))
+    if scores.is_file():
+        check_is_hdf5(scores)
+        return [scores]
+    files = sorted(scores.glob("*.h5"))
     if not files:
         raise StoreError(f"{scores}: no score files", "Give the folder that predict or knn wrote.")
     return files

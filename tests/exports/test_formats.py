@@ -9,6 +9,7 @@ import pytest
 from histocnn.errors import UsageError
 from histocnn.exports.formats import KINDS, ExportOptions, Format, export_scores
 from tests.exports.test_frames import scores_over
+from tests.feature_files import write_features
 from tests.grid_files import write_grid
 
 
@@ -65,3 +66,11 @@ def test_tables_take_scores_of_images_and_come_with_their_suffix(tmp_path: Path)
         assert result.outputs == [tmp_path / to / f"s1{suffix}"]
         assert result.outputs[0].exists()
         assert export_scores(scores, tmp_path / to, ExportOptions(to)).skipped == ["s1"]  # type: ignore[arg-type]
+
+
+def test_features_have_no_class_to_choose(tmp_path: Path) -> None:
+    pytest.importorskip("anndata", reason="pip install 'histocnn[anndata]'")
+    write_features(tmp_path / "f" / "f.h5", n=4)
+    with pytest.raises(UsageError, match=r"f\.h5: features, which have no class.*--class_name"):
+        export_scores(tmp_path / "f", tmp_path / "out", ExportOptions("anndata", class_name="a"))
+    assert not (tmp_path / "out").exists()

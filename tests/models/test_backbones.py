@@ -164,3 +164,17 @@ def test_people_s_own_network_that_cannot_be_meant(own, name, message):
 def test_people_s_own_network_has_no_imagenet_weights(own):
     with pytest.raises(ModelError, match="has no ImageNet weights"):
         build("my_own_nets:Said", 3, weights="imagenet")
+
+
+@pytest.mark.parametrize("name", ["checkpoint_path", "pretrained_cfg_overlay", "cache_dir"])
+def test_what_came_with_a_file_sets_the_architecture_alone(name, monkeypatch):
+    import timm
+
+    brought = {name: "/etc/passwd"}
+    with pytest.raises(ModelError, match=f"timm/resnet10t: its configuration sets {name}"):
+        build("timm/resnet10t", 2, arguments=brought)
+    monkeypatch.setattr(
+        timm.models, "load_model_config_from_hf", lambda hub: ({}, "resnet10t", brought)
+    )
+    with pytest.raises(ModelError, match=f"hf-hub:ORG/NAME: its configuration sets {name}"):
+        build("hf-hub:ORG/NAME", 2)

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from histocnn import cli
 from histocnn.errors import FeaturesError
 from histocnn.reference.features import (
     check_same,
@@ -139,3 +140,18 @@ def test_labels_without_names_are_refused(tmp_path: Path) -> None:
         file["labels"] = [0, 1, 0]
     with pytest.raises(FeaturesError, match=r"theirs\.h5: labels up to 1 of 0 named classes"):
         load([tmp_path / "theirs.h5"])
+
+
+@pytest.mark.parametrize("command", ["knn", "probe"])
+def test_a_zip_named_as_features_is_one_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (tmp_path / "f.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    features = str(write_features(tmp_path / "features.h5", n=8))
+    for query, reference in ((tmp_path / "f.zip", features), (features, tmp_path / "f.zip")):
+        words = ["--query", str(query), "--reference", str(reference)]
+        assert cli.main([command, *words, "--out", str(tmp_path / "out")]) == 1
+        said = capsys.readouterr().err
+        assert "f.zip: a zip archive. Unzip it" in said
+        assert said.count("\n") == 1
+        assert not (tmp_path / "out").exists()

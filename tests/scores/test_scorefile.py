@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from histocnn import cli
 from histocnn.cohort.seen import SEEN
 from histocnn.errors import StoreError
 from histocnn.patches.grid import build_grid
@@ -233,3 +234,17 @@ def test_files_of_training_by_version_0_1_0_are_read(tmp_path):
         assert np.array_equal(file.labels(), stored["labels"])
         assert np.array_equal(file.grid().coords, stored["coords"])
         assert [SEEN[i] for i in file.seen()] == ["no"] * len(file)
+
+
+@pytest.mark.parametrize("command", ["export", "heatmap", "evaluate", "mine"])
+def test_a_zip_or_a_text_named_as_scores_is_one_line_and_leaves_nothing(tmp_path, capsys, command):
+    (tmp_path / "scores.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    (tmp_path / "scores.h5").write_text("slide,score\n")
+    more = ["--to", "csv"] if command == "export" else []
+    for name, message in {"scores.zip": "Unzip it", "scores.h5": "not an HDF5 file"}.items():
+        words = ["--scores", str(tmp_path / name), "--out", str(tmp_path / "out"), *more]
+        assert cli.main([command, *words]) == 1
+        said = capsys.readouterr()
+        assert message in said.err
+        assert said.err.count("\n") == 1
+        assert not (tmp_path / "out").exists()

@@ -83,6 +83,45 @@ def test_figures_of_old_scores(tmp_path: Path, slides_csv: Path) -> None:
         assert made[key] == figures, key
 
 
+@pytest.mark.parametrize("stage", ["scores", "knn"])
+def test_old_scores_follow_an_edited_annotation(
+    tmp_path: Path, slides_csv: Path, stage: str
+) -> None:
+    """Their labels are read while the annotation is that of tiling; then they are made again.
+
+    The recipe within predict's scores says the options, k-NN's the areas of the annotation.
+    """
+    from histocnn.stages.evaluate import evaluate
+
+    annotation = tmp_path / "a.geojson"
+    with slides_csv.open(newline="") as lines:
+        row = next(row for row in csv.DictReader(lines) if row["slide_id"] == "phantom_03")
+    drawn = slides_csv.parent / row["annotation_path"]
+    row |= {"slide_path": str(slides_csv.parent / row["slide_path"]),
+            "annotation_path": str(annotation)}  # fmt: skip
+    with (tmp_path / "slides.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(row))
+        table.writeheader()
+        table.writerow(row)
+    reports = []
+    for text in (drawn.read_text(), drawn.with_name("phantom_05.geojson").read_text()):
+        annotation.write_text(text)
+        reports.append(
+            evaluate(
+                OLD / stage / "phantom_03.h5", tmp_path / "out", slides=tmp_path / "slides.csv",
+                allow_seen=True, replicates=1,
+            ).report
+        )  # fmt: skip
+    same, edited = reports
+    said = [[note for note in report.notes if "Labelled" in note] for report in reports]
+    assert [len(notes) for notes in said] == [0, 1]
+    assert said[1][0].endswith(": phantom_03.")
+    assert edited.patch.confusion != same.patch.confusion
+    areas = [report.areas["tumour"] for report in reports]
+    assert areas[0].annotated_um2 != areas[1].annotated_um2
+    assert [area.in_tissue_um2 is None for area in areas] == [False, True]
+
+
 def rows(path: Path) -> dict[tuple[str, ...], tuple[str, ...]]:
     with path.open(newline="") as lines:
         table = list(csv.DictReader(lines))

@@ -198,7 +198,10 @@ def _cases(evaluation: Evaluated, options: Options) -> tuple[Sequence[Case], tup
     except StoreError as error:
         if any((options.target, options.lesions.detections, options.stages.fit)):
             raise
-        return (), (f"No figures of slides and lesions, which need a grid: {error.message}.",)
+        said = error.message
+        for file in found.judged.files:  # a report shows no paths
+            said = said.replace(str(file.path), file.path.name)
+        return (), (f"No figures of slides and lesions, which need a grid: {said}.",)
 
 
 def _rule(evaluation: Evaluated, cases: Sequence[Case], options: Options) -> Rule:

@@ -29,6 +29,7 @@ from histocnn.scores.scorefile import ScoreFile
 from histocnn.slides.slide import Slide
 from histocnn.storage.hashing import sha256
 
+AREAS = ("annotated_um2", "in_tissue_um2", "in_patches_um2")  # as `tile` stores them of a class
 SAME_AREA = 1e-6  # relative; what stored areas and measured ones may differ by
 
 MADE = "Labelled again from slides.csv, because"
@@ -119,14 +120,30 @@ class SlideTruth:
 
         As `tile` stored them, with the part inside tissue, or measured again.
         """
-        stored = self.file.attributes.get("annotation_areas")
+        stored = self._stored_areas
         remade = self._is_told and self.remark in REMADE
-        if isinstance(stored, Mapping) and not remade:
+        if stored is not None and not remade:
             return stored
-        if self.drawn is None or "slide_mpp" not in self.file.attributes:
+        if not {"slide_mpp", "size_l0"} <= self.file.attributes.keys() or self.drawn is None:
             return {}
         mpp_x, mpp_y = self.file.attributes["slide_mpp"]
-        return area_report(self.drawn, None, self.file.boxes_l0(), (mpp_x, mpp_y))
+        with suppress(StoreError):  # what does not say where its patches lie has none
+            return area_report(self.drawn, None, self.file.boxes_l0(), (mpp_x, mpp_y))
+        return {}
+
+    @cached_property
+    def _stored_areas(self) -> Mapping[str, Mapping[str, float]] | None:
+        """What `tile` stored of areas; None where the file holds nothing of the kind."""
+        stored = self.file.attributes.get("annotation_areas")
+        if not isinstance(stored, Mapping):
+            return None
+        sound = all(
+            isinstance(own, Mapping)
+            and own.keys() >= set(AREAS)
+            and all(isinstance(own[key], int | float) for key in AREAS)
+            for own in stored.values()
+        )
+        return stored if sound else None
 
     @property
     def _is_told(self) -> bool:
@@ -170,15 +187,14 @@ class SlideTruth:
     @property
     def _is_of_other_outlines(self) -> bool:
         """Whether version 0.1.0 stored areas that are not those of today's annotation."""
-        stored = self.file.attributes.get("annotation_areas")
-        if not isinstance(stored, Mapping):
+        stored = self._stored_areas
+        if stored is None:
             return False
         mpp_x, mpp_y = self.file.attributes["slide_mpp"]
         classes = self.drawn.classes if self.drawn else {}
         today = {name: area.area * mpp_x * mpp_y for name, area in classes.items()}
         return stored.keys() != today.keys() or not all(
-            np.isclose(float(stored[name]["annotated_um2"]), today[name], rtol=SAME_AREA)
-            for name in today
+            np.isclose(stored[name]["annotated_um2"], today[name], rtol=SAME_AREA) for name in today
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,12 @@ class Patches(ABC):
 
     def carried(self) -> tuple[Datasets, dict[str, Any]]:
         """(datasets, attributes) that every stage writes on beside its own, the recipe aside."""
+        from histocnn.patches.truth import recorded_rule  # needs shapely, which few stages do
+
         attributes = {k: v for k, v in self.attributes.items() if k != "recipe" and v is not None}
+        rule = recorded_rule(self.attributes, Path(self.name))
+        if rule is not None:  # version 0.1.0 said it in the recipe, which is not carried on
+            attributes["truth"] = rule.stored()
         return dict(self.datasets), attributes
 
     def describe(self) -> dict[str, Any]:

@@ -51,7 +51,9 @@ def evaluate(
 
     Writes OUT/metrics.json (every figure with its interval and n), OUT/metrics.csv, OUT/figures/
     (PNG and SVG), OUT/report.html (one page that needs nothing else) and, for CAMELYON17's classes,
-    OUT/stage_labels.csv. The truth is the labels in the score files, and slides.csv.
+    OUT/stage_labels.csv. Without slides.csv the truth is the
+    labels in the score files; with it, they are made again where it names another annotation or
+    background than the slide was tiled with, and the report says so.
 
     Args:
         scores: Folder that predict, knn or probe wrote, or one file of it.

@@ -162,11 +162,8 @@ def _model(judged: Judged, *, show_ids: bool) -> dict[str, Any]:
 def _with_slides(evaluation: Evaluated, options: Options) -> Evaluated:
     """Add the sections on slides, lesions and stages, where a target is known."""
     cases, notes = _cases(evaluation, options)
-    report, curve, classes = (
-        replace(evaluation.report, notes=evaluation.report.notes + notes),
-        None,
-        None,
-    )
+    report = replace(evaluation.report, notes=evaluation.report.notes + notes)
+    curve, classes = None, None
     if evaluation.target is not None and cases:
         slides = slide_report(cases, evaluation.target, options.resampling)
         lesions, curve = froc_report(cases, options.lesions, options.resampling)
@@ -192,14 +189,13 @@ def _cases(evaluation: Evaluated, options: Options) -> tuple[Sequence[Case], tup
     if evaluation.target is None:
         return (), ()
     try:
-        return read_cases(
-            evaluation.judged, evaluation.entries, evaluation.target, options.lesions
-        ), ()
+        judged, entries = evaluation.judged, evaluation.entries
+        return read_cases(judged, entries, evaluation.target, options.lesions), ()
     except StoreError as error:
         if any((options.target, options.lesions.detections, options.stages.fit)):
             raise
         said = error.message
-        for file in found.judged.files:  # a report shows no paths
+        for file in evaluation.judged.files:  # a report shows no paths
             said = said.replace(str(file.path), file.path.name)
         return (), (f"No figures of slides and lesions, which need a grid: {said}.",)
 

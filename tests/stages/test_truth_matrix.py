@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from histocnn.cohort.seen import NOT_SEEN
 from histocnn.patches.patches import FilePatches
 from histocnn.regions import annotations
 from histocnn.scores.scoring import Scoring, write_scores
@@ -152,7 +153,7 @@ def score(grids: Path, scores: Path, choice: Choice, tumour: dict[str, np.ndarra
         write_scores(
             scores / f"{slide_id}.h5", (datasets, attributes),
             {"scores": np.stack([1 - p, p], axis=1).astype(np.float32)},
-            Scoring(class_names=CLASSES, recipe={"stage": "predict"}, seen=["no"]),
+            Scoring(CLASSES, {"stage": "predict"}, [NOT_SEEN]),
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from histocnn.phantom.cohort import make_cohort
+from tests.storage.test_yaml import LAUGHS
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "workflows/run"
@@ -211,3 +212,43 @@ def test_colorectal_slides_compared_with_labelled_images(shared: Path, tmp_path:
     assert (
         figures["accuracy"]["value"] > 0.5
     )  # annotated is tumour; a coin would call half of it so
+
+
+def test_options_are_words_and_no_shell(tmp_path: Path) -> None:
+    write_sheet(tmp_path, "a,a.tif,train")
+    options = {"doctor": "; touch ran; --match 'a b=c' $(touch ran) --x '"}
+    (tmp_path / "mine.yaml").write_text(json.dumps({"options": options}))
+    words = [RUN, "local", "knn", "--configfile", "mine.yaml", "--dry-run", "--printshellcmds"]
+    code, said = call(words, tmp_path)
+    assert code != 0
+    assert "key options.doctor: No closing quotation" in said
+    options["doctor"] = options["doctor"][: -len(" --x '")]
+    (tmp_path / "mine.yaml").write_text(json.dumps({"options": options}))
+    code, said = call(words, tmp_path)
+    assert code == 0, said
+    assert "';' touch 'ran;' --match 'a b=c' '$(touch' 'ran)'" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("__use_yte__: true\n?open('ran', 'w'):\n  out: a\n", "__use_yte__"),
+        ("__use_yte__: true\n__definitions__:\n  - open('ran', 'w')\n", "__use_yte__"),
+        (LAUGHS, "once its aliases are followed"),
+        ("out: !!python/object/apply:os.mkdir [ran]\n", "code of Python's"),
+    ],
+)
+def test_settings_that_are_code_or_expand_are_refused_before_snakemake_reads_them(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    write_sheet(tmp_path, "a,a.tif,train")
+    (tmp_path / "plain.yaml").write_text("out: results\n")
+    (tmp_path / "mine.yaml").write_text(text)
+    for flag in ("--configfile", "--configfiles"):
+        words = [RUN, "local", "knn", flag, "plain.yaml", "mine.yaml", "--dry-run"]
+        code, said = call(words, tmp_path)
+        assert code == 2, said
+        assert said.startswith("workflows/run: mine.yaml: ")
+        assert message in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "ran").exists()

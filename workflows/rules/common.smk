@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,12 @@ def problems(value, schema):
 
 for key, message in problems(config, "config"):
     raise WorkflowError(f"workflow config, key {key or '(top)'}: {message}")
+
+for stage, options in config["options"].items():  # words, whatever a shell would make of them
+    try:
+        config["options"][stage] = shlex.join(shlex.split(options))
+    except ValueError as error:
+        raise WorkflowError(f"workflow config, key options.{stage}: {error}") from None
 
 
 def read_sheet(path):

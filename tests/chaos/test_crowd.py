@@ -17,7 +17,7 @@ from tests.chaos.stages import STAGES, House
 
 # Two trainings on one folder are one mistake; one list is written by one command.
 SHARED = [name for name in STAGES if name != "train"]
-CROWDS, TERMS, LOADERS = 5, 5, 5
+CROWDS, TERMS, LOADERS = 2, 4, 4
 
 
 @pytest.mark.parametrize("name", SHARED)

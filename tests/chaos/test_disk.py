@@ -14,7 +14,7 @@ from tests.chaos import trees
 from tests.chaos.conftest import Tally
 from tests.chaos.stages import STAGES, House
 
-TRIES = 8
+TRIES = 4
 NOBODY = 65534
 
 

@@ -17,7 +17,7 @@ from tests.chaos.conftest import Tally
 from tests.chaos.stages import IDS, STAGES, House
 
 READS_SLIDES = ("tile", "predict", "embed", "heatmap")
-TRIES, FLIPS = 6, 20
+TRIES, FLIPS = 4, 10
 LAST = IDS[-1]
 
 

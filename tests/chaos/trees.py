@@ -12,13 +12,13 @@ import numpy as np
 
 from histocnn.storage import store
 
-TIMES = {"seconds", "shares", "started", "time"}  # of a record: no two runs share them
+LASTING = {"slide_id", "recipe", "patches", "outcome", "command", "files"}  # of a record
 SUMS = {"run.json", "failures.csv"}
 ASIDE = {"logs", "checkpoints"}  # Lightning's: times, and what a resumed run goes on from
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """By relative path: datasets and attributes, a record without its times, or bytes."""
+    """By relative path: datasets and attributes, what of a record no other run says otherwise, or bytes."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
@@ -68,7 +68,7 @@ def sums_disagree(folder: Path, ids: Collection[str], failed: Collection[str] = 
 def _value(path: Path) -> Any:
     if path.parent.name == ".runs":
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {name: value for name, value in record.items() if name not in TIMES}
+        return {name: value for name, value in record.items() if name in LASTING}
     if h5py.is_hdf5(path):
         return store.read(path), store.attributes(path)
     return path.read_bytes()

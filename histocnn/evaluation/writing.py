@@ -11,7 +11,7 @@ from histocnn.evaluation.table import to_csv
 from histocnn.metrics.camelyon17 import write_stage_labels
 from histocnn.metrics.report import Report
 from histocnn.pages.report import write_report
-from histocnn.storage.atomic import write_text
+from histocnn.storage.atomic import sweep, write_text
 
 
 def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> list[Path]:
@@ -40,6 +40,8 @@ def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> lis
         heatmaps=heatmap_pictures(heatmaps, evaluation.judged) if heatmaps else (),
     )
     write_text(out / "metrics.json", evaluation.report.to_json())
+    for folder in (out, out / "figures"):
+        sweep(folder)  # what a killed evaluation left
     return [*sorted((out / "figures").glob("*.*")), *outputs]
 
 

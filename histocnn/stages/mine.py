@@ -48,7 +48,7 @@ def mine(
     from histocnn.evaluation.judged import judge, parse_match
     from histocnn.evaluation.mining import Mining, draw_sheet, hardest, listed, to_csv, trained_on
     from histocnn.scores.scorefile import open_scores
-    from histocnn.storage.atomic import write_text
+    from histocnn.storage.atomic import sweep, write_text
 
     mining, out = (
         Mining(
@@ -73,4 +73,5 @@ def mine(
         lost = draw_sheet(picture, judged, entries, shown)
         outputs += [picture] * (lost < len(shown))
         print(f"{picture}: look before you train; {lost} could not be read")
+    sweep(out.parent)  # what a killed run left
     return StageResult(outputs=outputs, rows=lines)

@@ -23,13 +23,14 @@ from histocnn.models.parsing import as_words, parse
 from histocnn.models.run_folder import METRICS, MODEL, curves, is_finished
 from histocnn.pictures.curves import confusion, save_png
 from histocnn.pictures.training import write_history
-from histocnn.storage.atomic import write_text
+from histocnn.storage.atomic import sweep, write_text
 
 if TYPE_CHECKING:
     from histocnn.models.shared import Shared
 
 COMPARED = ("accuracy", "balanced_accuracy", "macro_auroc")  # in the printed summary
-LEFT = (MODEL, METRICS, "config.yaml", "split.csv", "history.png", "confusion.png")
+DRAWN = ("history.png", "confusion.png")
+LEFT = (MODEL, METRICS, "config.yaml", "split.csv", *DRAWN)
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,25 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
     out = settings.run.out
     if is_finished(settings):
         print(f"{out}: trained already by this configuration; --overwrite trains again")
-        return _result(out, _stored(out / METRICS))
+        stored = _stored(out / METRICS)
+        if stored is not None and not all((out / name).is_file() for name in DRAWN):
+            _draw(out, stored)  # killed before it had drawn
+        return _result(out, stored)
     from histocnn.models import training  # loads torch and Lightning: the options are in order now
 
     report = training.train(settings, lambda shared: show_copies(out, shared))
     if report is None:
         return TrainResult()
-    write_history(out / "history.png", curves(out / "logs"), report.best_epoch)
-    said = [f"test, accuracy {report.patch.figures['accuracy']}", report.stamp]
-    title = "\n".join(filter(None, said))
-    save_png(confusion(report.patch.confusion, report.class_names, title), out / "confusion.png")
+    _draw(out, report)
     print(summary(out, report))
     return _result(out, report)
+
+
+def _draw(out: Path, report: Report) -> None:
+    write_history(out / DRAWN[0], curves(out / "logs"), report.best_epoch)
+    said = [f"test, accuracy {report.patch.figures['accuracy']}", report.stamp]
+    title = "\n".join(filter(None, said))
+    save_png(confusion(report.patch.confusion, report.class_names, title), out / DRAWN[1])
 
 
 def show_copies(out: Path, shared: Shared) -> None:
@@ -98,6 +106,8 @@ def _stored(path: Path) -> Report | None:
 
 
 def _result(out: Path, report: Report | None) -> TrainResult:
+    for folder in (out, out / "scores", out / "checkpoints"):
+        sweep(folder)  # what a killed run left
     files = [out / name for name in (*LEFT, "scores.h5")] + sorted(out.glob("scores/*.h5"))
     rows = report.rows() if report else ()
     return TrainResult(outputs=[path for path in files if path.is_file()], rows=rows, report=report)

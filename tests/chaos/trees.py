@@ -18,7 +18,7 @@ ASIDE = {"logs", "checkpoints"}  # Lightning's: times, and what a resumed run go
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """By relative path: datasets and attributes, what of a record no other run says otherwise, or bytes."""
+    """By relative path: datasets and attributes, the lasting part of a record, or bytes."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)

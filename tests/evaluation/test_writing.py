@@ -7,6 +7,7 @@ from histocnn.evaluation.drawings import NAMES
 from histocnn.evaluation.options import Inputs, Options, Resampling
 from histocnn.evaluation.writing import summary, write
 from histocnn.metrics.report import Report
+from tests.killed import left_by_the_dead
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,14 @@ def test_all_that_is_written_is_named_and_there(found, tmp_path) -> None:
     assert set(outputs) == written
     assert outputs[-1].name == "metrics.json"
     assert Report.from_json(outputs[-1].read_text()) == found.report
+
+
+def test_what_a_killed_evaluation_left_is_swept(found, tmp_path) -> None:
+    for folder in (tmp_path, tmp_path / "figures"):
+        folder.mkdir(exist_ok=True)
+        left_by_the_dead(folder / "metrics.json")
+    outputs = write(tmp_path, found)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(outputs)
 
 
 def test_the_summary_says_what_people_look_at_first(found, tmp_path) -> None:

@@ -15,6 +15,7 @@ from histocnn.models.parsing import parse
 from histocnn.models.samples import PatchDataset
 from histocnn.models.training import make_trainer
 from histocnn.stages.train import train
+from tests.killed import left_by_the_dead
 from tests.models.patch_files import write_csv
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's and torch's of each other
@@ -48,7 +49,14 @@ def test_what_is_trained_is_not_trained_again_and_python_gets_the_report(tmp_pat
     stored = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert first.report.best_epoch == stored["best_epoch"]
     made = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
+    drawn = ("history.png", "confusion.png")  # as if killed before the last of it
+    pictures = {name: (tmp_path / "out" / name).read_bytes() for name in drawn}
+    for name in drawn:
+        (tmp_path / "out" / name).unlink()
+    left_by_the_dead(tmp_path / "out" / "confusion.png")
     again = train(**options)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in drawn} == pictures
+    assert not list((tmp_path / "out").rglob("*.tmp"))
     assert "trained already" in capsys.readouterr().out
     assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == made
     assert (again.report, again.outputs) == (first.report, first.outputs)

@@ -11,6 +11,7 @@ from histocnn.cli import main
 from histocnn.errors import MetricError, UsageError
 from histocnn.stages.mine import mine
 from histocnn.storage import store
+from tests.killed import left_by_the_dead
 from tests.slide_files import position_image, write_pyramid
 from tests.stages.judged_cohort import Cohort, write_cohort
 
@@ -41,6 +42,12 @@ def test_the_most_confident_errors_come_first_and_are_errors(training, tmp_path)
         assert ["normal", "tumour"][arrays["labels"][place]] == row["label"] != row["called"]
         assert arrays["coords"][place].tolist() == [int(row["x"]), int(row["y"])]
         assert float(row["confidence"]) == pytest.approx(arrays["scores"][place].max(), abs=1e-4)
+
+
+def test_what_a_killed_run_left_is_swept(training, tmp_path):
+    left_by_the_dead(tmp_path / "hard.csv")
+    assert mine(training.scores, tmp_path / "hard.csv", sheet=0).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir() if "hard" in path.name] == ["hard.csv"]
 
 
 def test_no_slide_fills_the_list(training, tmp_path):

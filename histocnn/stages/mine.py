@@ -45,6 +45,7 @@ def mine(
         The list and the sheet; its rows are the list's.
     """
     from histocnn.cohort.sheet import read_cohort
+    from histocnn.evaluation.admission import truth_remarks
     from histocnn.evaluation.judged import judge, parse_match
     from histocnn.evaluation.mining import Mining, draw_sheet, hardest, listed, to_csv, trained_on
     from histocnn.scores.scorefile import open_scores
@@ -63,6 +64,8 @@ def mine(
     entries = {row.slide_id: row for row in read_cohort(Path(slides))} if slides else {}
     judged = judge(open_scores(Path(scores)), entries, parse_match(match))
     training = trained_on(judged, entries)
+    for remark in truth_remarks(judged):  # train reads what the grids hold
+        print(f"{remark} Tile them again before you train on this list.")
     rows = hardest(judged, training, mining)
     lines, outputs = listed(judged, rows), [out]
     write_text(out, to_csv(lines))

@@ -132,3 +132,14 @@ def test_mine_from_the_command_line(training, tmp_path, capsys):
     words = ["mine", "--scores", str(training.scores), "--out", str(tmp_path / "hard.csv")]
     assert main([*words, "--sheet", "0"]) == 0
     assert "hard.csv: 200 of 1,200 training patches" in capsys.readouterr().out
+
+
+def test_errors_by_another_truth_than_the_grids_are_said(training, tmp_path, capsys):
+    """train would take these patches with the labels of their grids."""
+    mine(training.scores, tmp_path / "hard.csv", sheet=0, slides=training.slides, per_slide=1000)
+    assert "Tile them again" not in capsys.readouterr().out
+    other = write_cohort(tmp_path / "c", patients=4, shift=0.5, seen="train",
+                         drop=("labels", "coverage"))  # fmt: skip
+    mine(other.scores, tmp_path / "hard.csv", sheet=0, slides=other.slides, per_slide=1000)
+    said = capsys.readouterr().out
+    assert "slide_00, slide_01, slide_02 and 1 more. Tile them again before you train" in said

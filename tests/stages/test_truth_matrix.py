@@ -21,6 +21,7 @@ from histocnn.patches.patches import FilePatches
 from histocnn.regions import annotations
 from histocnn.scores.scoring import Scoring, write_scores
 from histocnn.stages.evaluate import evaluate
+from histocnn.stages.export import export
 from histocnn.stages.tile import tile
 from histocnn.storage import store
 from tests import truth_oracle as oracle
@@ -226,12 +227,32 @@ def test_one_truth(
         oracle.detections(scene, oracle.heat(scene, boxes, p[s], stride), stride, RADIUS_UM, LEAST)
         for s, scene in zip(BOUNDS, scenes, strict=True)
     ]
+    check_exported(tmp_path, points, choice, today)
     expected, left_out = oracle.froc(scenes, points)
     assert 0 < expected < 1
     assert report.froc.lesions == 2
     assert report.froc.excluded_detections == left_out
     assert (left_out > 0) == choice.excluding
     assert report.froc.figures["froc"].value == pytest.approx(expected, abs=1e-9)
+
+
+def check_exported(
+    folder: Path, points: list[list[tuple[float, int, int]]], choice: Choice, today: Drawn
+) -> None:
+    """Exported are the same detections; the grid says in which frame its exclusion is drawn."""
+    result = export(
+        folder / "scores", folder / "csv", "camelyon16", class_name="tumour",
+        radius_um=RADIUS_UM, min_prob=LEAST, slides=folder / "slides.csv",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    for slide_id, found in zip(BOUNDS, points, strict=True):
+        boxes = today.exclusion if slide_id == "a" else ()
+        kept = [[x, y] for _, x, y in found if not any(
+            x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in boxes
+        )]  # fmt: skip
+        lines = (folder / "csv" / f"{slide_id}.csv").read_text().split()
+        assert [[int(number) for number in line.split(",")[1:]] for line in lines] == kept
+        assert (len(kept) < len(found)) == (choice.excluding and slide_id == "a")
 
 
 def check_grid(stored: dict[str, Any], truth: oracle.Labelled) -> None:

@@ -21,8 +21,6 @@ from histocnn.metrics.report import Report
 from histocnn.metrics.sections import PatchReport
 from histocnn.models.parsing import as_words, parse
 from histocnn.models.run_folder import METRICS, MODEL, curves, is_finished
-from histocnn.pictures.curves import confusion, save_png
-from histocnn.pictures.training import write_history
 from histocnn.storage.atomic import sweep, write_text
 
 if TYPE_CHECKING:
@@ -78,6 +76,9 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
 
 
 def _draw(out: Path, report: Report) -> None:
+    from histocnn.pictures.curves import confusion, save_png  # matplotlib: half of --help's time
+    from histocnn.pictures.training import write_history
+
     write_history(out / DRAWN[0], curves(out / "logs"), report.best_epoch)
     said = [f"test, accuracy {report.patch.figures['accuracy']}", report.stamp]
     title = "\n".join(filter(None, said))

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+LONGEST = 1000  # characters of a message, which may quote a file of other people
+
+
+def one_line(text: str) -> str:
+    r"""A text that a terminal can be trusted with: no second line, no control signs, no end of it.
+
+    >>> one_line("class 'a\nb\x1b[2J'")
+    "class 'a\\nb\\x1b[2J'"
+    """
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 4 :]}"
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
 
 class HistocnnError(Exception):
     """The base of every error that is the input's doing and not a bug.
@@ -24,7 +37,8 @@ class HistocnnError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message.rstrip('.')}. {self.remedy}" if self.remedy else self.message
+        message = one_line(self.message)
+        return f"{message.rstrip('.')}. {one_line(self.remedy)}" if self.remedy else message
 
 
 class UsageError(HistocnnError):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from histocnn.cohort.table import read_table, separator_of
 from histocnn.errors import CohortError
+from histocnn.storage.ordinary import is_ordinary
 
 SUFFIXES = (
     *(".svs", ".tif", ".tiff", ".ndpi", ".scn", ".mrxs", ".bif", ".vms", ".vmu", ".dcm"),
@@ -178,7 +179,9 @@ def _check(path: Path, entries: Sequence[SlideEntry]) -> None:
     files = (
         (e.slide_id, f) for e in entries for f in (e.slide_path, e.annotation_path, e.tissue_path)
     )
-    missing = [f"{file} of {slide_id}" for slide_id, file in files if file and not file.is_file()]
+    missing = [
+        f"{file} of {slide_id}" for slide_id, file in files if file and not is_ordinary(file)
+    ]
     if missing:
         raise CohortError(
             f"{path}: no such file: {_some(missing)}", "Paths are relative to the CSV's folder."

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from histocnn.errors import CohortError
+from histocnn.errors import CohortError, StoreError
+from histocnn.storage.ordinary import check_ordinary
 
 _QUOTE = {
     ",": "Put a text with a comma in double quotes, and write decimals with a point.",
@@ -74,7 +75,8 @@ def read_table(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        check_ordinary(path)
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise CohortError(f"{path}: line {line} is not UTF-8", 'Save it as "CSV UTF-8".') from error
@@ -82,6 +84,12 @@ def _text(path: Path) -> str:
         raise CohortError(
             f"{path}: cannot be read ({error.strerror})", "Give a file that you may read."
         ) from error
+    except StoreError as error:
+        raise CohortError(error.message, error.remedy) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise CohortError(f"{path}: line {line} holds a NUL, as no text does", "Save it again.")
+    return text
 
 
 def _check_header(

@@ -235,9 +235,11 @@ def _read_all(paths: Iterable[Path]) -> list[dict[str, Any]]:
     records = []
     for path in sorted(paths):
         try:
-            records.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             continue
+        if isinstance(record, dict) and isinstance(record.get("slide_id"), str):
+            records.append(record)
     return records
 
 

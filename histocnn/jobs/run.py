@@ -171,6 +171,8 @@ def _differences(target: Path, record: Path, recipe: Mapping[str, Any]) -> list[
         return store.differences(target, recipe)
     try:
         stored = json.loads(record.read_text(encoding="utf-8"))["recipe"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return differing_keys(stored, recipe) if target.exists() else None
+    if not isinstance(stored, Mapping) or not target.exists():
+        return None
+    return differing_keys(stored, recipe)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histocnn.errors import MetricError
 from histocnn.metrics import confusion
+from histocnn.metrics.detections import lines_of
 
 SLIDE_CLASSES = ("negative", "itc", "micro", "macro")
 STAGES = ("pN0", "pN0(i+)", "pN1mi", "pN1", "pN2")
@@ -143,17 +144,16 @@ def read_stage_labels(path: Path) -> StageLabels:
     """
     patients: dict[str, str] = {}
     slides: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"patient", "stage"} <= set(reader.fieldnames or ()):
-            raise MetricError(f"{path} has no columns patient and stage", "Give stage_labels.csv.")
-        for row in reader:
-            name, stage = (row["patient"] or "").strip(), (row["stage"] or "").strip()
-            is_slide = "_node_" in name
-            allowed = SLIDE_CLASSES if is_slide else STAGES
-            if stage not in allowed:
-                raise MetricError(f"{path}: {name} is {stage!r}", f"Use {', '.join(allowed)}.")
-            (slides if is_slide else patients)[name.rsplit(".", 1)[0]] = stage
+    reader = csv.DictReader(lines_of(path))
+    if not {"patient", "stage"} <= set(reader.fieldnames or ()):
+        raise MetricError(f"{path} has no columns patient and stage", "Give stage_labels.csv.")
+    for row in reader:
+        name, stage = (row.get("patient") or "").strip(), (row.get("stage") or "").strip()
+        is_slide = "_node_" in name
+        allowed = SLIDE_CLASSES if is_slide else STAGES
+        if stage not in allowed:
+            raise MetricError(f"{path}: {name} is {stage!r}", f"Use {', '.join(allowed)}.")
+        (slides if is_slide else patients)[name.rsplit(".", 1)[0]] = stage
     return StageLabels(patients, slides)
 
 

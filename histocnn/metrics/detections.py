@@ -13,6 +13,7 @@ from histocnn.errors import MetricError
 
 Floats = NDArray[np.float64]
 
+LONGEST_LINE = 10_000  # characters
 ROUNDING = 1e-9  # of a distance: a grid's stride as the radius must reach every neighbour
 
 
@@ -61,6 +62,22 @@ def detections(
     return Detections(prob[kept], xy_l0[kept])
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a UTF-8 table, for the csv module.
+
+    Raises:
+        MetricError: It cannot be read, is not UTF-8, or a line is longer than any value.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetricError(f"{path}: cannot be read ({error})", "Save it as CSV UTF-8.") from error
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line or len(line) > LONGEST_LINE or line.count('"') % 2:
+            raise MetricError(f"{path}: line {number} is not CSV", "Save it as CSV UTF-8.")
+    return lines
+
+
 def read_detections(path: Path) -> Detections:
     """Read `p,x,y` lines in level-0 pixels, as the challenge takes them; a header is skipped.
 
@@ -68,18 +85,17 @@ def read_detections(path: Path) -> Detections:
         MetricError: The file is no such table.
     """
     rows: list[tuple[float, float, float]] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            try:
-                p, x, y = (float(value) for value in row[:3])
-            except ValueError:
-                if number == 1 or not any(row):
-                    continue
-                raise MetricError(
-                    f"{path}, line {number}: {','.join(row)!r} is not p,x,y",
-                    "Give a probability and level-0 coordinates per line.",
-                ) from None
-            rows.append((p, x, y))
+    for number, row in enumerate(csv.reader(lines_of(path)), start=1):
+        try:
+            p, x, y = (float(value) for value in row[:3])
+        except ValueError:
+            if number == 1 or not any(row):
+                continue
+            raise MetricError(
+                f"{path}, line {number}: {','.join(row)!r} is not p,x,y",
+                "Give a probability and level-0 coordinates per line.",
+            ) from None
+        rows.append((p, x, y))
     table = np.array(rows, np.float64).reshape(-1, 3)
     if not np.isfinite(table).all():
         raise MetricError(f"{path} holds values that are not finite", "Remove these detections.")

@@ -20,6 +20,7 @@ from histocnn.errors import ModelError
 from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, build
 from histocnn.models.custom import check_typed
 from histocnn.models.networks import Network
+from histocnn.models.stored_spec import check, parsed
 from histocnn.scores.scoring import Scoring
 from histocnn.storage.atomic import replacing
 
@@ -78,19 +79,21 @@ class ModelSpec:
         """Read the spec that `to_json` wrote.
 
         Raises:
-            ModelError: It was written by a version with another format.
+            ModelError: It was written by a version with another format, or is of another form.
         """
-        stored = json.loads(text)
+        stored = parsed(text)
         if stored.get("format") != FORMAT:
             raise ModelError(
                 f"the model was written by histocnn {stored.get('version', 'of unknown version')} "
                 f"(format {stored.get('format')}), this is {__version__} (format {FORMAT})",
                 "Use that version, or train again with this one.",
             )
+        check(stored)
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in stored.items() if k in known}
         for name in ("layers", "class_names", "mean", "std", "earlier"):
-            values[name] = tuple(values.get(name, ()))
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
 
     @property
@@ -181,7 +184,10 @@ def read_spec(path: str | Path) -> ModelSpec:
             f"{path}: weights without what histocnn writes of a model",
             "Give them as --weights with --backbone NAME.",
         )
-    return ModelSpec.from_json(metadata["histocnn_recipe"])
+    try:
+        return ModelSpec.from_json(metadata["histocnn_recipe"])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", error.remedy) from error
 
 
 def cohorts_behind(weights: str | Path | None) -> Cohorts | None:

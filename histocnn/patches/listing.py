@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.table import separator_of
 from histocnn.errors import CohortError, PatchesError, UsageError
+from histocnn.storage.ordinary import is_ordinary
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -93,7 +94,7 @@ def list_csv(file: Path, patient_pattern: str | None = None) -> Listing:
         return [(row.get(name) or "").strip() for row in table]
 
     paths = column("path")
-    missing = [(i, p) for i, p in enumerate(paths) if not p or not (file.parent / p).is_file()]
+    missing = [(i, p) for i, p in enumerate(paths) if not p or not is_ordinary(file.parent / p)]
     if missing:
         row, path = missing[0]
         raise PatchesError(

@@ -18,9 +18,11 @@ from shapely.affinity import scale
 from shapely.geometry.base import BaseGeometry
 
 from histocnn.errors import AnnotationError
+from histocnn.regions.crossings import count_crossings
 
 Rings: TypeAlias = Sequence[Sequence[Sequence[float]]]
 
+MOST_CROSSINGS = 50_000  # of a file's outlines with themselves; repaired in seconds, hands make few
 _IMAGESCOPE_SKIPPED = {"3": "arrow", "4": "ruler"}
 
 
@@ -43,6 +45,7 @@ class Drawing:
         regions: The regions in the file's order, every area valid.
         skipped: How many objects of which kind are no areas.
         repaired: Labels of the polygons that crossed themselves.
+        crossings: How often they did, all together.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class Drawing:
     regions: list[Region] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     repaired: list[str] = field(default_factory=list)
+    crossings: int = 0
 
     def polygon(self, rings: Rings, label: str) -> BaseGeometry:
         """A valid area from an outer ring and its holes; empty for fewer than three points.
@@ -59,7 +63,7 @@ class Drawing:
         """
         try:
             points = [np.asarray(ring, np.float64)[:, :2] for ring in rings if len(ring) >= 3]
-        except (TypeError, ValueError, IndexError, AttributeError) as error:
+        except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise self.error(f"{label} has coordinates that are no numbers") from error
         if not all(np.isfinite(ring).all() for ring in points):
             raise self.error(f"{label} has coordinates that are not finite")
@@ -69,12 +73,20 @@ class Drawing:
         drawn = shapely.Polygon(points[0], points[1:])
         if drawn.is_valid:
             return drawn
+        self.crossings += count_crossings(points, MOST_CROSSINGS - self.crossings)
+        if self.crossings > MOST_CROSSINGS:
+            raise self.error(
+                f"{label} crosses itself so often (more than {MOST_CROSSINGS:,} times, with what "
+                "comes before it) that no area can be made of it",
+                "Draw its outline again.",
+            )
         self.repaired.append(label)
         # "structure" keeps both halves of a figure eight and drops what has no area.
         return shapely.make_valid(drawn, method="structure", keep_collapsed=False)
 
     def add(self, group: str, area: BaseGeometry, label: str) -> None:
         """Keep an area under its group; without one it is skipped and counted."""
+        group = "".join(sign if sign.isprintable() else "\ufffd" for sign in group)
         if not group:
             self.skipped["shape without a class"] += 1
         elif not area.is_empty:
@@ -206,7 +218,7 @@ def _read_geojson(path: Path, content: bytes) -> Drawing:
         raise drawing.error(
             f"line {error.lineno}, column {error.colno} is not valid JSON ({error.msg})"
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, too deep
         raise drawing.error("is not valid JSON") from error
     features = list(_features(drawing, root))
     kinds = [_object_type(feature) for feature in features]
@@ -218,7 +230,7 @@ def _read_geojson(path: Path, content: bytes) -> Drawing:
             drawing.skipped[kind] += 1
             continue
         label = f"feature {number}"
-        group = _class_name((feature.get("properties") or {}).get("classification"))
+        group = _class_name(_properties(feature).get("classification"))
         for geometry in _flat(drawing, feature.get("geometry"), label):
             _add_geometry(drawing, geometry, group, label)
     return drawing
@@ -235,8 +247,13 @@ def _features(drawing: Drawing, root: Any) -> Iterator[dict[str, Any]]:
         yield feature
 
 
+def _properties(feature: dict[str, Any]) -> dict[str, Any]:
+    properties = feature.get("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
 def _object_type(feature: dict[str, Any]) -> str:
-    properties = feature.get("properties") or {}
+    properties = _properties(feature)
     return str(properties.get("objectType", properties.get("object_type", "annotation")))
 
 
@@ -255,7 +272,8 @@ def _flat(drawing: Drawing, geometry: Any, label: str) -> Iterator[dict[str, Any
     elif not isinstance(geometry, dict):
         raise drawing.error(f"{label} has a geometry that is no GeoJSON object")
     elif geometry.get("type") == "GeometryCollection":
-        for part in geometry.get("geometries") or []:
+        parts = geometry.get("geometries")
+        for part in parts if isinstance(parts, list) else []:
             yield from _flat(drawing, part, label)
     else:
         yield geometry

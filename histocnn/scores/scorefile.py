@@ -19,6 +19,8 @@ from histocnn.storage import store
 from histocnn.storage.hdf5 import check_is_hdf5
 
 SCALE = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")  # what a grid is made of
+MOST_CELLS = 2e8  # of a grid: 14,000 each way, a slide of 3 cm at 2 µm
+MOST_OVERLAPS = 256  # patches along an axis that share a point
 OFF_GRID_L0 = 1  # level-0 px that rounding explains
 ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
     "coords": (2,),
@@ -190,6 +192,17 @@ class ScoreFile:
         """The coordinates as they are, and the grid that comes nearest to them."""
         coords = self._coords()
         self._check_said(*SCALE)
+        columns, rows = (
+            size / (self.attributes["stride_px"] * self.attributes["mpp"] / own)
+            for size, own in zip(self.size_l0, self.attributes["slide_mpp"], strict=True)
+        )
+        reach = self.attributes["patch_px"] / self.attributes["stride_px"]
+        if columns * rows > MOST_CELLS or not 1 <= reach <= MOST_OVERLAPS:
+            raise StoreError(
+                f"{self.path}: its patches of {self.attributes['patch_px']} px at every "
+                f"{self.attributes['stride_px']} px would need {columns * rows:.3g} cells",
+                "Tile the slide again with histocnn.",
+            )
         cell = self.read("cell").get("cell")
         return coords, PatchGrid.from_attributes(self.attributes, coords, cell)
 

@@ -98,6 +98,7 @@ def evaluate(
         StageOptions,
     )
     from histocnn.evaluation.writing import summary, write
+    from histocnn.storage.ordinary import check_may_be_folder
 
     options = Options(
         inputs=Inputs(
@@ -116,6 +117,7 @@ def evaluate(
         resampling=Resampling(replicates=replicates, seed=seed),
         show_ids=show_ids,
     )  # fmt: skip
+    check_may_be_folder(Path(out))
     evaluation = evaluated(options)
     outputs = write(Path(out), evaluation, _path(heatmaps))
     print(summary(Path(out), evaluation.report))

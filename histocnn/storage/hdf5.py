@@ -29,6 +29,7 @@ NUMBERS = "biuf"  # kinds of NumPy types
 Datasets = Mapping[str, NDArray[Any] | Sequence[str]]
 
 
+_PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
 # What h5py and NumPy raise for bytes that make no sense; a StoreError passes.
 _OF_A_DAMAGED_FILE = (
     *(ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError),
@@ -117,6 +118,21 @@ def decode(value: Any) -> Any:
     if isinstance(value, np.generic) and value.dtype.kind in "biufS":
         return decode(value.item()) if value.dtype.kind == "S" else value.item()
     raise TypeError(f"an attribute of {type(value).__name__}")
+
+
+def said_by(item: h5py.Group | h5py.Dataset) -> dict[str, Any]:
+    """The attributes of an item, decoded.
+
+    Raises:
+        TypeError: One is neither numbers nor texts: HDF5 dies of rows of no fixed length.
+    """
+    said = {}
+    for name in item.attrs:
+        kind = h5py.h5a.open(item.id, name.encode()).get_type().get_class()
+        if kind not in _PLAIN:
+            raise TypeError(f"the attribute {name} is neither numbers nor texts")
+        said[name] = decode(item.attrs[name])
+    return said
 
 
 def array_of(dataset: h5py.Dataset, path: Path) -> NDArray[Any] | list[str]:

@@ -28,11 +28,11 @@ from histocnn.storage.hdf5 import (
     Datasets,
     array_of,
     creating,
-    decode,
     describe,
     fill,
     is_ours,
     opening,
+    said_by,
 )
 from histocnn.storage.json import differing_keys
 
@@ -104,16 +104,17 @@ def attributes(path: str | Path) -> dict[str, Any]:
     with opening(Path(path)) as file:
         if is_ours(file):
             said = {
-                name.removeprefix(PREFIX): decode(value)
-                for name, value in file.attrs.items()
+                name.removeprefix(PREFIX): value
+                for name, value in said_by(file).items()
                 if name.startswith(PREFIX)
             }
         else:
             said = foreign.attributes(file, Path(path).stem)
         for dataset in set(_datasets(file)) - {"coords"}:  # there it is for CLAM and TRIDENT
-            for name, value in file[dataset].attrs.items():
-                if is_ours(file) or name == CLASS_NAMES:
-                    said[f"{dataset}.{name}"] = decode(value)
+            if is_ours(file) or CLASS_NAMES in file[dataset].attrs:
+                for name, value in said_by(file[dataset]).items():
+                    if is_ours(file) or name == CLASS_NAMES:
+                        said[f"{dataset}.{name}"] = value
         return said
 
 

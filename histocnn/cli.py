@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import inspect
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 from histocnn import __version__
@@ -45,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `histocnn`; those of the process if None.
 
     Returns:
-        The exit code: 0 done, 1 failed work, 2 wrong usage, 130 interrupted, 141 nobody reads on.
+        The exit code: 0 done, 1 failed work, 2 wrong usage, 130 interrupted, 141 nobody reads on,
+        143 terminated.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
@@ -55,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"histocnn {__version__}")
         return 0
     try:
-        return _run(words[0], words[1:])
+        with _terminable():
+            return _run(words[0], words[1:])
     except HistocnnError as error:
         print(f"histocnn {words[0]}: {error}", file=sys.stderr)
         return error.exit_code
@@ -65,6 +70,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("histocnn: interrupted; the same command again does what is left", file=sys.stderr)
         return 130
+    except Terminated as ended:
+        print("histocnn: terminated; the same command again does what is left", file=sys.stderr)
+        return int(str(ended.code))
+
+
+class Terminated(SystemExit):
+    """SIGTERM came: all that is begun ends as after Ctrl-C, and nothing half-written is left."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated`, unless somebody else has plans for it; a second one kills."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Terminated
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run(name: str, words: list[str]) -> int:

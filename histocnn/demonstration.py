@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histocnn.cohort.sheet import SlideEntry, read_cohort
+from histocnn.jobs.ownership import check_files, claim_files
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.steps import RunResult, Steps
 
@@ -42,6 +43,9 @@ def demo(out: str | Path = "demo", seed: NonNegativeInt = 0, workers: PositiveIn
     from histocnn.phantom.cohort import make_cohort
 
     steps, out = Steps(), Path(out)
+    own = ("cohort", "reference")
+    check_files(out, "demo", own, lambda: _is_demo(out))
+    claim_files(out, "demo", own)
     make = partial(make_cohort, out / "cohort", seed=seed)
     slides = steps.take("demo", "8 synthetic H&E slides of 4 patients in 2 labs", make)
     _tile(steps, slides, out, workers)
@@ -51,6 +55,11 @@ def demo(out: str | Path = "demo", seed: NonNegativeInt = 0, workers: PositiveIn
     if steps.result.report is not None:
         print(_closing(steps.result.report, steps, out))
     return steps.result
+
+
+def _is_demo(out: Path) -> bool:
+    """Whether a version that kept no record of its files made this cohort."""
+    return (out / "cohort" / "slides" / "phantom_01.tif").is_file()
 
 
 def _tile(steps: Steps, slides: Path, out: Path, workers: int) -> None:

@@ -79,6 +79,8 @@ def run(
     Returns:
         What came of every stage, as `parts`, and the `report` where there is truth.
     """
+    from histocnn.evaluation.writing import check as check_report
+
     scorer = Scorer(
         model=None if model is None else Path(model),
         reference=None if reference is None else Path(reference),
@@ -96,6 +98,7 @@ def run(
         workers=workers,
     )
     steps, slides, out = Steps(), Path(slides), Path(out)
+    check_report(out / "report")  # the last stage; it shall not refuse after all the others' work
     grids.make(steps, slides, out / "grids")
     scorer.score(steps, out)
     _draw(steps, out, html=html, workers=workers)

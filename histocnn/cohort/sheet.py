@@ -42,6 +42,11 @@ class SlideEntry:
     scanner: str | None = None
     tissue_path: Path | None = None
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that nobody may write beside; an outline of tissue is edited where it lies."""
+        return (self.slide_path, *filter(None, [self.annotation_path]))
+
 
 COLUMNS = tuple(field.name for field in fields(SlideEntry))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.galleries import caption, pixels_of
 from histocnn.evaluation.judged import Judged
+from histocnn.jobs.ownership import check_apart, first_line, refuse
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt, Probability, check_ranges
 
 HEADER = ("name", "row", "x", "y", "path", "slide_id", "label", "called", "confidence")
@@ -42,6 +44,19 @@ class Mining:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+
+def check_list(path: Path, scores: Path, *, with_sheet: bool) -> None:
+    """Refuse to write over a list, or a picture beside it, that `mine` did not make.
+
+    Raises:
+        UsageError: Another file lies there, or the scores lie in this folder.
+    """
+    check_apart(path.parent, [scores])
+    if first_line(path) == ",".join(HEADER):
+        return
+    places = [path, path.with_suffix(".png")] if with_sheet else [path]
+    refuse([place for place in places if os.path.lexists(place)], "mine")
 
 
 def trained_on(judged: Judged, entries: Mapping[str, SlideEntry]) -> NDArray[np.bool_]:

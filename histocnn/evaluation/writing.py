@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from histocnn.evaluation.assembly import Evaluated
 from histocnn.evaluation.drawings import draw
 from histocnn.evaluation.galleries import heatmap_pictures, worst_pictures
 from histocnn.evaluation.table import to_csv
+from histocnn.jobs import claims
+from histocnn.jobs.ownership import check_apart, check_files, claim_files
 from histocnn.metrics.camelyon17 import write_stage_labels
 from histocnn.metrics.report import Report
 from histocnn.pages.report import write_report
 from histocnn.storage.atomic import sweep, write_text
+
+FILES = ("report.html", "metrics.csv", "metrics.json", "stage_labels.csv", "figures")
+
+
+def check(out: Path, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a folder where the report would lie among its inputs, or hit others' files.
+
+    Raises:
+        UsageError: It would.
+        StoreError: The folder is a file.
+    """
+    check_apart(out, inputs)
+    check_files(out, "evaluate", FILES, lambda: _is_report(out))
+
+
+def _is_report(out: Path) -> bool:
+    """Whether a version that kept no record of its files wrote this; train writes no page."""
+    figures = claims.read(out / "metrics.json").keys()
+    return (out / "report.html").is_file() and {"patch", "class_names"} <= figures
 
 
 def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> list[Path]:
@@ -25,7 +47,7 @@ def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> lis
     Returns:
         The files; metrics.json is the last.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    claim_files(out, "evaluate", FILES)
     outputs = [out / name for name in ("report.html", "metrics.csv", "metrics.json")]
     if evaluation.classes is not None:
         outputs.insert(0, out / "stage_labels.csv")

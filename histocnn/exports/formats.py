@@ -122,7 +122,7 @@ def export_scores(
         recipe=partial(_recipe, options=options, annotations=drawn),
         work=partial(_export_slide, options=options, annotations=drawn),
         workers=workers,
-        suffix=kind.suffix,
+        files=runs.Files(kind.suffix),
     )
 
 

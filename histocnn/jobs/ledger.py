@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import io
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import histocnn
-from histocnn.jobs.records import RECORDS, Records
+from histocnn.jobs.claims import read, record_path
+from histocnn.jobs.records import Records
 from histocnn.jobs.result import StageResult
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.json import to_json
@@ -73,11 +73,6 @@ class Result:
     error: str = ""
     message: str = ""
     traceback: str | None = None
-
-
-def record_path(target: Path) -> Path:
-    """Where the recipe and the facts of a finished slide lie."""
-    return target.parent / RECORDS / f"{target.name}.json"
 
 
 class Ledger:
@@ -144,11 +139,13 @@ class Ledger:
             write_text(failure, to_json(failed, indent=1))
             return f"{slide_id}: failed: {result.message}"
         failure.unlink(missing_ok=True)
+        record = record_path(self._out / f"{slide_id}{self._suffix}")
+        facts = {"slide_id": slide_id, **result.facts, "recipe": result.recipe}
         if result.status == "skipped":
+            if result.facts:  # a record that was never finished
+                write_text(record, to_json(facts, indent=1))
             return ""
-        facts = {"slide_id": slide_id, "seconds": round(seconds, 3)} | result.facts
-        facts["recipe"] = result.recipe
-        write_text(record_path(self._out / f"{slide_id}{self._suffix}"), to_json(facts, indent=1))
+        write_text(record, to_json({"seconds": round(seconds, 3)} | facts, indent=1))
         self._patches += result.facts.get("patches", 0)
         self._shares.update(result.facts.get("shares", {}))
         return _line(slide_id, result, seconds)
@@ -232,15 +229,8 @@ def _line(slide_id: str, result: Result, seconds: float) -> str:
 
 def _read_all(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The JSON files that are there; another process may remove one meanwhile."""
-    records = []
-    for path in sorted(paths):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(record, dict) and isinstance(record.get("slide_id"), str):
-            records.append(record)
-    return records
+    found = (read(path) for path in sorted(paths))
+    return [each for each in found if isinstance(each.get("slide_id"), str)]
 
 
 def _failures(out: Path) -> str:

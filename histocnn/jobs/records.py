@@ -13,10 +13,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from histocnn.jobs import claims
 from histocnn.storage.atomic import write_text
 from histocnn.storage.json import to_json
 
-RECORDS = ".runs"
+_ASIDE = ("recipe", "command", "files")  # what no summary repeats
 Entry = tuple[str, dict[str, Any]]  # the stamp of the record's file; the slide's id and facts
 
 
@@ -31,7 +32,7 @@ class Records:
     def __init__(self, out: Path, suffix: str) -> None:
         self._out = out
         self._suffix = suffix
-        self._kept = out / RECORDS / f"summed-{suffix.strip('.')}.json"
+        self._kept = out / claims.FOLDER / f"summed-{suffix.strip('.')}.json"
         self._entries = _read_kept(self._kept)
 
     def look(self) -> dict[str, Any]:
@@ -54,10 +55,10 @@ class Records:
 
     def _current(self) -> Iterator[tuple[str, Entry]]:
         """By name each record's entry; another process may remove one meanwhile."""
-        if not (self._out / RECORDS).is_dir():
+        if not (self._out / claims.FOLDER).is_dir():
             return
         ending = f"{self._suffix}.json"
-        with os.scandir(self._out / RECORDS) as listing:
+        with os.scandir(self._out / claims.FOLDER) as listing:
             files = sorted((f for f in listing if f.name.endswith(ending)), key=lambda f: f.name)
         for file in files:
             try:
@@ -69,9 +70,10 @@ class Records:
                 facts = json.loads(Path(file).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            if isinstance(facts, dict) and isinstance(facts.get("slide_id"), str):
-                facts.pop("recipe", None)
-                yield file.name, (stamp, facts)
+            if not isinstance(facts, dict) or not isinstance(facts.get("slide_id"), str):
+                continue
+            if claims.is_finished(facts):
+                yield file.name, (stamp, {k: v for k, v in facts.items() if k not in _ASIDE})
 
 
 def _digest(text: str) -> str:

@@ -1,35 +1,43 @@
 """One slide in, one file out: skip what is done, survive what fails, say what it took.
 
 A slide's recipe decides: a file made by today's recipe is done. An HDF5 file holds its recipe
-itself; for other files it lies in `.runs/` beside them (`ledger.py`).
+itself; for other files it lies in `.runs/` beside them (`claims.py`). What a stage did not make it
+does not write over (`ownership.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from histocnn.errors import HistocnnError, UsageError
-from histocnn.jobs.ledger import Ledger, Result, Summary, record_path, verdict
+from histocnn.jobs import claims
+from histocnn.jobs.ledger import Ledger, Result, Summary, verdict
+from histocnn.jobs.ownership import check_apart, refuse, strange_sums, strangers
 from histocnn.jobs.progress import Bars
-from histocnn.jobs.records import RECORDS
 from histocnn.jobs.workers import Event, Tick, over, worker_index
 from histocnn.storage import store
 from histocnn.storage.atomic import check_writable, sweep
 from histocnn.storage.json import differing_keys, to_json
 
-__all__ = ["Summary", "Tick", "run", "verdict", "worker_index"]
+__all__ = ["Files", "Summary", "Tick", "run", "verdict", "worker_index"]
 
 
 class Item(Protocol):
-    """Anything with a slide_id."""
+    """Anything with a slide_id.
+
+    Where it has them, `inputs` are the files that it is made from, and `close()` is called when its
+    slide has ended, in whichever process: what it holds open or in memory is given back.
+    """
 
     @property
     def slide_id(self) -> str:
@@ -40,6 +48,23 @@ class Item(Protocol):
 T = TypeVar("T", bound=Item)
 
 
+def _none(item: Any, target: Path) -> Iterable[Path]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Files:
+    """Which files a stage makes of a slide.
+
+    Attributes:
+        suffix: Of the target, the file that is written last and says "done".
+        beside: `beside(item, target)` are the other files and folders; picklable where workers > 1.
+    """
+
+    suffix: str = ".h5"
+    beside: Callable[[Any, Path], Iterable[Path]] = _none
+
+
 def run(
     items: Sequence[T],
     *,
@@ -48,10 +73,10 @@ def run(
     recipe: Callable[[T], dict[str, Any]],
     work: Callable[[T, Path, dict[str, Any], Tick], dict[str, Any] | None],
     workers: int = 1,
-    suffix: str = ".h5",
+    files: Files = Files(),
     source: str | Path | None = None,
 ) -> Summary:
-    """Make `<out>/<slide_id><suffix>` of every item that has none by today's recipe.
+    """Make `<out>/<slide_id>.h5`, or what `files` says, of every item that has none by its recipe.
 
     Args:
         items: Anything picklable with a `slide_id`.
@@ -62,13 +87,14 @@ def run(
             returns facts: patches, outcome ("ok", "empty" …), notes, shares (seconds by name).
         workers: Slides in parallel processes (spawned); `recipe` and `work` are then functions of
             a module or `functools.partial` of one.
-        suffix: Of the target.
+        files: What is written for each item.
         source: The file or folder that the user gave as input. A failure of an earlier run over it
             is forgotten when it no longer holds the slide.
 
     Raises:
         StoreError: `out` cannot be written.
-        UsageError: Two items have the same slide id, or workers is below 1.
+        UsageError: Two items have the same slide id, workers is below 1, `out` holds the inputs, or
+            files that this stage did not make where it would write.
         KeyboardInterrupt: Passed on; the summaries are written and nothing half-written is left.
     """
     if workers < 1:
@@ -79,17 +105,34 @@ def run(
             f"two inputs have the same slide id: {', '.join(doubled[:3])}",
             "Keep one of each: the output is named by the slide.",
         )
-    out = Path(out)
-    check_writable(out)
-    _sweep(out)
-    ledger = Ledger(out, suffix, command, list(counts), source=source)
+    job = _Job(Path(out), command, files, recipe, work)
+    _check_ours(items, job, source)
+    check_writable(job.out)
+    _sweep(job.out)
+    ledger = Ledger(job.out, files.suffix, command, list(counts), source=source)
     try:
         with Bars(command, len(items)) as bars:
-            _run_all(items, _Job(out, suffix, recipe, work), workers, ledger, bars)
+            _run_all(items, job, workers, ledger, bars)
     finally:
-        _sweep(out)  # what a killed worker left
+        _sweep(job.out)  # what a killed worker left
         ledger.close()
     return ledger.summary
+
+
+def _check_ours(items: Sequence[T], job: _Job[T], source: str | Path | None) -> None:
+    """Refuse, before work begins, a folder where a slide's files would hit somebody else's."""
+    given = [Path(source)] if source and Path(source).suffix.lower() != ".csv" else []
+    of_items = (path for item in items for path in getattr(item, "inputs", ()))
+    check_apart(job.out, [*given, *of_items])
+    try:
+        empty = not any(job.out.iterdir())
+    except OSError:  # not there yet, or `check_writable` says why
+        return
+    if not empty:
+        found = strange_sums(job.out)
+        for item in items:
+            found += job.strangers(item)
+        refuse(found, job.command)
 
 
 def _run_all(items: Sequence[T], job: _Job[T], workers: int, ledger: Ledger, bars: Bars) -> None:
@@ -122,8 +165,19 @@ def _dead(exit_code: int) -> Result:
 
 
 def _sweep(out: Path) -> None:
-    for folder in (out, out / RECORDS):
+    for folder in (out, out / claims.FOLDER):
         sweep(folder)
+
+
+@contextlib.contextmanager
+def _closing(item: Item) -> Iterator[None]:
+    """Give back what an item holds when its slide has ended: 10,000 slides cost what one does."""
+    try:
+        yield
+    finally:
+        close = getattr(item, "close", None)
+        if close is not None:
+            close()
 
 
 @dataclass(frozen=True)
@@ -131,13 +185,15 @@ class _Job(Generic[T]):
     """What happens to one item, here or in a worker: compare, work, catch."""
 
     out: Path
-    suffix: str
+    command: str
+    files: Files
     recipe: Callable[[T], dict[str, Any]]
     work: Callable[[T, Path, dict[str, Any], Tick], dict[str, Any] | None]
 
     def __call__(self, item: T, tick: Tick) -> Result:
         try:
-            return self._make(item, tick)
+            with _closing(item):
+                return self._make(item, tick)
         except HistocnnError as error:
             return Result("failed", error=type(error).__name__, message=_one_line(error))
         except Exception as error:  # a bug or a broken file is this slide's failure, not the run's
@@ -147,32 +203,60 @@ class _Job(Generic[T]):
                 "failed", error=name, message=f"{name}: {_one_line(error)}", traceback=text
             )
 
+    def strangers(self, item: T) -> list[Path]:
+        """What lies where this item's files go and is not ours."""
+        target = self._target(item)
+        failure = self.out / f"{item.slide_id}.failed.json"
+        found = [failure] if os.path.lexists(failure) and not claims.read(failure) else []
+        with _closing(item):
+            return found + strangers(target, self.command, self._beside(item, target))
+
+    def _target(self, item: T) -> Path:
+        return self.out / f"{item.slide_id}{self.files.suffix}"
+
+    def _beside(self, item: T, target: Path) -> list[Path]:
+        try:
+            return list(self.files.beside(item, target))
+        except HistocnnError:  # an input that cannot be read fails by itself, and writes nothing
+            return []
+
     def _make(self, item: T, tick: Tick) -> Result:
         recipe = json.loads(to_json(self.recipe(item)))
-        target = self.out / f"{item.slide_id}{self.suffix}"
-        record = record_path(target)
+        target = self._target(item)
+        path = claims.record_path(target)
+        record = claims.read(path)
         differing = _differences(target, record, recipe)
-        if differing == []:
+        if differing == [] and claims.is_finished(record):
             return Result("skipped")
-        record.unlink(missing_ok=True)
+        beside = self._beside(item, target)
+        refuse(strangers(target, self.command, beside), self.command)
+        named = claims.claim(
+            path, self.command, [target, *beside], slide_id=item.slide_id, begun=recipe
+        )
+        ours = {"command": self.command, "files": named}
+        if differing == []:  # killed between the file and its record
+            return Result("skipped", recipe, facts=ours | claims.rebuilt(target))
         facts = self.work(item, target, recipe, tick) or {}
         if not target.exists():
             raise RuntimeError(f"{target.name} was not written")
-        return Result("done", recipe, differing or [], facts)
+        return Result("done", recipe, differing or [], facts | ours)
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _differences(target: Path, record: Path, recipe: Mapping[str, Any]) -> list[str] | None:
-    """Name what differs, as `store.differences`; what is not HDF5 has its recipe in its record."""
+def _differences(
+    target: Path, record: claims.Record, recipe: Mapping[str, Any]
+) -> list[str] | None:
+    """Name what differs, as `store.differences`; the recipe of what is not HDF5 is in its record.
+
+    Where a run of another recipe was killed, its pictures may lie beside this one's file.
+    """
+    if record.get("begun", recipe) != recipe:
+        return None
     if target.suffix == ".h5":
         return store.differences(target, recipe)
-    try:
-        stored = json.loads(record.read_text(encoding="utf-8"))["recipe"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    if not claims.is_finished(record) or not target.exists():
         return None
-    if not isinstance(stored, Mapping) or not target.exists():
-        return None
-    return differing_keys(stored, recipe)
+    return differing_keys(record["recipe"], recipe)

@@ -94,23 +94,22 @@ class _Pool:
                     self._listen(connection)
         finally:
             for worker in self._workers.values():
-                worker.process.terminate()
-            for connection, worker in self._workers.items():
-                worker.process.join(5)
                 worker.process.kill()
+            for connection, worker in self._workers.items():
+                worker.process.join()
                 connection.close()
 
     def _start(self, number: int) -> None:
         """Start a process and give it its first item.
 
-        The interrupt signal is blocked for the child: Ctrl-C reaches the whole process group, and
-        ending the children is the parent's affair.
+        Ctrl-C and a cluster's SIGTERM reach the whole group; they are blocked for the child,
+        because ending the children is the parent's affair.
         """
         context = multiprocessing.get_context("spawn")
         connection, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, number, self._task), daemon=True)
         resource_tracker.ensure_running()  # started later, it would unblock the signal again
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             process.start()
         finally:

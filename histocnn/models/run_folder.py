@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from histocnn.errors import TrainingError, UsageError
+from histocnn.jobs.ownership import check_apart, check_files, claim_files, first_line
 from histocnn.models.options import SECTIONS, DataOptions, TrainOptions
 from histocnn.models.parsing import DEFAULTS
 from histocnn.patches.patches import open_patches
@@ -27,10 +28,25 @@ log = logging.getLogger(__name__)
 
 CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.safetensors"
 INPUTS = "# inputs sha256:"  # first line of config.yaml: what was trained on
+OWN = (CONFIG, METRICS, MODEL, "split.csv", "history.png", "confusion.png", "copies.csv",
+       "copies.png", "scores.h5", "scores", "checkpoints", "logs")  # fmt: skip
 # Keys that change nothing about what is learnt.
 ASIDE = {"data.allow_copies", "out", "ckpt_path", "overwrite", "data.workers", "data.start",
          "trainer.enable_progress_bar"}  # fmt: skip
 Curves = dict[str, list[tuple[int, float]]]
+
+
+def check_ours(options: TrainOptions) -> None:
+    """Refuse to train among the patches, or over files that no training run made.
+
+    Raises:
+        UsageError: `out` holds such.
+        StoreError: `out` is a file.
+    """
+    out, patches = options.run.out, options.data.patches
+    check_apart(out, [patches] if patches.suffix.lower() != ".csv" else [])
+    ours = (INPUTS, "# pytorch_lightning")  # what config.yaml begins with
+    check_files(out, "train", OWN, lambda: first_line(out / CONFIG).startswith(ours))
 
 
 def is_finished(options: TrainOptions) -> bool:
@@ -66,12 +82,12 @@ def is_finished(options: TrainOptions) -> bool:
 def begin(options: TrainOptions) -> None:
     """Write the configuration, and take away what an earlier run left that would mix with this."""
     out = options.run.out
+    claim_files(out, "train", OWN)
     (out / METRICS).unlink(missing_ok=True)  # without it a run is unfinished
     if checkpoint(options.run.ckpt_path, out) is None:
         (out / MODEL).unlink(missing_ok=True)
         for logs in [*out.glob("logs/version_*"), out / "logs" / "tensorboard"]:
-            if (out / CONFIG).is_file():  # else it is not ours
-                shutil.rmtree(logs, ignore_errors=True)
+            shutil.rmtree(logs, ignore_errors=True)
     write_text(out / CONFIG, f"{INPUTS}{inputs(options.data)}\n{options.text}")
 
 

@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from histocnn.jobs import run as runs
+from histocnn.jobs.ownership import check_files, claim_files, first_line
 from histocnn.jobs.ranges import Percent, Probability, check_ranges
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.scores.scored import read_scored, summarise
 from histocnn.scores.scorefile import score_files
+from histocnn.storage import store
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.hashing import sha256
+from histocnn.storage.hdf5 import opening
+
+FIRST = ("slide_id", "patches", "scored")  # columns of slides.csv
+NOVELTY = "novelty"
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ def draw_heatmaps(
     Raises:
         StoreError: No score files, or `out` cannot be written.
     """
+    check_files(out, "heatmap", ["slides.csv"], lambda: _is_slide_scores(out / "slides.csv"))
     summary = runs.run(
         open_files(score_files(scores), slides),
         out=out,
@@ -72,8 +79,9 @@ def draw_heatmaps(
         recipe=partial(_recipe, options=options),
         work=partial(_draw_slide, options=options),
         workers=workers,
-        suffix=".png",
+        files=runs.Files(".png", partial(_beside, options=options)),
     )
+    claim_files(out, "heatmap", ["slides.csv"])
     sum_up(
         lambda: _as_csv(_slide_scores(out)),
         lambda text: write_text(out / "slides.csv", text),
@@ -102,16 +110,14 @@ def _draw_slide(
     from histocnn.pictures.overlay import PICTURE_PX
 
     slide = read_scored(patches.file)
-    drawn = slide.only(options.class_name)
     thumbnail = patches.slide.thumbnail(max_px=PICTURE_PX)
     grid = slide.grid
     title = f"{slide.slide_id}: {grid.patch_px} px at {grid.mpp:g} µm/px"
-    for index in drawn:
-        path = target.with_name(f"{target.stem}_{_file_name(slide.class_names[index])}.png")
+    for index in slide.only(options.class_name):
+        path = _picture(target, slide.class_names[index])
         score_picture(slide, thumbnail, index, path, title)
     if slide.novelty is not None:
-        path = target.with_name(f"{target.stem}_novelty.png")
-        novelty_picture(slide, thumbnail, path, title)
+        novelty_picture(slide, thumbnail, _picture(target, NOVELTY), title)
     if options.html:
         from histocnn.pages.viewer import OVERVIEW_PX, write_viewer
 
@@ -130,6 +136,24 @@ def _draw_slide(
     }
 
 
+def _beside(patches: FilePatches, target: Path, options: HeatmapOptions) -> list[Path]:
+    """What `_draw_slide` writes beside its target."""
+    names = [str(name) for name in store.attributes(patches.file).get("scores.class_names", ())]
+    shown = [name for name in names if options.class_name in (None, name)]
+    with opening(patches.file) as file:
+        shown += [NOVELTY] * (NOVELTY in file)
+    pictures = [_picture(target, name) for name in shown]
+    return [*pictures, target.with_suffix(".html")] if options.html else pictures
+
+
+def _picture(target: Path, shown: str) -> Path:
+    return target.with_name(f"{target.stem}_{_file_name(shown)}.png")
+
+
+def _is_slide_scores(path: Path) -> bool:
+    return first_line(path).startswith(",".join(FIRST))
+
+
 def _slide_scores(out: Path) -> dict[str, dict[str, Any]]:
     """Look up by slide id the scores of all that lie in the folder, one-slide jobs' slides too."""
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
@@ -138,8 +162,7 @@ def _slide_scores(out: Path) -> dict[str, dict[str, Any]]:
 
 def _as_csv(scores: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [{"slide_id": slide_id, **row} for slide_id, row in scores.items()]
-    first = ("slide_id", "patches", "scored")
-    columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
+    columns = dict.fromkeys([*FIRST, *(column for row in rows for column in row)])
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()

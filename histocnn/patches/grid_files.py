@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.sheet import SlideEntry
 from histocnn.patches.patch_files import write_patch_folder
 from histocnn.patches.tiling import Tiled
 from histocnn.patches.truth import STATES
@@ -38,7 +39,9 @@ def write_grid(
         StoreError: A file cannot be written.
     """
     grid, labels, notes = tiled.grid, tiled.labels, list(tiled.notes)
-    tiled.tissue.to_geojson(target.with_suffix(".tissue.geojson"), tiled.options.frame)
+    outline = outline_path(target)
+    if not is_given(tiled.entry, outline):
+        tiled.tissue.to_geojson(outline, tiled.options.frame)
     if tiled.options.export:
         notes += export_patches(tiled, target.with_suffix(""), tick, threads=threads)
     tick(len(grid), len(grid))
@@ -55,6 +58,17 @@ def write_grid(
     if tiled.outcome != "ok":
         notes.append(f"{tiled.outcome}: look at {target.with_suffix('.png').name}")
     return {"patches": len(grid), "outcome": tiled.outcome, "notes": notes}
+
+
+def outline_path(target: Path) -> Path:
+    """Where the outline of a grid's tissue lies."""
+    return target.with_suffix(".tissue.geojson")
+
+
+def is_given(entry: SlideEntry, outline: Path) -> bool:
+    """Whether the user gives this very outline, edited in its place, as the slide's tissue."""
+    given = entry.tissue_path
+    return given is not None and given.resolve() == outline.resolve()
 
 
 def _attributes(tiled: Tiled) -> dict[str, Any]:

@@ -63,6 +63,10 @@ class GridPixels:
             )
         return slide
 
+    def close(self) -> None:
+        """Give the slide back; it is opened again when asked for."""
+        self.__dict__.pop("slide", None)
+
     @property
     def _is_foreign(self) -> bool:
         return "footprint_l0" in self.attributes  # its µm/px are nominal, its footprint is not

@@ -59,6 +59,10 @@ class Patches(ABC):
     def pixels(self) -> GridPixels | ImageFiles:
         """Where the pixels come from; opened when first asked."""
 
+    def close(self) -> None:
+        """Give back what is open or in memory; all of it is there again when asked for."""
+        self.__dict__.pop("labels", None)
+
     def patch(self, row: int) -> NDArray[np.uint8]:
         """Read pixels [H, W, 3] of one patch; PatchesError or SlideError if they cannot be had."""
         return self.pixels.read(row)

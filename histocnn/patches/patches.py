@@ -95,6 +95,17 @@ class FilePatches(Patches):
         return ImageFiles(Path(self.attributes.get("slide_path", ".")), self.datasets["paths"])
 
     @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The file, for `jobs.run.run`."""
+        return (self.file,)
+
+    def close(self) -> None:
+        """Give back the slide and the arrays; the name stays."""
+        super().close()
+        for held in ("pixels", "datasets", "attributes"):
+            self.__dict__.pop(held, None)
+
+    @property
     def slide(self) -> Slide:
         """The slide, checked to be the one that was tiled.
 

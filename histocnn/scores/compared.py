@@ -15,6 +15,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import patients_of
 from histocnn.errors import PatchesError, StoreError
 from histocnn.jobs import run as runs
+from histocnn.jobs.ownership import check_apart
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.reference.features import Exclude, Features
 from histocnn.reference.methods import Method
@@ -50,6 +51,7 @@ def score_features(
         CohortError: A slide would be compared with itself under another patient's name.
         StoreError: As `jobs.run.run`.
     """
+    check_apart(out, method.examples.files)
     patches, entries = open_files(queries), entries or {}
     everything = [*open_files(method.examples.files), *patches]
     _check_copies(everything, method.exclude, entries)
@@ -62,7 +64,13 @@ def score_features(
         source=source,
         recipe=partial(_recipe, method=method, more=more),
         work=partial(_score, method=method, explain=explain, entries=entries),
+        files=runs.Files(beside=_sheet) if explain else runs.Files(),
     )
+
+
+def _sheet(query: FilePatches, target: Path) -> list[Path]:
+    """Where `pictures.neighbour_sheets` draws."""
+    return [target.with_name(f"{target.stem}_neighbours.png")]
 
 
 def _told(files: Sequence[FilePatches], entries: Mapping[str, SlideEntry]) -> dict[str, str]:

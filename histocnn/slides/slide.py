@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from histocnn.errors import ResolutionError, SlideError, UsageError
 from histocnn.slides.geometry import Crops, Pixels, Resolution, Size, choose_level, crops, resample
+from histocnn.slides.handles import opened
 from histocnn.slides.image_reader import ImageReader
 from histocnn.slides.jpeg_tiff_reader import jpeg_tiff_reader
 from histocnn.slides.openslide_reader import OpenSlideReader
@@ -81,8 +82,13 @@ class Slide:
         """What reads it, for those who work in a level's own pixels."""
         if self.vendor == "image":
             return ImageReader(self.path)
+        opened(self)
         fast = jpeg_tiff_reader(self.path, self.vendor, self.level_sizes)
         return fast or OpenSlideReader(self.path, self.level_sizes, self.properties)
+
+    def close(self) -> None:
+        """Give back the file, which is opened again when it is read; who reads now reads on."""
+        self.__dict__.pop("reader", None)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -97,7 +97,7 @@ def evaluate(
         Resampling,
         StageOptions,
     )
-    from histocnn.evaluation.writing import summary, write
+    from histocnn.evaluation.writing import check, summary, write
     from histocnn.storage.ordinary import check_may_be_folder
 
     options = Options(
@@ -118,6 +118,8 @@ def evaluate(
         show_ids=show_ids,
     )  # fmt: skip
     check_may_be_folder(Path(out))
+    given = (options.inputs.scores, options.inputs.compare, _path(heatmaps), _path(detections))
+    check(Path(out), [path for path in given if path is not None])
     evaluation = evaluated(options)
     outputs = write(Path(out), evaluation, _path(heatmaps))
     print(summary(Path(out), evaluation.report))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from histocnn.cohort.sheet import listed
+from histocnn.jobs.ownership import check_files, claim_files, has_records
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.result import StageResult
 from histocnn.reference.features import Exclude, feature_files, load
@@ -71,11 +72,14 @@ def knn(
             slides=None if slides is None else Path(slides),
         ).draw
     entries = listed(None if slides is None else Path(slides))
+    out = Path(out)
+    if map:
+        check_files(out, "knn", ["map.png"], lambda: has_records(out, "knn"))
     queries = feature_files(Path(query))
     examples = load(feature_files(Path(reference)), entries).labelled()
     summary = score_features(
         queries,
-        Path(out),
+        out,
         ByNeighbours(examples, settings, exclude),
         source=Path(query),
         more={"explain": [explain, explain_at]},
@@ -85,5 +89,6 @@ def knn(
     if map:
         from histocnn.pictures.feature_map import draw_map
 
-        draw_map(examples, load(queries), Path(out) / "map.png")
+        claim_files(out, "knn", ["map.png"])
+        draw_map(examples, load(queries), out / "map.png")
     return summary

@@ -47,7 +47,15 @@ def mine(
     from histocnn.cohort.sheet import read_cohort
     from histocnn.evaluation.admission import truth_remarks
     from histocnn.evaluation.judged import judge, parse_match
-    from histocnn.evaluation.mining import Mining, draw_sheet, hardest, listed, to_csv, trained_on
+    from histocnn.evaluation.mining import (
+        Mining,
+        check_list,
+        draw_sheet,
+        hardest,
+        listed,
+        to_csv,
+        trained_on,
+    )
     from histocnn.scores.scorefile import open_scores
     from histocnn.storage.atomic import sweep, write_text
 
@@ -61,6 +69,7 @@ def mine(
         ),
         Path(out),
     )
+    check_list(out, Path(scores), with_sheet=sheet > 0)
     entries = {row.slide_id: row for row in read_cohort(Path(slides))} if slides else {}
     judged = judge(open_scores(Path(scores)), entries, parse_match(match))
     training = trained_on(judged, entries)

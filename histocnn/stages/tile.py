@@ -15,7 +15,7 @@ from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.jobs import run as runs
 from histocnn.jobs.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Share
 from histocnn.jobs.result import StageResult
-from histocnn.patches.grid_files import write_grid
+from histocnn.patches.grid_files import is_given, outline_path, write_grid
 from histocnn.patches.tiling import Options, recipe_of, tile_slide
 from histocnn.regions.tissue import TissueSettings
 
@@ -86,8 +86,16 @@ def tile(
         recipe=partial(recipe_of, options=options),
         work=partial(_tile_slide, options=options, threads=threads),
         workers=workers,
+        files=runs.Files(beside=partial(_beside, options=options)),
         source=slides,
     )
+
+
+def _beside(entry: SlideEntry, target: Path, options: Options) -> list[Path]:
+    """What is written beside a grid; an outline that was edited in its place is left alone."""
+    outline = outline_path(target)
+    own = [target.with_suffix(".png")] + [outline] * (not is_given(entry, outline))
+    return [*own, target.with_suffix("")] if options.export else own
 
 
 def _tile_slide(

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histocnn.errors import MetricError
+from histocnn.jobs.ownership import claim_files
 from histocnn.jobs.result import StageResult
 from histocnn.metrics.report import Report
 from histocnn.metrics.sections import PatchReport
 from histocnn.models.parsing import as_words, parse
-from histocnn.models.run_folder import METRICS, MODEL, curves, is_finished
+from histocnn.models.run_folder import METRICS, MODEL, OWN, check_ours, curves, is_finished
 from histocnn.storage.atomic import sweep, write_text
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def train(words: Sequence[str] = (), /, **options: Any) -> TrainResult:
     """
     settings = parse([*words, *as_words(options)])
     out = settings.run.out
+    check_ours(settings)
     if is_finished(settings):
         print(f"{out}: trained already by this configuration; --overwrite trains again")
         stored = _stored(out / METRICS)
@@ -90,6 +92,7 @@ def show_copies(out: Path, shared: Shared) -> None:
     from histocnn.models.shared import SHEET, TABLE
     from histocnn.pictures.contact import contact_sheet
 
+    claim_files(out, "train", OWN)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("first", "split", "second", "split", "orientation", "correlation"))

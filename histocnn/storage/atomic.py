@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _DAY = 86_400.0  # seconds; nobody leaves a temporary file untouched for longer and still writes it
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_OUR_FAULT = (*_FULL, errno.EFBIG)
 _TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]*)\.(?P<pid>\d+)-\d+\.tmp$")
 _counter = itertools.count()
 T = TypeVar("T")
@@ -37,9 +39,23 @@ def write_error(path: Path, error: OSError) -> StoreError:
         return StoreError(
             f"{path}: the disk is full ({reason})", "Free space, or set another --out."
         )
+    if error.errno == errno.EFBIG:
+        return StoreError(
+            f"{path}: is larger than a file may be here ({reason})",
+            "Raise the limit (ulimit -f), or set --out to another disk.",
+        )
     return StoreError(
         f"{path}: cannot be written ({reason})", "Set --out to a folder you may write."
     )
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the target's folder that nobody else writes to and that `sweep` knows.
+
+    It ends in `.tmp` whatever the target's suffix, so that no `*.h5` finds it, and it holds host
+    and process: two processes on one folder never meet, and what a killed one left is its own.
+    """
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}-{next(_counter)}.tmp")
 
 
 @contextlib.contextmanager
@@ -47,8 +63,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it takes the target's place at once.
 
     Whatever ends the block early, the temporary file is removed and the target is untouched. The
-    name ends in `.tmp` whatever the target's suffix, so that no `*.h5` finds it, and it holds host
-    and process, so that two processes on one folder never meet and `sweep` knows whose it is.
+    file's mode is by the umask, whatever its writer made of it.
 
     Args:
         path: The target; its folder is made if it is missing.
@@ -60,7 +75,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         StoreError: The folder or the file cannot be written, or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}-{next(_counter)}.tmp")
+    temporary = temporary_beside(path)
     with _as_store_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -69,6 +84,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with _as_store_error(path):
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())  # bytes before the name: a power cut leaves no empty file
+            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
@@ -81,9 +97,20 @@ def _as_store_error(path: Path, only: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if only and error.errno not in _FULL and error.filename != str(only):
+        if only and error.errno not in _NOT_OUR_FAULT and error.filename != str(only):
             raise
         raise write_error(path, error) from error
+
+
+def _umask() -> int:
+    """The process's umask, which Linux tells without setting it."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("Umask:")), 8)
+    except (OSError, StopIteration):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -121,16 +148,19 @@ def check_writable(folder: str | Path) -> None:
     Raises:
         StoreError: It does not.
     """
-    probe = Path(folder) / ".writable"
-    write_text(probe, "")
-    probe.unlink(missing_ok=True)
+    probe = Path(folder) / "writable"
+    with _as_store_error(probe):
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe = temporary_beside(probe)
+        probe.touch()
+        probe.unlink()
 
 
 def sweep(folder: str | Path) -> list[Path]:
-    """Remove the temporary files that killed processes left in the folder.
+    """Remove the temporary files and folders that killed processes left in the folder.
 
-    A file goes when its process on this machine is gone, or when nothing has touched it for a day
-    (another machine's processes cannot be asked). A living process keeps its files.
+    One goes when its process on this machine is gone, or when nothing has touched it for a day
+    (another machine's processes cannot be asked). A living process keeps its own.
 
     Returns:
         What was removed.
@@ -145,7 +175,10 @@ def sweep(folder: str | Path) -> list[Path]:
             if (
                 ours and not _alive(int(match["pid"]))
             ) or time.time() - path.stat().st_mtime > _DAY:
-                path.unlink()
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
                 removed.append(path)
     return removed
 

@@ -118,6 +118,17 @@ def attributes(path: str | Path) -> dict[str, Any]:
         return said
 
 
+def rows(path: str | Path) -> int:
+    """How many patches a file is about, without reading them.
+
+    Raises:
+        StoreError: The file is missing, is not HDF5, or is cut short.
+    """
+    with opening(Path(path)) as file:
+        found = [len(file[name]) for name in ("coords", "paths", "features") if name in file]
+        return found[0] if found else 0
+
+
 def differences(path: str | Path, recipe: Mapping[str, Any]) -> list[str] | None:
     """Compare a stored file's recipe with today's.
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from histocnn.errors import ResolutionError, SlideError, StoreError, UsageError
-from histocnn.jobs import ledger
+from histocnn.jobs import claims, ledger
 from histocnn.jobs import run as runs
 from histocnn.jobs.ledger import Summary
 from histocnn.storage import store
@@ -235,7 +235,7 @@ def test_other_files_than_hdf5_are_skipped_by_their_record(tmp_path: Path, suffi
             command="export",
             recipe=partial(recipe, **options),
             work=export,
-            suffix=suffix,
+            files=runs.Files(suffix),
         )
 
     assert again().done == ["a"]
@@ -376,6 +376,50 @@ def test_an_interrupt_leaves_whole_files_and_a_summary(tmp_path: Path, workers: 
     assert _living(run.process.pid, "spawn_main") == []
 
 
+TERMINABLE = """
+import sys
+from pathlib import Path
+from histocnn import cli
+from histocnn.jobs.ledger import Summary
+from tests.jobs.test_run import TEN, go
+def slow(out: str, workers: int = 1) -> Summary:
+    return go(Path(out), TEN, workers)
+if __name__ == "__main__":
+    cli.COMMANDS["slow"] = cli.Command("__main__", "")
+    sys.exit(cli.main(["slow", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_ends_the_workers_at_once_and_says_so(
+    tmp_path: Path, workers: int, whole_group: bool
+) -> None:
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(TERMINABLE)
+    run = subprocess.Popen(
+        [sys.executable, script, "--out", out, "--workers", str(workers)],
+        env=os.environ | {"HANG_AT": "s5", "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    _wait((tmp_path / "hangs").exists)
+    (os.killpg if whole_group else os.kill)(run.pid, signal.SIGTERM)
+    began = time.monotonic()
+    _, err = run.communicate(timeout=30)
+    assert time.monotonic() - began < 10
+    assert run.returncode == 143
+    assert err.splitlines()[-1] == (
+        "histocnn: terminated; the same command again does what is left"
+    )
+    assert "Traceback" not in err
+    assert _living(run.pid, "spawn_main") == []
+    assert not [name for name in files(out) if name.endswith((".tmp", ".failed.json"))]
+    assert "s0" in run_json(out)["slides"]
+    assert go(out, TEN).failed == []
+
+
 def test_two_processes_on_one_folder_do_no_harm(tmp_path: Path) -> None:
     both = [Process(tmp_path, TEN), Process(tmp_path, " ".join(reversed(TEN.split())))]
     results = [process.result() for process in both]
@@ -414,3 +458,113 @@ def unmeasured(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick
 def test_a_fact_that_is_not_a_number_does_not_keep_the_sums_from_ending(tmp_path: Path) -> None:
     runs.run(items("a"), out=tmp_path, command="tile", recipe=recipe, work=unmeasured)
     assert np.isnan(run_json(tmp_path)["slides"]["a"]["share_in_tissue"])
+
+
+def test_killed_between_the_file_and_its_record_the_slide_is_in_the_summary(tmp_path: Path) -> None:
+    go(tmp_path, "b")
+    path = claims.record_path(tmp_path / "b.h5")
+    path.unlink()
+    begun = json.loads(json.dumps(recipe(Item("b"))))
+    claims.claim(path, "embed", [tmp_path / "b.h5"], slide_id="b", begun=begun)
+    assert go(tmp_path, "b").skipped == ["b"]
+    assert run_json(tmp_path)["slides"] == {"b": {"patches": 100, "outcome": "ok"}}
+    assert go(tmp_path, "b").skipped == ["b"]
+    assert run_json(tmp_path)["slides"] == {"b": {"patches": 100, "outcome": "ok"}}
+
+
+def test_a_file_of_an_earlier_version_without_a_record_gets_one(tmp_path: Path) -> None:
+    def of_stage(item: Item) -> dict[str, Any]:
+        return {"stage": "embed"}
+
+    datasets = {"coords": np.zeros((7, 2), np.int64)}
+    store.write(tmp_path / "a.h5", datasets, {"recipe": {"stage": "embed"}})
+    summary = runs.run(items("a"), out=tmp_path, command="embed", recipe=of_stage, work=work)
+    assert summary.skipped == ["a"]
+    assert run_json(tmp_path)["slides"]["a"]["patches"] == 7
+
+
+def draw(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> None:
+    """A picture, and then its grid; the second of two runs is killed between them."""
+    target.with_suffix(".png").write_text(str(recipe["mpp"]))
+    if recipe["mpp"] == 1.0:
+        raise KeyboardInterrupt
+    store.write(target, {}, {"recipe": recipe})
+
+
+def beside(item: Item, target: Path) -> list[Path]:
+    return [target.with_suffix(".png")]
+
+
+def test_a_picture_of_a_killed_run_does_not_stay_beside_anothers_file(tmp_path: Path) -> None:
+    def again(mpp: float) -> Summary:
+        return runs.run(
+            items("a"),
+            out=tmp_path,
+            command="tile",
+            recipe=partial(recipe, mpp=mpp),
+            work=draw,
+            files=runs.Files(beside=beside),
+        )
+
+    assert again(0.5).done == ["a"]
+    assert again(0.5).skipped == ["a"]
+    with pytest.raises(KeyboardInterrupt):
+        again(1.0)
+    assert (tmp_path / "a.png").read_text() == "1.0"
+    assert again(0.5).done == ["a"]
+    assert (tmp_path / "a.png").read_text() == "0.5"
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.png", "b.png", "run.json", "a.failed.json"])
+def test_somebody_elses_file_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"{name}: there already, and not made by tile"):
+        runs.run(
+            items("c a b"),
+            out=tmp_path,
+            command="tile",
+            recipe=recipe,
+            work=draw,
+            files=runs.Files(beside=beside),
+        )
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_two_slides_whose_files_have_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    def both(item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick) -> None:
+        target.write_text(item.slide_id)
+        target.with_name(f"{target.stem}_normal.png").write_text(item.slide_id)
+
+    def more(item: Item, target: Path) -> list[Path]:
+        return [target.with_name(f"{target.stem}_normal.png")]
+
+    summary = runs.run(
+        items("a a_normal"),
+        out=tmp_path,
+        command="heatmap",
+        recipe=recipe,
+        work=both,
+        files=runs.Files(".png", more),
+    )
+    assert (summary.done, summary.failed) == (["a"], ["a_normal"])
+    assert "a_normal.png: there already" in summary.failures["a_normal"]
+    assert (tmp_path / "a_normal.png").read_text() == "a"
+
+
+@dataclass(frozen=True)
+class Held(Item):
+    log: Path
+
+    def close(self) -> None:
+        with self.log.open("a") as log:
+            log.write(f"{self.slide_id} ")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_item_is_closed_when_its_slide_has_ended_well_or_not(
+    tmp_path: Path, workers: int
+) -> None:
+    held = [Held(name, tmp_path / "log") for name in ("a", "broken", "bug")]
+    runs.run(held, out=tmp_path / "out", command="embed", recipe=recipe, work=work, workers=workers)
+    assert sorted((tmp_path / "log").read_text().split()) == ["a", "broken", "bug"]

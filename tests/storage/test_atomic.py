@@ -99,3 +99,45 @@ def test_sweep_leaves_another_machines_file_for_a_day(tmp_path: Path) -> None:
     assert sweep(tmp_path) == []
     os.utime(path, (0, 0))
     assert sweep(tmp_path) == [path]
+
+
+def test_a_file_has_the_mode_of_the_umask_whoever_wrote_it(tmp_path: Path) -> None:
+    def private(path: str, flags: int) -> int:
+        return os.open(path, flags, mode=0o600)
+
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "a") as temporary, open(temporary, "w", opener=private) as file:
+            file.write("as safetensors does")
+        write_text(tmp_path / "b", "ours")
+    finally:
+        os.umask(before)
+    assert [oct(path.stat().st_mode & 0o777) for path in sorted(tmp_path.iterdir())] == [
+        "0o640"
+    ] * 2
+
+
+def test_the_probe_leaves_a_users_file_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".writable").write_text("mine")
+    check_writable(tmp_path)
+    assert (tmp_path / ".writable").read_text() == "mine"
+
+
+LIMITED = """
+import resource, signal, sys
+import numpy as np
+from histocnn.errors import StoreError
+from histocnn.storage import store
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store.write(sys.argv[1], {"features": np.zeros((1000, 100))}, {})
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_limit_of_file_size_is_not_a_full_disk(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIMITED, tmp_path / "a.h5"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "a.h5: is larger than a file may be here (File too large). Raise the limit" in said
+    assert names(tmp_path) == []

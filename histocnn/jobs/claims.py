@@ -1,0 +1,87 @@
+"""What a folder remembers of the files in it: `.runs/<name>.json`, by whom and how they were made.
+
+A record is written twice: before a slide's first file, as a claim that names the files and the
+recipe begun, and after its last, with the recipe and the facts. So a file of ours never lies in a
+folder without a record that names it, whenever its process was killed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from histocnn.errors import StoreError
+from histocnn.storage import store
+from histocnn.storage.atomic import write_text
+from histocnn.storage.json import to_json
+
+FOLDER = ".runs"
+Record = Mapping[str, Any]
+
+
+def record_path(target: Path) -> Path:
+    """Where the recipe and the facts of a finished slide lie."""
+    return target.parent / FOLDER / f"{target.name}.json"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A record; empty where there is none, or one that cannot be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_finished(record: Record) -> bool:
+    """Whether a record is of a slide whose last file was written."""
+    return isinstance(record.get("recipe"), Mapping)
+
+
+def claim(path: Path, command: str, files: Iterable[Path], **more: Any) -> list[str]:
+    """Write down, before they are, which files a stage makes; what it made before stays named.
+
+    Args:
+        path: Of the record.
+        command: The stage's name.
+        files: Those to come, in the record's folder.
+        more: What else the record says: `slide_id`, the recipe `begun`.
+
+    Returns:
+        The names.
+    """
+    names = sorted({*made(read(path), command), *(file.name for file in files)})
+    write_text(path, to_json({"command": command, "files": names, **more}, indent=1))
+    return names
+
+
+def made(record: Record, command: str) -> set[str]:
+    """The names of the files that a record says this stage made."""
+    files = record.get("files")
+    if record.get("command") != command or not isinstance(files, list):
+        return set()
+    return {name for name in files if isinstance(name, str)}
+
+
+def is_of_stage(target: Path, record: Record, command: str) -> bool:
+    """Whether a slide's file is a stage's, by its record or its own recipe; for version 0.1.0.
+
+    Its records name no files; its recipes name the stage.
+    """
+    if "files" in record:
+        return False
+    recipe = record.get("recipe")
+    if recipe is None and target.suffix == ".h5":
+        try:
+            recipe = store.attributes(target).get("recipe")
+        except StoreError:
+            return False
+    return isinstance(recipe, Mapping) and recipe.get("stage") == command
+
+
+def rebuilt(target: Path) -> dict[str, Any]:
+    """The facts that a whole HDF5 file tells of itself, where its record was never finished."""
+    rows = store.rows(target)
+    return {"patches": rows, "outcome": "ok" if rows else "empty"}

@@ -14,7 +14,7 @@ from histocnn.jobs.ownership import check_apart, check_files, claim_files
 from histocnn.metrics.camelyon17 import write_stage_labels
 from histocnn.metrics.report import Report
 from histocnn.pages.report import write_report
-from histocnn.storage.atomic import sweep, write_text
+from histocnn.storage.atomic import replacing, sweep, write_text
 
 FILES = ("report.html", "metrics.csv", "metrics.json", "stage_labels.csv", "figures")
 
@@ -51,7 +51,8 @@ def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> lis
     outputs = [out / name for name in ("report.html", "metrics.csv", "metrics.json")]
     if evaluation.classes is not None:
         outputs.insert(0, out / "stage_labels.csv")
-        write_stage_labels(outputs[0], evaluation.classes)
+        with replacing(outputs[0]) as temporary:
+            write_stage_labels(temporary, evaluation.classes)
     draw(out / "figures", evaluation)
     write_text(out / "metrics.csv", to_csv(evaluation.report))
     write_report(

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from histocnn.errors import StoreError
 from histocnn.evaluation.assembly import evaluated
 from histocnn.evaluation.drawings import NAMES
 from histocnn.evaluation.options import Inputs, Options, Resampling
 from histocnn.evaluation.writing import summary, write
 from histocnn.metrics.report import Report
-from tests.killed import left_by_the_dead
+from tests.killed import left_by_the_dead, no_file_larger_than
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,15 @@ def test_what_a_killed_evaluation_left_is_swept(found, tmp_path) -> None:
         left_by_the_dead(folder / "metrics.json")
     outputs = write(tmp_path, found)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(outputs)
+
+
+def test_stage_labels_that_do_not_fit_leave_the_last_ones(found, tmp_path) -> None:
+    staged = replace(found, classes={"patient_001_node_0": "macro"})
+    labels = next(path for path in write(tmp_path, staged) if path.name == "stage_labels.csv")
+    before = labels.read_bytes()
+    with no_file_larger_than(16), pytest.raises(StoreError, match=r"stage_labels\.csv"):
+        write(tmp_path, staged)
+    assert labels.read_bytes() == before
 
 
 def test_the_summary_says_what_people_look_at_first(found, tmp_path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import torch
 
 from histocnn.errors import StoreError
 from histocnn.models.saving import WholeCheckpoints
+from tests.killed import no_file_larger_than
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
@@ -24,14 +23,7 @@ def test_what_does_not_fit_leaves_the_last_one_and_nothing_else(tmp_path: Path) 
     path = tmp_path / "last.ckpt"
     WholeCheckpoints().save_checkpoint({"epoch": 3}, path)
     before = path.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
-        with pytest.raises(StoreError, match=r"last\.ckpt"):
-            WholeCheckpoints().save_checkpoint({"w": torch.zeros(4096)}, path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with no_file_larger_than(4096), pytest.raises(StoreError, match=r"last\.ckpt"):
+        WholeCheckpoints().save_checkpoint({"w": torch.zeros(4096)}, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

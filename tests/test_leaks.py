@@ -33,6 +33,7 @@ from histocnn.models.spec import ModelSpec, cohorts_behind
 from histocnn.patches.findings import Findings
 from histocnn.patches.kinship import with_kin
 from histocnn.patches.patches import Patches
+from histocnn.patches.truth import TruthRule
 from histocnn.reference.features import load
 from histocnn.regions.sections import section
 from histocnn.scores.query import seen
@@ -117,6 +118,27 @@ def test_a_split_that_only_some_slides_have_is_not_guessed_for_the_others(tmp_pa
     sheet = write_sheet(tmp_path, {s: (f"P{s}", p) for s, p in parts.items()})
     with pytest.raises(CohortError, match=r"gives 33 patches a split and 11 none, first slide3"):
         module(grids, slides=sheet)
+
+
+def test_labels_of_another_background_than_slides_csv_names_are_not_learnt(
+    tmp_path: Path,
+) -> None:
+    grids = write_grids(tmp_path, slides=3)
+    for i, file in enumerate(sorted(grids.glob("*.h5"))):
+        rule = TruthRule(background="n" if i else None)
+        store.write(file, store.read(file), {**store.attributes(file), "truth": rule.stored()})
+    sheet = tmp_path / "slides.csv"
+    for background, refused in (("n", True), ("", False)):
+        rows = [(f"slide{i}", f"slide{i}.tiff", f"P{i}", background) for i in range(3)]
+        with sheet.open("w", newline="") as lines:
+            csv.writer(lines).writerows([(*SHEET[:3], "background"), *rows])
+        if refused:
+            with pytest.raises(
+                CohortError, match=r"1 grids .* slide0 \(another background\)\. Tile"
+            ):
+                module(grids, slides=sheet)
+        else:
+            module(grids, slides=sheet)
 
 
 def test_neighbours_keep_apart_whom_slides_csv_has_as_one(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.cohort.fingerprints import check_same_slides
-from histocnn.cohort.sheet import check_leakage, listed
+from histocnn.cohort.sheet import SlideEntry, check_leakage, listed
 from histocnn.cohort.whose import patients_of
 from histocnn.errors import CohortError, PatchesError
 from histocnn.patches.classes import renumber
 from histocnn.patches.patches import Patches
+from histocnn.patches.truth import recorded_rule
 from histocnn.storage.hashing import sha256
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ def gather(
     where it says nothing.
 
     Raises:
+        CohortError: As `check_labels`.
         PatchesError: No labels, one class only, a class without patches, a label that is not in
             `class_names`.
     """
@@ -100,6 +102,7 @@ def gather(
             f"class_names is {', '.join(names)}: add them, or take those patches out.",
         )
     entries = listed(slides, allow_shared_patient=allow_shared_patient)
+    check_labels(sources, entries)
     given = {slide: entry.split for slide, entry in entries.items() if entry.split}
     columns: defaultdict[str, list[Any]] = defaultdict(list)
     for number, source in enumerate(sources):
@@ -129,6 +132,40 @@ def gather(
         columns["patient"], columns["slide"], columns["split"],
         str(slides) if given else str(sources[0].name) if sources else "",
     )  # fmt: skip
+
+
+def check_labels(sources: Sequence[Patches], entries: Mapping[str, SlideEntry]) -> None:
+    """Refuse grids that were labelled by another annotation or background than slides.csv names.
+
+    What slides.csv leaves empty, and what a grid does not say, passes.
+
+    Raises:
+        CohortError: Names the first, and what is another.
+    """
+    stale = []
+    for source in sources:
+        entry = entries.get(source.name)
+        if (
+            entry is None
+            or source.coords is None
+            or not (entry.annotation_path or entry.background)
+        ):
+            continue
+        rule = recorded_rule(source.attributes, Path(source.name))
+        if rule is None:
+            continue
+        annotation = sha256(entry.annotation_path) if entry.annotation_path else None
+        pairs = {"annotation": (rule.annotation, annotation),
+                 "background": (rule.background, entry.background)}  # fmt: skip
+        other = [what for what, (then, now) in pairs.items() if then != now]
+        if other:
+            stale.append(f"{source.name} (another {' and '.join(other)})")
+    if stale:
+        raise CohortError(
+            f"slides.csv names another truth than {len(stale)} grids were labelled by, first "
+            f"{stale[0]}",
+            "Tile with this slides.csv again: only these slides are done anew.",
+        )
 
 
 By = Literal["patient", "slide", "file", "given"]

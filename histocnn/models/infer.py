@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from histocnn.errors import ModelError
 from histocnn.jobs.workers import Tick
 from histocnn.patches.patches import Patches
 from histocnn.reference.colour import colour
@@ -110,6 +111,23 @@ def _collect(batch: Batch, results: _OnTheWay, colours: NDArray[np.float32]) -> 
     return arrays
 
 
+def _check_finite(arrays: Arrays) -> None:
+    """Refuse a network that gives nothing for a patch that was read: NaN would say "not read".
+
+    Raises:
+        ModelError: With the number of patches of this batch.
+    """
+    read = ~np.isnan(arrays["colour"]).any(axis=1)
+    for name, array in arrays.items():
+        lost = int((~np.isfinite(array[read].reshape(read.sum(), -1)).all(axis=1)).sum())
+        if name != "colour" and lost:
+            raise ModelError(
+                f"the network's {name} are NaN or infinite for {lost} of {int(read.sum())} patches "
+                "that could be read",
+                "Its weights are damaged, or bfloat16 is too coarse: try --precision float32.",
+            )
+
+
 @dataclass(frozen=True)
 class Loading:
     """How patches are brought to the network.
@@ -150,6 +168,9 @@ def write_results(
 
     Returns:
         The facts that `jobs.run.run` keeps: patches, outcome, notes, shares.
+
+    Raises:
+        ModelError: The network gives NaN for a patch that could be read.
     """
     carried, carried_attributes = patches.carried()
     side = patches.patch_px or 224
@@ -164,6 +185,7 @@ def write_results(
         target, len(patches), columns, {**carried_attributes, **attributes}, carried
     ) as writer:
         for rows, arrays in infer(patches, run, shares=shares, **vars(loading)):
+            _check_finite(arrays)
             writer.put(rows, arrays)
             unreadable += int(np.isnan(arrays["colour"][:, 0]).sum())
             done += len(rows)

@@ -20,6 +20,7 @@ from histocnn.slides.image_reader import ImageReader
 from histocnn.slides.jpeg_tiff_reader import jpeg_tiff_reader
 from histocnn.slides.openslide_reader import OpenSlideReader
 from histocnn.slides.readers import Reader, not_openable
+from histocnn.slides.resolution import flat_tiff_mpp, ome_mpp
 from histocnn.slides.thumbnail import shrink_level
 
 MIN_MPP, MAX_MPP = 0.05, 50.0  # no scanner is outside
@@ -66,7 +67,7 @@ class Slide:
             raise SlideError(f"{self.path}: {reason}", "Check the path of the slide.")
         self.vendor, self.level_sizes, self.properties = self._metadata()
         self.size_l0 = self.level_sizes[0]
-        self.file_mpp = _pair(self.properties, "openslide.mpp-x", "openslide.mpp-y")
+        self.file_mpp = self._own_mpp()
         self.mpp = self.file_mpp if mpp is None else _both_axes(mpp)
         self.objective_power = _number(self.properties, "openslide.objective-power")
         self.bounds_l0 = _bounds(self.properties)
@@ -162,6 +163,12 @@ class Slide:
             scale = shrink, shrink
         w, h = (max(1, round(side / by)) for side, by in zip(self.size_l0, scale, strict=True))
         return shrink_level(self.reader, level, (w, h))
+
+    def _own_mpp(self) -> Resolution | None:
+        if self.vendor == "image":
+            return flat_tiff_mpp(self.path)
+        named = _pair(self.properties, "openslide.mpp-x", "openslide.mpp-y")
+        return named or ome_mpp(self.properties.get("tiff.ImageDescription", ""))
 
     def _metadata(self) -> tuple[str, tuple[Size, ...], Mapping[str, str]]:
         try:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from histocnn.models.infer import Shares, infer
+from histocnn.errors import ModelError
+from histocnn.models.infer import Shares, infer, write_results
 from histocnn.models.runner import Runner
 from histocnn.patches.patches import Patches, open_patches
 from tests.models.patch_files import patch, write_folder
@@ -54,3 +55,17 @@ def test_colour_is_of_the_pixels_as_read(patches: Patches, runner: Runner) -> No
     mean, deviation = cv2.meanStdDev(patch(0, 0)[..., ::-1])
     np.testing.assert_allclose(arrays["colour"][0], np.hstack([mean.T, deviation.T])[0], rtol=1e-5)
     assert np.ptp(arrays["features"], axis=0).max() == 0  # the network saw black throughout
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_gives_nothing_for_a_patch_that_was_read_fails_its_slide(
+    patches: Patches, tmp_path: Path, value: float
+) -> None:
+    def broken(pixels: np.ndarray) -> dict[str, torch.Tensor]:
+        return {"scores": torch.full((len(pixels), 2), value)}
+
+    with pytest.raises(ModelError, match=r"scores are NaN or infinite for 36 of 36 patches"):
+        write_results(
+            tmp_path / "a.h5", patches, broken, attributes={}, tick=lambda done, total: None
+        )
+    assert list(tmp_path.iterdir()) == []

@@ -81,7 +81,7 @@ def evaluations(folder: Path, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     make_phantom(slide, PhantomSpec((512, 512), seed=0, tissue_px=(400, 400)))
     opened = Slide(slide)
-    grid = build_grid(opened.size_l0, 0.25, patch_px=64, mpp=0.5, min_tissue=0)
+    grid = build_grid(opened.size_l0, (0.25, 0.25), patch_px=64, mpp=0.5, min_tissue=0)
     cost = []
     for part, many in (("tenth", count // 10), ("all", count)):
         (folder / part).mkdir(exist_ok=True)

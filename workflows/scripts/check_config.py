@@ -21,6 +21,7 @@ def check(path: str) -> None:
 
 
 parser = argparse.ArgumentParser(add_help=False, allow_abbrev=True)
+parser.add_argument("--config", nargs="*")  # else taken for a short --configfile
 parser.add_argument("--configfile", "--configfiles", nargs="+", default=[], action="extend")
 try:
     for path in parser.parse_known_args()[0].configfile:

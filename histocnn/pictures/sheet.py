@@ -125,6 +125,15 @@ def write_sheet(
             pad_inches=margin,
             pil_kwargs={"compress_level": 3},  # half the time of 6 for a twentieth more bytes
         )
+    _give_back(figure)
+
+
+def _give_back(figure: Figure) -> None:
+    """Free a drawn figure's pixels now: its parts refer to each other, and dozens would pile up."""
+    renderer = vars(figure.canvas).get("renderer")
+    figure.clear()
+    if renderer is not None:
+        vars(renderer).clear()  # its texts hold it, and it the canvas's pixels
 
 
 def _add_scale_bar(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import cv2
@@ -66,3 +67,28 @@ def test_scale_bar_is_a_round_length_up_to_a_third(
 ) -> None:
     assert scale_bar_um(width_um) == length_um
     assert length_text(length_um) == text
+
+
+def resident_mb() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) // 1024
+
+
+def test_a_written_sheet_leaves_no_pixels_in_memory(tmp_path: Path) -> None:
+    picture = np.zeros((2048, 2048, 3), np.uint8)
+
+    def write() -> None:
+        write_sheet(
+            picture, tmp_path / "a.png", title="a", width_um=1000, key=[Entry("a", (9, 9, 9))]
+        )
+
+    write()
+    gc.collect()
+    gc.disable()
+    try:
+        before = resident_mb()
+        for _ in range(3):
+            write()
+        assert resident_mb() - before < 30
+    finally:
+        gc.enable()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,14 +20,19 @@ def found(cohort):
     return evaluated(options)
 
 
+def written(folder: Path) -> set[Path]:
+    """The files of a folder but for the record that names them."""
+    files = {path for path in folder.rglob("*") if path.is_file()}
+    return files - {folder / ".runs" / "evaluate.json"}
+
+
 def test_all_that_is_written_is_named_and_there(found, tmp_path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "k_curve.png").write_text("of an older run")
     outputs = write(tmp_path, found)
     drawn = {name for name in NAMES if name != "k_curve"}
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == drawn
-    written = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert set(outputs) == written
+    assert set(outputs) == written(tmp_path)
     assert outputs[-1].name == "metrics.json"
     assert Report.from_json(outputs[-1].read_text()) == found.report
 
@@ -36,7 +42,7 @@ def test_what_a_killed_evaluation_left_is_swept(found, tmp_path) -> None:
         folder.mkdir(exist_ok=True)
         left_by_the_dead(folder / "metrics.json")
     outputs = write(tmp_path, found)
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(outputs)
+    assert written(tmp_path) == set(outputs)
 
 
 def test_stage_labels_that_do_not_fit_leave_the_last_ones(found, tmp_path) -> None:

@@ -23,6 +23,7 @@ from histocnn.regions.crossings import count_crossings
 Rings: TypeAlias = Sequence[Sequence[Sequence[float]]]
 
 MOST_CROSSINGS = 50_000  # of a file's outlines with themselves; repaired in seconds, hands make few
+FARTHEST_L0 = 2**40  # level-0 px
 _IMAGESCOPE_SKIPPED = {"3": "arrow", "4": "ruler"}
 
 
@@ -67,6 +68,8 @@ class Drawing:
             raise self.error(f"{label} has coordinates that are no numbers") from error
         if not all(np.isfinite(ring).all() for ring in points):
             raise self.error(f"{label} has coordinates that are not finite")
+        if any(np.abs(ring).max(initial=0) > FARTHEST_L0 for ring in points):
+            raise self.error(f"{label} has coordinates that no slide has")
         if not points or len(rings[0]) < 3:
             self.skipped["shape of fewer than three points"] += 1
             return shapely.Polygon()

@@ -35,7 +35,8 @@ def words(tmp_path_factory):
     words = [f"--data.patches={listing}", f"--out={folder / 'out'}", "--data.workers=0",
              "--data.augment=none", "--model.backbone=lenet5", "--model.weights=null",
              "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
-             "--trainer.enable_progress_bar=false"]  # fmt: skip
+             "--trainer.enable_progress_bar=false",
+             "--early_stopping.patience=3"]  # fmt: skip  # a number of a flag's own type
     train(words)
     return words
 

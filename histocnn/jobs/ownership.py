@@ -130,7 +130,9 @@ def claim_files(folder: Path, command: str, names: Iterable[str]) -> None:
     Raises:
         StoreError: The folder cannot be written.
     """
-    claims.claim(_of(folder, command), command, [folder / name for name in names])
+    path, paths = _of(folder, command), [folder / name for name in names]
+    if not {each.name for each in paths} <= claims.made(claims.read(path), command):
+        claims.claim(path, command, paths)
 
 
 def _of(folder: Path, command: str) -> Path:

@@ -18,11 +18,16 @@ ASIDE = {"logs", "checkpoints"}  # Lightning's: times, and what a resumed run go
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """By relative path: datasets and attributes, the lasting part of a record, or bytes."""
+    """By relative path: datasets and attributes, the lasting part of a record, or bytes.
+
+    Temporary files are left out: see `unfinished`.
+    """
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_dir() or name.parts[0] in ASIDE or name.name in SUMS or _is_kept_sum(name):
+        if path.is_dir() or path.suffix == ".tmp" or name.parts[0] in ASIDE:
+            continue
+        if name.name in SUMS or _is_kept_sum(name):
             continue
         found[str(name)] = _value(path)
     return found

@@ -33,9 +33,7 @@ def test_neither_language_nor_home_nor_terminal_is_needed(
         "LC_ALL": "C",
         "OMP_NUM_THREADS": "1",
         "PATH": os.environ["PATH"],
-        "PYTHONCOERCECLOCALE": "0",
         "PYTHONPATH": str(ROOT),
-        "PYTHONUTF8": "0",
     }
     done = subprocess.run(
         [sys.executable, "-m", "histocnn.cli", *house.words(stage, house.out(stage))],

@@ -94,11 +94,17 @@ class Slide:
     @cached_property
     def fingerprint(self) -> str:
         """The file's size and the sha256 of its first and last MiB: its content, not its name."""
-        size = self.path.stat().st_size
-        with self.path.open("rb") as file:
-            digest = hashlib.sha256(file.read(MIB))
-            file.seek(max(0, size - MIB))
-            digest.update(file.read(MIB))
+        try:
+            size = self.path.stat().st_size
+            with self.path.open("rb") as file:
+                digest = hashlib.sha256(file.read(MIB))
+                file.seek(max(0, size - MIB))
+                digest.update(file.read(MIB))
+        except OSError as error:  # it was there when it was opened
+            reason = error.strerror or error
+            raise SlideError(
+                f"{self.path}: cannot be read ({reason})", "Check that its disk is there."
+            ) from error
         return f"{size}-{digest.hexdigest()}"
 
     def require_mpp(self) -> Resolution:

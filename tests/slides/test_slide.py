@@ -210,3 +210,10 @@ def test_thumbnail_is_the_whole_slide(folder: Path, name: str) -> None:
 def test_thumbnail_wants_one_size(folder: Path) -> None:
     with pytest.raises(ValueError, match="either"):
         Slide(folder / "jpeg.tif").thumbnail()
+
+
+def test_a_slide_that_is_gone_before_its_fingerprint_is_said(tmp_path: Path) -> None:
+    slide = Slide(write_pyramid(tmp_path / "gone.tiff", position_image(64, 64)))
+    slide.path.unlink()
+    with pytest.raises(SlideError, match=r"gone\.tiff: cannot be read \(No such file"):
+        _ = slide.fingerprint

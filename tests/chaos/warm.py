@@ -37,7 +37,8 @@ LOADED = (
     "histocnn.pictures.contact histocnn.pictures.heat histocnn.pictures.overlay "
     "histocnn.pictures.training histocnn.exports.qupath histocnn.exports.tables jsonargparse "
     "histocnn.exports.asap histocnn.exports.ometiff torch.utils.tensorboard sklearn.linear_model "
-    "matplotlib.backends.backend_agg torchvision.models bokeh.embed scipy.stats getpass"
+    "matplotlib.backends.backend_agg torchvision.models bokeh.embed scipy.stats getpass "
+    "encodings.utf_8_sig"
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from histocnn.errors import UsageError
+from histocnn.jobs.ranges import NonNegativeFloat, NonNegativeInt, Probability, check_ranges
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Resampling:
     """How intervals are made.
 
     Raises:
-        UsageError: Fewer than one replicate.
+        UsageError: Fewer than one replicate, or a seed below 0.
 
     >>> Resampling(0)
     Traceback (most recent call last):
@@ -24,9 +25,10 @@ class Resampling:
     """
 
     replicates: int = 1000
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.replicates < 1:
             raise UsageError(
                 f"--replicates {self.replicates} is no number of replicates", "Give 1000."
@@ -64,9 +66,12 @@ class LesionOptions:
 
     froc: Literal["interp", "step"] = "interp"
     fp_slides: Literal["all", "normal"] = "all"
-    radius_um: float = 200.0
-    min_prob: float = 0.1
+    radius_um: NonNegativeFloat = 200.0
+    min_prob: Probability = 0.1
     detections: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

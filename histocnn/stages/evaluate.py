@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from histocnn.jobs.ranges import NonNegativeFloat, NonNegativeInt, Probability
 from histocnn.jobs.result import StageResult
 
 if TYPE_CHECKING:
@@ -33,15 +34,15 @@ def evaluate(
     compare: str | Path | None = None,
     heatmaps: str | Path | None = None,
     detections: str | Path | None = None,
-    radius_um: float = 200.0,
-    min_prob: float = 0.1,
+    radius_um: NonNegativeFloat = 200.0,
+    min_prob: Probability = 0.1,
     froc: Literal["interp", "step"] = "interp",
     fp_slides: Literal["all", "normal"] = "all",
-    stage_threshold: float = 0.5,
-    stage_merge_um: float = 0.0,
+    stage_threshold: Probability = 0.5,
+    stage_merge_um: NonNegativeFloat = 0.0,
     fit_stages: str | Path | None = None,
     replicates: int = 1000,
-    seed: int = 0,
+    seed: NonNegativeInt = 0,
     allow_seen: bool = False,
     allow_shared_patient: bool = False,
     allow_missing: bool = False,

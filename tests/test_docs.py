@@ -84,8 +84,16 @@ def test_every_documented_command_is_understood(
 def test_every_flag_in_running_text_exists() -> None:
     known = {"config", "print_config", "help", "version"}
     known |= {"data", "model", "trainer", "ckpt_path", "anonymise", "overwrite"}  # of train
-    known |= {"configfile", "cores", "default-resources", "set-resources", "set-threads"}
-    known |= {"slurm-status-command", "slurm-no-account"}  # of Snakemake
+    known |= {
+        "configfile",
+        "cores",
+        "dag",
+        "touch",
+        "default-resources",
+        "set-resources",
+        "set-threads",
+    }
+    known |= {"dag", "touch", "slurm-status-command", "slurm-no-account"}  # of Snakemake
     for name in set(cli.COMMANDS) - {"train"}:
         stage = getattr(importlib.import_module(cli.COMMANDS[name].module), name, None)
         known |= set(inspect.signature(stage).parameters) if stage else set()

@@ -15,10 +15,10 @@ from typing import Any
 from histocnn.jobs import run as runs
 from histocnn.jobs.ownership import check_files, claim_files, first_line
 from histocnn.jobs.ranges import Percent, Probability, check_ranges
+from histocnn.patches import door
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.scores.scored import read_scored, summarise
 from histocnn.scores.scorefile import score_files
-from histocnn.storage import store
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.hashing import sha256
 from histocnn.storage.hdf5 import opening
@@ -138,7 +138,7 @@ def _draw_slide(
 
 def _beside(patches: FilePatches, target: Path, options: HeatmapOptions) -> list[Path]:
     """What `_draw_slide` writes beside its target."""
-    names = [str(name) for name in store.attributes(patches.file).get("scores.class_names", ())]
+    names = [str(name) for name in door.attributes(patches.file).get("scores.class_names", ())]
     shown = [name for name in names if options.class_name in (None, name)]
     with opening(patches.file) as file:
         shown += [NOVELTY] * (NOVELTY in file)

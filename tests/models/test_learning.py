@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from histocnn.errors import UsageError
-from histocnn.metrics.patch import figures
+from histocnn.metrics.patch import patch_report
 from histocnn.models.learning import MacroAUROC, build_loss, warm_up_and_cosine
 from histocnn.models.options import ModelOptions
 
@@ -26,8 +26,8 @@ def test_an_absent_class_has_no_auroc_instead_of_none_at_all():
     measure = MacroAUROC(3)
     measure.update(scores, torch.tensor([0, 0, 1, 1]))  # three of four pairs are in order, twice
     assert float(measure.compute()) == pytest.approx(0.75, abs=0.01)
-    exact = figures(scores.numpy(), torch.tensor([0, 0, 1, 1]).numpy(), ["a", "b", "c"])
-    assert exact["macro_auroc"] == pytest.approx(float(measure.compute()), abs=0.01)
+    exact = patch_report(scores.numpy(), [0, 0, 1, 1], ["a", "b", "c"]).figures["macro_auroc"]
+    assert exact.value == pytest.approx(float(measure.compute()), abs=0.01)
     measure.reset()
     measure.update(scores, torch.zeros(4, dtype=torch.long))
     assert torch.isnan(measure.compute())

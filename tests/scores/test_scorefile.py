@@ -242,7 +242,8 @@ def test_a_zip_or_a_text_named_as_scores_is_one_line_and_leaves_nothing(tmp_path
     (tmp_path / "scores.h5").write_text("slide,score\n")
     more = ["--to", "csv"] if command == "export" else []
     for name, message in {"scores.zip": "Unzip it", "scores.h5": "not an HDF5 file"}.items():
-        words = ["--scores", str(tmp_path / name), "--out", str(tmp_path / "out"), *more]
+        out = tmp_path / "out" / ("hard.csv" if command == "mine" else "")
+        words = ["--scores", str(tmp_path / name), "--out", str(out), *more]
         assert cli.main([command, *words]) == 1
         said = capsys.readouterr()
         assert message in said.err

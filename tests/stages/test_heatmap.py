@@ -257,7 +257,7 @@ def test_a_threshold_that_is_no_probability(
 
 def test_a_share_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--scores", tmp_path, "--out", tmp_path / "out", "--top_percent", "0")
-    assert "--top_percent 0.0 is no share" in refused(capsys, 2, *words)
+    assert "--top_percent 0 is no share" in refused(capsys, 2, *words)
 
 
 def test_a_class_that_is_not_there(

@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         temperature=2.0,
         seen={
             "train": {"patients": ["p1"], "slides": ["s1"]},
-            "val": {"patients": [], "slides": []},
+            "val": {"patients": ["p9"], "slides": ["s9"]},
         },
     )
     return folder

@@ -226,7 +226,8 @@ def test_a_full_disk_is_one_line_and_no_crash(tmp_path: Path, limit: int, how: s
         text=True,
         check=False,
     )
-    said = "a.h5: the disk is full (File too large). Free space, or set another --out."
+    said = "a.h5: is larger than a file may be here (File too large). "
+    said += "Raise the limit (ulimit -f), or set --out to another disk."
     assert (done.returncode, done.stderr) == (0, "")  # HDF5 alone dies of a segmentation fault
     assert done.stdout.splitlines() == [said, "[]"]
 

@@ -120,5 +120,7 @@ def test_what_needs_a_grid_refuses_coordinates_off_it_with_one_message(
     assert histocnn("heatmap", scores=scores, slides=cohort, out=tmp_path / "maps") == 1
     assert said in capfd.readouterr().err
     options = {"slides": cohort, "out": tmp_path / "report", "replicates": 10}
-    assert histocnn("evaluate", scores=scores, **options) == 1
+    assert histocnn("evaluate", scores=scores, **options) == 0  # figures of patches need no grid
+    assert said in capfd.readouterr().out
+    assert histocnn("evaluate", scores=scores, target="b", **options) == 1
     assert said in capfd.readouterr().err

@@ -6,6 +6,7 @@ and sizes are level-0 pixels of the slide, as `PatchGrid` has them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +110,10 @@ def describe(patches: FilePatches) -> pd.DataFrame:
 
     names: NDArray[Any] = np.array([*patches.class_names, None], object)
     columns: dict[str, Any] = {
-        "file": patches.name,
+        "file": _text([patches.name] * len(patches)),
         "slide_id": _text(patches.slide_ids),
         "patient_id": _text(patches.patient_ids),
-        "label": names[patches.labels],
+        "label": _text(names[patches.labels]),
     }
     if patches.coords is not None:
         columns["x_l0"], columns["y_l0"] = np.asarray(patches.coords, np.int64).T
@@ -134,7 +135,7 @@ def frame_of_scores(patches: FilePatches) -> pd.DataFrame:
     if novelty is not None:
         frame["novelty"] = np.asarray(novelty, np.float32)
     if "seen" in {*file.attributes, *file.shapes}:
-        frame["seen"] = np.array(SEEN, object)[file.seen()]
+        frame["seen"] = _text(np.array(SEEN, object)[file.seen()])
     return frame
 
 
@@ -170,6 +171,8 @@ def _files(source: str | Path) -> list[Path]:
     return files
 
 
-def _text(values: list[str]) -> NDArray[Any]:
-    """Texts as objects; None for the empty one, which means unknown."""
-    return np.array([value or None for value in values], object)
+def _text(values: Iterable[str | None]) -> pd.Series[Any]:
+    """Texts as objects, in any version of pandas; None for the empty one, which means unknown."""
+    import pandas as pd
+
+    return pd.Series([value or None for value in values], dtype=object)

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,9 +65,13 @@ def check_is_export(folder: Path) -> None:
         StoreError: It does: a scanner's data, a user's notes.
     """
     patch = re.compile(re.escape(folder.name) + r"_x-?\d+_y-?\d+\.(png|jpeg)")
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+    try:
+        mode = folder.lstat().st_mode  # asked once: another process may replace it meanwhile
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISDIR(mode):  # a link is none, wherever it leads
         raise _not_ours(folder, folder)
-    for parent, folders, files in os.walk(folder):  # another process may replace it meanwhile
+    for parent, folders, files in os.walk(folder):
         for name in [*(n for n in folders if Path(parent, n).is_symlink()), *files]:
             if not patch.fullmatch(name):
                 raise _not_ours(folder, Path(parent, name))

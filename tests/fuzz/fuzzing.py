@@ -10,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
+import resource
+import secrets
+import signal
 import traceback
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
-
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from histocnn.errors import HistocnnError
 
@@ -27,6 +29,9 @@ ASKED = os.environ.get("HISTOCNN_FUZZ")
 TRIES = int(ASKED or 200)
 CORPUS = Path(__file__).with_name("corpus")
 LONGEST_LINE = 2000
+LONGEST_S = 20  # one input may take
+MOST_MB = 400
+AT_ONCE = 500  # inputs of one process
 TEXT_FAULTS = ("cut", "flip", "zero", "put", "put", "insert", "insert", "twice")
 BINARY_FAULTS = ("cut", "flip", "flip", "flip", "zero", "random")
 NASTY = (
@@ -97,33 +102,39 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: dict[str, bytes] = field(default_factory=dict)
 
-    def try_(self, content: bytes) -> None:
-        """Give the reader a file of this content."""
+    def try_(self, content: bytes) -> tuple[str, str]:
+        """Give the reader a file of this content: how it ended, and what was wrong with that."""
+        before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.path.write_bytes(content)
+        wrong = ""
         try:
             self.read(self.path)
-            self.outcomes["read"] += 1
+            ended = "read"
         except HistocnnError as error:
-            line = str(error)
+            line, ended = str(error), "refused"
             if "\n" in line or len(line) > LONGEST_LINE + len(str(self.path)):
-                self.failures.setdefault(f"no line: {line[:200]!r}", content)
-            self.outcomes["refused"] += 1
+                wrong = f"no line: {line[:200]!r}"
         except (Exception, RecursionError) as error:
-            ours = [
-                f for f in traceback.extract_tb(error.__traceback__) if "histocnn/" in f.filename
-            ]
+            frames = traceback.extract_tb(error.__traceback__)
+            ours = [frame for frame in frames if "histocnn/" in frame.filename] or [*frames]
             where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
-            self.outcomes["raw"] += 1
-            self.failures.setdefault(
-                f"{type(error).__name__} in {where}: {str(error)[:90]}", content
-            )
+            ended, wrong = "raw", f"{type(error).__name__} in {where}: {str(error)[:90]}"
+        grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
+        if grown_mb > MOST_MB:
+            ended, wrong = "huge", f"took {grown_mb:.0f} MB"
+        return ended, wrong
+
+    def enter(self, ended: str, wrong: str, content: bytes) -> None:
+        """Count an input, and keep the first of each fault."""
+        self.outcomes[ended] += 1
+        if wrong:
+            self.failures.setdefault(wrong, content)
 
     def close(self) -> None:
         """Refuse what was neither read nor refused in one line, and keep it for the next time."""
         if ASKED:
-            print(
-                f"\nfuzz {self.reader}: {sum(self.outcomes.values())} tries, {dict(self.outcomes)}"
-            )
+            tries = sum(self.outcomes.values())
+            print(f"\nfuzz {self.reader}: {tries} tries, {dict(self.outcomes)}", flush=True)
             folder = CORPUS / self.reader
             for content in self.failures.values():
                 folder.mkdir(exist_ok=True)
@@ -133,19 +144,56 @@ class Tally:
 
 
 def run(tally: Tally, make: Callable[[Random], bytes]) -> None:
-    """Try what once failed, then so many damaged contents."""
-    for path in sorted((CORPUS / tally.reader).glob("*")):
-        tally.try_(path.read_bytes())
+    """Try what once failed, then so many damaged contents.
 
-    @settings(
-        max_examples=TRIES,
-        database=None,
-        derandomize=ASKED is None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.integers(0, 2**63))
-    def each(seed: int) -> None:
-        tally.try_(make(Random(seed)))  # noqa: S311 no secret
+    A process for so many at a time: an input that kills it, as C libraries may, or that keeps it
+    for LONGEST_S, is counted, and the next process goes on behind it.
+    """
+    first = secrets.randbits(60) if ASKED else 0
+    known = [path.read_bytes() for path in sorted((CORPUS / tally.reader).glob("*"))]
+    inputs: list[bytes | int] = [*known, *range(first, first + TRIES)]
 
-    each()
+    def content_of(each: bytes | int) -> bytes:
+        return each if isinstance(each, bytes) else make(Random(each))  # noqa: S311 no secret
+
+    while inputs:
+        inputs = inputs[_in_a_child(tally, inputs[:AT_ONCE], content_of) :]
     tally.close()
+
+
+def _in_a_child(
+    tally: Tally, inputs: Sequence[bytes | int], content_of: Callable[[bytes | int], bytes]
+) -> int:
+    """Try these in a process of their own; returns how many it has ended with."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which wait for work
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            with open(writing, "wb") as out:
+                for each in inputs:
+                    content = content_of(each)
+                    signal.alarm(LONGEST_S)
+                    ended, wrong = tally.try_(content)
+                    signal.alarm(0)
+                    pickle.dump((ended, wrong, content if wrong else b""), out)
+                    out.flush()
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    done = 0
+    with open(reading, "rb") as told:
+        while told.peek(1):
+            tally.enter(*pickle.load(told))  # noqa: S301 our own child's
+            done += 1
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        tally.enter("killed", f"killed by {name}", content_of(inputs[done]))
+        return done + 1
+    assert os.WEXITSTATUS(status) == 0, f"{tally.reader}: the test itself failed, see above"
+    return done

@@ -27,9 +27,10 @@ def record_path(target: Path) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A record; empty where there is none, or one that cannot be read."""
+    """A record; empty where there is none, or one that cannot be read or written again."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        to_json(found).encode()  # half a sign (\ud800) is no text
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -179,10 +179,10 @@ class Ledger:
         """
         facts = next(iter(_read_all([failure])), {})
         source = facts.get("source")
-        if source is None:
+        if not isinstance(source, str):
             return False
         ours = (source, facts.get("command")) == (self._source, self._command)
-        return not Path(source).exists() or (ours and facts.get("slide_id") not in self._slide_ids)
+        return not _exists(source) or (ours and facts.get("slide_id") not in self._slide_ids)
 
     def _write_sums(self, failures: str, slides: dict[str, Any]) -> None:
         write_text(self._out / "failures.csv", failures)
@@ -231,6 +231,14 @@ def _read_all(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The JSON files that are there; another process may remove one meanwhile."""
     found = (read(path) for path in sorted(paths))
     return [each for each in found if isinstance(each.get("slide_id"), str)]
+
+
+def _exists(path: str) -> bool:
+    """Whether there is such a file or folder; a name that none can have is that of none."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
 
 
 def _failures(out: Path) -> str:

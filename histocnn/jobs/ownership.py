@@ -120,8 +120,7 @@ def check_files(
 def has_records(folder: Path, command: str) -> bool:
     """Whether a folder holds slides' files of a stage."""
     found = (claims.read(path) for path in (folder / claims.FOLDER).glob("*.json"))
-    stages = ((record.get("recipe") or {}).get("stage") for record in found)
-    return command in stages
+    return any(claims.is_finished(r) and r["recipe"].get("stage") == command for r in found)
 
 
 def claim_files(folder: Path, command: str, names: Iterable[str]) -> None:

@@ -67,12 +67,10 @@ class Records:
                 if file.name in self._entries and self._entries[file.name][0] == stamp:
                     yield file.name, self._entries[file.name]
                     continue
-                facts = json.loads(Path(file).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+            except OSError:
                 continue
-            if not isinstance(facts, dict) or not isinstance(facts.get("slide_id"), str):
-                continue
-            if claims.is_finished(facts):
+            facts = claims.read(Path(file))
+            if claims.is_finished(facts) and isinstance(facts.get("slide_id"), str):
                 yield file.name, (stamp, {k: v for k, v in facts.items() if k not in _ASIDE})
 
 
@@ -86,6 +84,8 @@ def _read_kept(path: Path) -> dict[str, Entry]:
         digest, _, text = path.read_text(encoding="utf-8").partition("\n")
         if digest != _digest(text):
             return {}
-        return {name: (stamp, facts) for name, (stamp, facts) in json.loads(text).items()}
-    except (OSError, ValueError):
+        kept = {name: (stamp, dict(facts)) for name, (stamp, facts) in json.loads(text).items()}
+        sound = all(isinstance(facts["slide_id"], str) for _, facts in kept.values())
+        return kept if sound else {}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from types import UnionType
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
 from yaml import YAMLError
@@ -38,6 +39,29 @@ class Parser(ArgumentParser):  # type: ignore[misc,unused-ignore]
         """
         raise _refusal(message, f"See {self.prog} --help.") from ex
 
+    def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse words.
+
+        Raises:
+            UsageError: An option is refused, or a section holds something else than its options.
+                `null`, which jsonargparse takes for any value, stands only where None may.
+        """
+        try:
+            found: Namespace = super().parse_args(*args, **kwargs)
+        except (ValueError, OverflowError) as error:  # NUL in a name of a file; 1 with 400 zeros
+            self.error(str(error), error)
+        for group in self._action_groups:
+            name = getattr(group, "dest", None)
+            if name and not isinstance(section := found.get(name), Namespace | None):
+                raise UsageError(
+                    f"--{name} {section!r:.60} is no section", f"Write {name}.OPTION, and its value."
+                )
+        for action in self._actions:
+            hint, name = getattr(action, "_typehint", Any), action.dest
+            if action.default is not None and found.get(name, "") is None and not _admits_none(hint):
+                raise UsageError(f"--{name} null is no value", f"See {self.prog} --help.")
+        return found
+
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Parse a `--config` file.
 
@@ -66,6 +90,17 @@ def _refusal(message: str, remedy: str) -> UsageError:
     if choices:
         return UsageError(f"{given} is not known", f"Use {choices[1]}.".replace("'", ""))
     return UsageError(f"{option}: {said}", remedy)
+
+
+def _admits_none(hint: Any) -> bool:
+    """Whether a type holds None.
+
+    >>> _admits_none(int | None), _admits_none(tuple[None, int]), _admits_none(Any)
+    (True, False, True)
+    """
+    if get_origin(hint) in (Union, UnionType):
+        return any(map(_admits_none, get_args(hint)))
+    return hint in (Any, None, type(None))
 
 
 def _bounded(text: str) -> Any:

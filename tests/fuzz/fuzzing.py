@@ -7,6 +7,7 @@ folder per reader, and is tried first; a new failure is put there.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -78,7 +79,7 @@ def replaced(root: Any, random: Random) -> bytes:
     for _ in range(random.randint(1, 3)):
         if slots := list(_slots(root)):
             holder, key = random.choice(slots)
-            odd = random.choice(NASTY_VALUES)
+            odd = copy.deepcopy(random.choice(NASTY_VALUES))
             holder[key] = random.choice((odd, [odd], {"name": odd}, random.uniform(-1e9, 1e9)))
     return json.dumps(root).encode()
 
@@ -114,7 +115,7 @@ class Tally:
             line, ended = str(error), "refused"
             if "\n" in line or len(line) > LONGEST_LINE + len(str(self.path)):
                 wrong = f"no line: {line[:200]!r}"
-        except (Exception, RecursionError) as error:
+        except (Exception, RecursionError, SystemExit) as error:
             frames = traceback.extract_tb(error.__traceback__)
             ours = [frame for frame in frames if "histocnn/" in frame.filename] or [*frames]
             where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
@@ -182,6 +183,9 @@ def _in_a_child(
                     pickle.dump((ended, wrong, content if wrong else b""), out)
                     out.flush()
             status = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(status)
     os.close(writing)

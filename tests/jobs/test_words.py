@@ -93,3 +93,28 @@ def test_a_parser_s_refusal_is_an_error_of_ours():
     parser.add_argument("--n", type=int)
     with pytest.raises(UsageError, match=r"--n: .*x.* See mine --help\."):
         parser.parse_args(["--n", "x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("patch_px: null", "--patch_px null is no value"),
+        ("tissue: {mpp: null}", "--tissue.mpp null is no value"),
+        ("tissue: [1.0]", "--tissue [1.0] is no section. Write tissue.OPTION, and its value."),
+        ('tissue: "\\0"', "embedded null byte"),
+        (f"tissue: {{mpp: 1{'0' * 400}}}", "int too large"),
+    ],
+)
+def test_what_a_file_holds_in_an_options_place_is_looked_at(capsys, tmp_path, text, said):
+    (tmp_path / "c.yaml").write_text(f"slides: a\nout: b\n{text}\n")
+    assert said in refused(capsys, ["tile", "--config", f"{tmp_path}/c.yaml"])
+
+
+def test_null_stands_where_none_may(tmp_path):
+    (tmp_path / "c.yaml").write_text("n: null\nm: null\n")
+    parser = Parser(prog="mine")
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--n", type=int | None, default=3)
+    parser.add_argument("--m", type=int, default=None)
+    found = parser.parse_args(["--config", str(tmp_path / "c.yaml")])
+    assert (found.n, found.m) == (None, None)

@@ -54,11 +54,16 @@ class Parser(ArgumentParser):  # type: ignore[misc,unused-ignore]
             name = getattr(group, "dest", None)
             if name and not isinstance(section := found.get(name), Namespace | None):
                 raise UsageError(
-                    f"--{name} {section!r:.60} is no section", f"Write {name}.OPTION, and its value."
+                    f"--{name} {section!r:.60} is no section",
+                    f"Write {name}.OPTION, and its value.",
                 )
         for action in self._actions:
             hint, name = getattr(action, "_typehint", Any), action.dest
-            if action.default is not None and found.get(name, "") is None and not _admits_none(hint):
+            if (
+                action.default is not None
+                and found.get(name, "") is None
+                and not _admits_none(hint)
+            ):
                 raise UsageError(f"--{name} null is no value", f"See {self.prog} --help.")
         return found
 

@@ -174,7 +174,7 @@ def _in_a_child(
         status = 1
         try:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            with open(writing, "wb") as out:
+            with os.fdopen(writing, "wb") as out:
                 for each in inputs:
                     content = content_of(each)
                     signal.alarm(LONGEST_S)
@@ -190,7 +190,7 @@ def _in_a_child(
             os._exit(status)
     os.close(writing)
     done = 0
-    with open(reading, "rb") as told:
+    with os.fdopen(reading, "rb") as told:
         while told.peek(1):
             tally.enter(*pickle.load(told))  # noqa: S301 our own child's
             done += 1

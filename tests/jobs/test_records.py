@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from histocnn.jobs.ledger import Ledger, Result, record_path
-from histocnn.jobs.records import Records
+from histocnn.jobs.ownership import has_records
+from histocnn.jobs.records import Records, _digest
 
 
 def job(out: Path, *slides: str, patches: int = 7) -> dict[str, dict[str, object]]:
@@ -69,3 +70,33 @@ def test_a_damaged_record_is_left_out(tmp_path: Path, damage: str) -> None:
 def test_a_folder_without_records_has_no_facts(tmp_path: Path) -> None:
     assert Records(tmp_path, ".h5").look() == {}
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["[" * 5000, '{"slide_id": "x", "recipe": [1]}', '{"slide_id": "\\ud800", "recipe": {}}', "3"],
+)
+def test_a_record_of_another_form_is_left_out(tmp_path: Path, record: str) -> None:
+    job(tmp_path, "s1")
+    record_path(tmp_path / "x.h5").write_text(record)
+    (tmp_path / "x.h5").touch()
+    assert set(job(tmp_path, "s2")) == {"s1", "s2"}
+    assert not has_records(tmp_path, "embed")
+
+
+@pytest.mark.parametrize("kept", ['{"s1.h5.json": 3}', "[1]", '{"s1.h5.json": ["", {"a": 1}]}'])
+def test_kept_sums_of_another_form_are_read_anew_though_their_digest_is_right(
+    tmp_path: Path, kept: str
+) -> None:
+    job(tmp_path, "s1")
+    (tmp_path / ".runs/summed-h5.json").write_text(f"{_digest(kept)}\n{kept}")
+    assert set(job(tmp_path, "s2")) == {"s1", "s2"}
+
+
+@pytest.mark.parametrize("source", ["x" * 5000, {"a": 1}, [], 3.5, "\0"])
+def test_a_failure_whose_source_is_no_name_stays_or_goes_without_harm(
+    tmp_path: Path, source: object
+) -> None:
+    (tmp_path / "x.failed.json").write_text(json.dumps({"slide_id": "x", "source": source}))
+    assert set(job(tmp_path, "s1")) == {"s1"}
+    assert (tmp_path / "x.failed.json").exists() != isinstance(source, str)

@@ -39,7 +39,9 @@ class Parser(ArgumentParser):  # type: ignore[misc,unused-ignore]
         """
         raise _refusal(message, f"See {self.prog} --help.") from ex
 
-    def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:
+    def parse_args(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> Namespace:
         """Parse words.
 
         Raises:

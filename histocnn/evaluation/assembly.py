@@ -35,6 +35,7 @@ from histocnn.evaluation.patch_report import (
 from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows
 from histocnn.evaluation.slide_report import froc_report, slide_report
 from histocnn.evaluation.stage_report import fit, is_camelyon17, stage_report
+from histocnn.evaluation.transfer_report import transfer_report
 from histocnn.metrics.camelyon17 import Rule
 from histocnn.metrics.froc import Froc
 from histocnn.metrics.report import Report
@@ -73,16 +74,27 @@ def evaluated(options: Options) -> Evaluated:
     """
     inputs, resampling = options.inputs, options.resampling
     entries = _entries(inputs, inputs.split)
-    judged = _read(inputs.scores, entries, inputs)
+    files = open_scores(inputs.scores)
+    judged = judge(chosen_files(files, entries, inputs.split), entries, inputs.match)
     warnings = _admitted(judged, inputs)
     notes = check_missing(judged, entries, allow_missing=inputs.allow_missing) + left_out(judged)
     notes += truth_remarks(judged)
     target = choose_target(judged, entries, options.target)
     title = inputs.scores.resolve().name
+    patches = patch_report(judged, resampling)
     report = Report(
         title=title,
         class_names=judged.class_names,
-        patch=patch_report(judged, resampling),
+        patch=patches,
+        transfer=transfer_report(
+            judged,
+            files,
+            _entries(inputs, None),
+            resampling,
+            target=target,
+            accuracy=patches.figures["accuracy"],
+        ),
+        target=target,
         split=inputs.split,
         colour_only=colour_report(judged, resampling),
         with_border=border_report(judged, resampling),

@@ -73,7 +73,7 @@ def summary(out: Path, report: Report) -> str:
     patch = report.patch
     lines = [f"{out / 'report.html'}: {patch.n:,} patches{patch.interval.of}"]
     sections = {
-        "patches": (patch.figures, ("accuracy", "balanced_accuracy", "macro_auroc")),
+        "patches": (patch.figures, ("macro_auroc", "macro_average_precision", "balanced_accuracy")),
         "slides": (report.slide.figures if report.slide else {}, ("auroc",)),
         "lesions": ((report.froc.figures if report.froc else None) or {}, ("froc",)),
     }
@@ -82,4 +82,13 @@ def summary(out: Path, report: Report) -> str:
         if texts:
             lines.append(f"  {what:<8} {', '.join(texts)}")
     said = [*report.warnings, *report.notes, *filter(None, [patch.interval.note])]
+    said += _transfer(report)
     return "\n".join([*lines, *(f"  {line}" for line in said)])
+
+
+def _transfer(report: Report) -> tuple[str, ...]:
+    """Whether it transfers, in the report's own words."""
+    found = report.transfer
+    if found is None or isinstance(found, str):
+        return (f"Transfer is not known: {found}.",) if found else ()
+    return found.words

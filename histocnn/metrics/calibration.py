@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -133,25 +134,38 @@ def _points(
     from histocnn.metrics.counts import cumulative
 
     at_least, tp, fp = cumulative(score.astype(np.float32), positive)
-    thresholds = _between(at_least)
+    thresholds = between(at_least)
     sensitivity = tp / tp[-1]
     specificity = (fp[-1] - fp) / fp[-1]
-    chosen = {
-        "sensitivity_95": int(np.argmax(sensitivity >= TARGET)),
-        "specificity_95": int(np.flatnonzero(specificity >= TARGET)[-1]),
-        "youden": int(np.argmax(sensitivity + specificity)),
-    }
     return {
         point: {
             "threshold": float(thresholds[i]),
             "sensitivity": float(sensitivity[i]),
             "specificity": float(specificity[i]),
         }
-        for point, i in chosen.items()
+        for point, i in chosen(sensitivity, specificity).items()
     }
 
 
-def _between(at_least: NDArray[np.float64]) -> NDArray[np.float32]:
+def chosen(sensitivity: NDArray[np.float64], specificity: NDArray[np.float64]) -> dict[str, Any]:
+    """Where each operating point lies along a falling threshold.
+
+    Args:
+        sensitivity: float64 [..., T + 1], rising from 0.
+        specificity: float64 [..., T + 1], falling from 1.
+
+    Returns:
+        {point: int [...]}.
+    """
+    last = specificity.shape[-1] - 1
+    return {
+        "sensitivity_95": np.argmax(sensitivity >= TARGET, axis=-1),
+        "specificity_95": last - np.argmax(specificity[..., ::-1] >= TARGET, axis=-1),
+        "youden": np.argmax(sensitivity + specificity, axis=-1),
+    }
+
+
+def between(at_least: NDArray[np.float64]) -> NDArray[np.float32]:
     """The middle between each distinct score and the next below it, float32 as scores are stored.
 
     The first, which no score reaches, lies between the highest score and 1, and the last between

@@ -25,6 +25,7 @@ from histocnn.metrics.sections import (
     SlideRow,
     StageReport,
 )
+from histocnn.metrics.transfer import TransferReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +64,8 @@ class Report:
         seen: Patches by what the model saw of their patients.
         score_files: Files of scores that were read.
         model: What the score files say of their making.
+        transfer: Validation beside what was judged, or why it cannot be.
+        target: The class that is looked for, where it is known.
         best_epoch: Training: the epoch whose weights were kept.
         unreadable: Training: patches that could not be read.
         stamp: What every figure, picture and page bears, such as "same patient in training".
@@ -90,6 +93,8 @@ class Report:
     seen: Mapping[str, int] = field(default_factory=dict)
     score_files: int | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
+    transfer: TransferReport | str | None = None
+    target: str | None = None
     best_epoch: int | None = None
     unreadable: tuple[str, ...] | None = None
     stamp: str = ""

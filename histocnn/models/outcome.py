@@ -21,8 +21,12 @@ from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN, UNRECORDED, s
 from histocnn.cohort.whose import owners
 from histocnn.metrics.calibration import fit_temperature, operating_points
 from histocnn.metrics.patch import Groups, comparison, patch_report
+from histocnn.metrics.plain import plain, read_as
 from histocnn.metrics.report import Report
-from histocnn.metrics.sections import ColourReport
+from histocnn.metrics.sections import ColourReport, PatchReport
+from histocnn.metrics.transfer import TransferReport, transfer
+from histocnn.metrics.transfer_words import words
+from histocnn.metrics.validation import Facts, facts
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.rows import Part, Rows
@@ -92,9 +96,11 @@ def finished_spec(
         anonymise: Store ids as salted hashes.
         weights: What its training began with.
     """
-    labels = data.rows["val"].labels
+    rows, names = data.rows["val"], data.class_names
+    labels = rows.labels
     temperature = fit_temperature(val.logits, labels)
     scores = softmax(val.logits / temperature, axis=1)
+    points = operating_points(scores, labels, names)
     salt = secrets.token_hex(8) if anonymise else None
     behind = cohorts_behind(weights)
     behind = (UNRECORDED,) if behind is None else behind
@@ -104,7 +110,8 @@ def finished_spec(
         patch_px=data.patch_px,
         mpp=data.mpp,
         temperature=temperature,
-        thresholds=operating_points(scores, labels, data.class_names),
+        thresholds=points,
+        validation=plain(facts(scores, labels, units(rows), names, points)),
         seen={
             part: {"patients": stored_ids(data.rows[part].patient_ids, salt),
                    "slides": stored_ids(data.rows[part].slide_ids, salt),
@@ -121,6 +128,12 @@ def finished_spec(
             "seed": data.seed,
         },
     )  # fmt: skip
+
+
+def units(rows: Rows) -> Groups:
+    """What intervals resample of these rows: patients, slides where these are unknown."""
+    owned = owners(rows.slide_ids, rows.patient_ids)
+    return Groups(owned.of_row, owned.unit)
 
 
 def fingerprints(rows: Rows) -> list[str]:
@@ -177,22 +190,24 @@ def report(
         spec: Of the network, with its operating points and whom it has seen.
     """
     rows, names = data.rows["test"], data.class_names
-    owned = owners(rows.slide_ids, rows.patient_ids)
-    units = Groups(owned.of_row, owned.unit)
+    groups = units(rows)
     seen = Counter(spec.scoring({}, rows.slide_ids, rows.patient_ids).seen)
     was_seen = bool(seen["train"] + seen["val"])
-    network = patch_report(scores, rows.labels, names, units, points=spec.thresholds)
-    colour = patch_report(colour_only, rows.labels, names, units)
+    network = patch_report(scores, rows.labels, names, groups, points=spec.thresholds)
+    colour = patch_report(colour_only, rows.labels, names, groups)
     return Report(
-        title=_title(data, nobody=bool((owned.of_row < 0).all()), was_seen=was_seen),
+        title=_title(data, nobody=bool((groups.of_patch < 0).all()), was_seen=was_seen),
         class_names=tuple(names),
         patch=network,
         split="test",
+        transfer=_transfer(
+            spec, facts(scores, rows.labels, groups, names, spec.thresholds), network
+        ),
         colour_only=ColourReport(
             **vars(colour) | {"scores": network.figures, "folds": "training patches"}
         ),
         comparison=comparison(
-            (scores, colour_only), rows.labels, names, units, ("network", "colour only")
+            (scores, colour_only), rows.labels, names, groups, ("network", "colour only")
         ),
         unreadable=tuple(data.problems),
         seen={verdict: seen[verdict] for verdict in SEEN},
@@ -200,6 +215,20 @@ def report(
         warnings=(f"{SAME_PATIENT.capitalize()}: optimistic.",) if was_seen else (),
         notes=(UNKNOWN_SEEN,) if seen["unknown"] else (),
     )
+
+
+def _transfer(spec: ModelSpec, test: Facts, network: PatchReport) -> TransferReport | str:
+    """Validation beside the test split."""
+    if not spec.validation:
+        return "the model holds nothing of validation"
+    validation: Facts = read_as(Facts, dict(spec.validation))
+    if not validation.patches:
+        return "no patch of validation is both labelled and scored"
+    found = transfer(
+        validation, test, source="this training's", target=None,
+        accuracy=network.figures["accuracy"].value,
+    )  # fmt: skip
+    return replace(found, words=words(found))
 
 
 def _title(data: PatchDataModule, *, nobody: bool, was_seen: bool) -> str:

@@ -48,6 +48,7 @@ class ModelSpec:
         salt: Of the hashed ids.
         earlier: Cohorts of the trainings that its first weights came from, as {"parts", "salt"}.
         training: Facts for the report: cohort, prior, seed, settings.
+        validation: What is remembered of validation's scores, as `metrics.validation.Facts`.
         version: Of histocnn that wrote it.
     """
 
@@ -67,6 +68,7 @@ class ModelSpec:
     salt: str | None = None
     earlier: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
 
@@ -132,6 +134,7 @@ class ModelSpec:
             temperature=self.temperature,
             thresholds=self.thresholds,
             training=self.training,
+            validation=self.validation or None,
         )
 
 

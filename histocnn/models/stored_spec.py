@@ -125,5 +125,6 @@ FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "earlier": ("cohorts", _cohorts),
     "salt": ("a text", _or_none(_text)),
     "training": ("facts by name", _facts),
+    "validation": ("facts by name", _facts),
     "version": ("a text", _text),
 }

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 from histocnn.metrics import plain
 from histocnn.metrics.report import Report
 from histocnn.metrics.sections import ColourReport, Figures
+from histocnn.metrics.transfer import TransferReport
 from histocnn.pages.embedded import Picture, svg
 from histocnn.pages.templating import render
 from histocnn.storage.atomic import write_text
 
 ROWS = 200  # of the cohort table; metrics.json holds all
-HEADLINES = ("accuracy", "balanced_accuracy", "macro_auroc")
+HEADLINES = ("macro_auroc", "macro_average_precision", "balanced_accuracy")
+FIRST = (*HEADLINES, "auroc", "average_precision")  # of a table
+UNORDERED = ("quadratic_kappa",)  # figures of ordered classes, which patches' are not
 CAPTIONS = {
     "roc": "ROC of patches.",
     "precision_recall": "Precision and recall of patches; dotted: what chance gives.",
@@ -36,11 +39,11 @@ NAMES = {
     "ece": "calibration error (ECE)",
     "f1": "F1",
     "kappa": "Cohen's kappa",
-    "quadratic_kappa": "quadratic kappa (ordered classes only)",
     "auroc": "AUROC",
     "froc": "FROC score (mean of the six)",
 }
 POINT_NAMES = {
+    "called": "the highest score",
     "sensitivity_95": "95 % sensitivity",
     "specificity_95": "95 % specificity",
     "youden": "their greatest sum (Youden)",
@@ -87,6 +90,7 @@ def write_report(
         worst=worst,
         heatmaps=heatmaps,
         headlines=HEADLINES,
+        transfer=report.transfer if isinstance(report.transfer, TransferReport) else None,
         points=points(report),
         cohort=cohort(report),
         slide_rows=[row.values() for row in cohort(report)[:ROWS]],
@@ -94,6 +98,8 @@ def write_report(
         recipe=json.dumps(plain.plain(report.model), indent=1, ensure_ascii=False),
         name=name_of,
         per_class=without_points,
+        ordered=ordered,
+        point_name=lambda point: POINT_NAMES.get(point, point),
     )
     write_text(path, page)
 
@@ -110,13 +116,32 @@ def name_of(figure: str) -> str:
 def without_points(figures: Figures) -> Figures:
     """The figures that do not depend on a stored threshold."""
     ends = ("_sensitivity", "_specificity")
-    return {name: figure for name, figure in figures.items() if not name.endswith(ends)}
+    return ordered({key: own for key, own in figures.items() if not key.endswith(ends)})
+
+
+def ordered(figures: Figures) -> Figures:
+    """The figures that a page shows, those that stand for ranking first.
+
+    >>> from histocnn.metrics.sections import Figure
+    >>> names = ("accuracy", "quadratic_kappa", "macro_auroc")
+    >>> list(ordered(dict.fromkeys(names, Figure(1, 1, 1))))
+    ['macro_auroc', 'accuracy']
+    """
+    rest = [name for name in figures if name not in (*FIRST, *UNORDERED)]
+    return {name: figures[name] for name in [*(n for n in FIRST if n in figures), *rest]}
 
 
 def points(report: Report) -> list[tuple[Any, ...]]:
-    """List the class, purpose, threshold, sensitivity and specificity of each operating point."""
+    """List the class, purpose, threshold, sensitivity and specificity of each operating point.
+
+    Of the target class where one is known; of two classes, which mirror each other, of the second.
+    """
     stored, rows = report.model.get("thresholds", {}), []
+    names = report.class_names
+    shown = {report.target} if report.target else {*(names[-1:] if len(names) == 2 else names)}
     for name, own in report.patch.per_class.items():
+        if name not in shown:
+            continue
         for key in own:
             point, _, kind = key.rpartition("_")
             if kind == "sensitivity":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ class Scoring:
         temperature: That divided the logits; None where there are none.
         thresholds: Operating points of a model: {class: {point: {"threshold"}}}.
         training: Facts of the model's training cohort.
+        validation: What is remembered of the scores of validation, as `metrics.validation.Facts`.
     """
 
     class_names: Sequence[str]
@@ -30,6 +32,7 @@ class Scoring:
     temperature: float | None = None
     thresholds: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
+    validation: Mapping[str, Any] | None = None
 
     @property
     def seen(self) -> list[Seen]:
@@ -49,11 +52,13 @@ class Scoring:
             "training": self.training,
             "recipe": self.recipe,
         }
+        # A text of its own, because an attribute holds 64 kB.
+        facts = {"validation": [json.dumps(self.validation)]} if self.validation else {}
         if of_slide:
             own = worst(self.verdicts) if self.verdicts else UNKNOWN
-            return {}, attributes | {"seen": own.seen, "seen_by": own.by or None}
+            return facts, attributes | {"seen": own.seen, "seen_by": own.by or None}
         by = [verdict.by for verdict in self.verdicts]
-        return {"seen": self.seen, **({"seen_by": by} if any(by) else {})}, attributes
+        return {**facts, "seen": self.seen, **({"seen_by": by} if any(by) else {})}, attributes
 
 
 def write_scores(

@@ -77,6 +77,7 @@ def test_figures_rest_on_patients_however_the_split_was_made(tmp_path):
     options = {"patient_pattern": "(p[0-9]+)_", "fractions": (0.3, 0.2, 0.5), "workers": 0}
     by_patient = report_of(PatchDataModule(DataOptions(folder, **options)))
     assert (by_patient.title, by_patient.stamp, by_patient.warnings) == ("", "", ())
+    assert by_patient.transfer == "the model holds nothing of validation"
     assert (by_patient.patch.interval.unit, by_patient.patch.interval.groups) == ("patients", 6)
     assert by_patient.seen == {"no": 36, "unknown": 0, "val": 0, "train": 0}
     gap = by_patient.comparison.figures["accuracy"]

@@ -18,6 +18,8 @@ from histocnn.metrics.sections import (
     SlideRow,
     StageReport,
 )
+from histocnn.metrics.transfer import transfer
+from histocnn.metrics.validation import facts
 from histocnn.pages.embedded import Picture
 from histocnn.pages.report import Errors, name_of, points, write_report
 
@@ -39,6 +41,9 @@ def full(name: str) -> Report:
         class_names=names,
         patch=patch,
         colour_only=ColourReport(**vars(patch) | {"scores": patch.figures, "folds": name}),
+        transfer=replace(transfer(*[facts(scores, labels, groups, names, {name: POINTS})] * 2,
+                                  source=name, target=name, accuracy=0.5), words=(name,)),
+        target=name,
         with_border=replace(patch, n=63),
         comparison=replace(
             comparison((scores, scores), labels, names, groups, (name, name)), note=name
@@ -98,9 +103,9 @@ def test_every_section_is_shown(tmp_path):
     found = page(tmp_path, full("tumour"), worst=errors, heatmaps=[picture])
     titles = re.findall(r"<h2>(.*?)</h2>", found)
     assert titles == [
-        "Patches", "Slides and lesions", "Curves", "Colour alone", "Patches at outlines",
-        "By centre", "Comparison", "Most confident errors", "Heatmaps", "Annotated area lost",
-        "Cohort", "Model, recipe and versions",
+        "Transfer", "Patches", "Slides and lesions", "Curves", "Colour alone",
+        "Patches at outlines", "By centre", "Comparison", "Most confident errors", "Heatmaps",
+        "Annotated area lost", "Cohort", "Model, recipe and versions",
     ]  # fmt: skip
     said = text(found)
     for sentence in (
@@ -115,6 +120,10 @@ def test_every_section_is_shown(tmp_path):
         "60 not seen in training",
         "slide id patient id centre scanner label patches judged unscored accuracy seen",
         "tumour 60 50 1 0.500 no",
+        "Validation: 60 patches of 6 tumour (tumour). Test: 60 patches of 6 tumour.",
+        "their greatest sum (Youden) 0.250",
+        "+0.000 (",
+        "Calling every patch",
         "224 px at 0.5 µm/px",
         "patches: 9 tumour",
         "training classes tumour 50.0%",
@@ -132,6 +141,18 @@ def test_sections_that_there_are_not_have_no_heading(tmp_path):
         "Patches", "Colour alone", "Cohort", "Model, recipe and versions",
     ]  # fmt: skip
     assert "Not computed: the score files hold no colours of the patches." in text(found)
+
+
+def test_why_nothing_is_known_of_validation_is_said(tmp_path):
+    said = text(page(tmp_path, replace(full("tumour"), transfer="validation is not known")))
+    assert "Transfer Not known: validation is not known." in said
+
+
+def test_what_ranks_stands_first_and_no_figure_of_ordered_classes(tmp_path):
+    said = text(page(tmp_path, full("tumour")))
+    assert "value (95 % interval) AUROC (mean over classes)" in said
+    assert "quadratic kappa (ordered" not in said
+    assert "quadratic kappa 0" not in said
 
 
 def test_a_long_cohort_is_cut_and_says_so(tmp_path):

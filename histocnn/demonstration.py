@@ -19,6 +19,7 @@ from histocnn.jobs.steps import RunResult, Steps
 
 if TYPE_CHECKING:
     from histocnn.metrics.report import Report
+    from histocnn.metrics.sections import ColourReport
 
 # Stages are imported where they run: half of them bring torch, and none is needed for --help.
 
@@ -137,20 +138,25 @@ def _copy_reference(features: Path, cohort: list[SlideEntry], out: Path) -> Path
     return out
 
 
+def _auroc(baseline: ColourReport | str | None) -> float | None:
+    return None if baseline is None or isinstance(baseline, str) else (
+        baseline.figures["macro_auroc"].value
+    )  # fmt: skip
+
+
 def _closing(report: Report, steps: Steps, out: Path) -> str:
     compared = report.comparison.figures["macro_auroc"] if report.comparison else None
-    alone = report.colour_only
     lines = {
         "CNN": report.patch.figures["macro_auroc"].value,
         "k-NN": compared.second if compared else None,
-        "colour only": None if alone is None or isinstance(alone, str)
-        else alone.figures["macro_auroc"].value,
-    }  # fmt: skip
+        "colour alone, by the patients of training": _auroc(report.colour_training),
+        "colour alone, by the other patients of this laboratory": _auroc(report.colour_within),
+    }
     return "\n".join(
         [
             "",
             "AUC on the patches of the laboratory that training never saw:",
-            *(f"  {name:<12} {figure:.3f}" for name, figure in lines.items() if figure is not None),
+            *(f"  {name:<55} {figure:.3f}" for name, figure in lines.items() if figure is not None),
             "",
             f"The report    {out / 'report' / 'report.html'}",
             f"The heatmaps  {out / 'cnn' / 'heatmaps'}",

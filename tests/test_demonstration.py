@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,13 +30,18 @@ def test_the_last_words_are_the_three_figures_and_where_to_look(tmp_path: Path) 
         class_names=names,
         patch=patch,
         comparison=comparison((right, half), truth, names, groups, ("cnn", "knn")),
-        colour_only="the score files hold no colours of the patches",
+        colour_training="the score files hold no colours of the patches",
     )
     said = _closing(report, Steps(), tmp_path)
-    assert "  CNN          1.000\n  k-NN         0.750\n\n" in said
+    lines = {
+        line.rpartition("  ")[0].strip(): line.split()[-1] for line in said.splitlines() if line
+    }
+    assert (lines["CNN"], lines["k-NN"]) == ("1.000", "0.750")
+    assert "colour alone" not in said
     alone = ColourReport(**vars(patch_report(half[::-1], truth, names)))
-    said = _closing(replace(report, colour_only=alone), Steps(), tmp_path)
-    assert "  k-NN         0.750\n  colour only  0.250\n" in said
+    said = _closing(replace(report, colour_training=alone, colour_within=alone), Steps(), tmp_path)
+    for which in ("by the patients of training", "by the other patients of this laboratory"):
+        assert re.search(f"colour alone, {which} +0.250\n", said)
     assert str(tmp_path / "report" / "report.html") in said
 
 
@@ -47,4 +53,7 @@ def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report" / "metrics.json").read_text())
     cnn = report["patch"]["figures"]["macro_auroc"]["value"]
     assert cnn >= 0.95
-    assert cnn > report["colour_only"]["figures"]["macro_auroc"]["value"] + 0.1
+    assert cnn > report["colour_training"]["figures"]["macro_auroc"]["value"] + 0.1
+    trained = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    for name in ("colour_training", "colour_within"):  # the same number wherever it is printed
+        assert report[name]["figures"] == trained[name]["figures"]

@@ -21,7 +21,7 @@ from histocnn.evaluation.admission import (
     truth_remarks,
 )
 from histocnn.evaluation.cases import Case, choose_target, read_cases
-from histocnn.evaluation.colour_report import colour_report
+from histocnn.evaluation.colour_report import colour_reports
 from histocnn.evaluation.comparison import compare
 from histocnn.evaluation.judged import Judged, judge
 from histocnn.evaluation.neighbour_curve import k_curve
@@ -82,6 +82,7 @@ def evaluated(options: Options) -> Evaluated:
     target = choose_target(judged, entries, options.target)
     title = inputs.scores.resolve().name
     patches = patch_report(judged, resampling)
+    by_training, within = colour_reports(judged, resampling)
     report = Report(
         title=title,
         class_names=judged.class_names,
@@ -96,7 +97,8 @@ def evaluated(options: Options) -> Evaluated:
         ),
         target=target,
         split=inputs.split,
-        colour_only=colour_report(judged, resampling),
+        colour_training=by_training,
+        colour_within=within,
         with_border=border_report(judged, resampling),
         centres=per_centre(judged, _centres(entries), resampling),
         k_curve=k_curve(judged),

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
+from histocnn.errors import MetricError
 from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.options import Resampling
-from histocnn.evaluation.patch_report import report_of
+from histocnn.evaluation.patch_report import groups_of
 from histocnn.metrics.sections import ColourReport
-from histocnn.reference.colour import colour_baseline
+from histocnn.reference.colour import ColourReference
+from histocnn.reference.colour_figures import Coloured, by_others, by_training
 
-COLOUR_ROWS = 20_000  # patches that the colour baseline looks at
-COLOUR_FOLDS = 5
+Baseline = ColourReport | str
 
 
-def colour_report(judged: Judged, resampling: Resampling) -> ColourReport | str:
-    """What k-NN on each patch's RGB mean and deviation scores, with other patients as reference.
-
-    Five folds by patient (by patch where no patient or slide is known: optimistic, and said), on
-    at most 20,000 patches.
+def colour_reports(judged: Judged, resampling: Resampling) -> tuple[Baseline, Baseline]:
+    """The two baselines: by the training patients, and by the other judged patients.
 
     Returns:
-        Figures beside those of the scores on the same patches; or why there are none.
+        Figures beside those of the scores on the same patches, or why there are none.
+
+    Raises:
+        MetricError: What the scores hold of training's colours cannot be read.
     """
-    rows = np.flatnonzero(judged.judged & np.isfinite(judged.colour).all(axis=1))
-    if len(rows) < 2:
-        return "the score files hold no colours of the patches"
-    rng = np.random.default_rng(resampling.seed)
-    rows = np.sort(rng.permutation(rows)[:COLOUR_ROWS])
-    patient = judged.patient[rows]
-    all_known = bool((patient >= 0).all())
-    group = np.unique(patient, return_inverse=True)[1] if all_known else np.arange(len(rows))
-    if group.max() == 0:
-        return "all patches are of one patient"
-    fold = (rng.permutation(group.max() + 1) % COLOUR_FOLDS)[group]
-    scores = np.full_like(judged.scores, np.nan)
-    for test in np.unique(fold):
-        inside = fold == test
-        scores[rows[inside]] = colour_baseline(
-            judged.colour[rows[~inside]], judged.labels[rows[~inside]],
-            judged.colour[rows[inside]], len(judged.class_names),
-        )  # fmt: skip
-    chosen = np.zeros(len(judged), bool)
-    chosen[rows] = True
-    own = report_of(judged, chosen, resampling)
-    colour = report_of(judged, chosen, resampling, scores)
-    folds = judged.unit if all_known else "patches: optimistic"
-    return ColourReport(**vars(colour) | {"scores": own.figures, "folds": folds})
+    patches = Coloured(
+        judged.scores, judged.colour, judged.labels, judged.class_names,
+        groups_of(judged, resampling),
+    )  # fmt: skip
+    return by_training(patches, _stored(judged)), by_others(patches)
+
+
+def _stored(judged: Judged) -> ColourReference | None:
+    """What the scores hold of training's colours, by the truth's classes."""
+    first = judged.files[0]
+    text = first.read("training_colours").get("training_colours")
+    if not text:
+        return None
+    try:
+        found = ColourReference.from_dict(json.loads(str(text[0])), len(first.class_names))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise MetricError(
+            f"{first.path}: what it holds of training's colours cannot be read",
+            "Score the slides again.",
+        ) from None
+    column = np.array([judged.class_names.index(name) for name in judged.score_classes])
+    return ColourReference(found.colours, column[found.labels], found.patients)

@@ -51,7 +51,10 @@ class Report:
         class_names: Names of the classes, in the order of `confusion`.
         patch: Figures of patches.
         split: The part of the cohort that was judged.
-        colour_only: What colour alone scores, or why that is unknown.
+        colour_training: What colour alone scores by the training patients, or why that is unknown.
+        colour_within: What it scores by the other judged patients, or why that is unknown.
+        colour_only: Of reports that older versions wrote: `train`'s by training, `evaluate`'s
+            within.
         with_border: Patches with those that an outline crosses.
         comparison: Two models on the same patches.
         centres: Patches of each centre.
@@ -80,6 +83,8 @@ class Report:
     class_names: tuple[str, ...]
     patch: PatchReport
     split: str | None = None
+    colour_training: ColourReport | str | None = None
+    colour_within: ColourReport | str | None = None
     colour_only: ColourReport | str | None = None
     with_border: PatchReport | None = None
     comparison: ComparisonReport | None = None
@@ -152,11 +157,11 @@ class Report:
                 yield "difference", name, class_name, *values, *about
 
     def _scopes(self) -> Iterator[tuple[str, PatchReport | SlideReport | FrocReport]]:
-        colour = self.colour_only if isinstance(self.colour_only, ColourReport) else None
         sections = {
             "patches": self.patch,
             "patches with outlines": self.with_border,
-            "colour only": colour,
+            "colour from training": _figures(self.colour_training),
+            "colour only": _figures(self.colour_within or self.colour_only),
             "slides": self.slide,
             "lesions": self.froc,
             **{f"centre {name}": section for name, section in self.centres.items()},
@@ -164,6 +169,10 @@ class Report:
         for scope, section in sections.items():
             if section is not None:
                 yield scope, section
+
+
+def _figures(colour: ColourReport | str | None) -> ColourReport | None:
+    return colour if isinstance(colour, ColourReport) else None
 
 
 def _resting_on(section: PatchReport | SlideReport | FrocReport) -> tuple[int | None, str | None]:

@@ -103,19 +103,6 @@ class PatchReport:
 
 
 @dataclass(frozen=True)
-class ColourReport(PatchReport):
-    """Figures of k-NN on nothing but each patch's mean and deviation of red, green and blue.
-
-    Attributes:
-        scores: Figures of the judged scores on the same patches.
-        folds: What the neighbours were looked for among.
-    """
-
-    scores: Figures = field(default_factory=dict)
-    folds: str = ""
-
-
-@dataclass(frozen=True)
 class Gap:
     """One figure of two models and its difference, first minus second, with a two-sided p."""
 
@@ -130,6 +117,21 @@ class Gap:
     def change(self) -> Figure:
         """The difference as a figure."""
         return Figure(self.difference, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class ColourReport(PatchReport):
+    """Figures of k-NN on nothing but each patch's mean and deviation of red, green and blue.
+
+    Attributes:
+        scores: Figures of the judged scores on the same patches.
+        folds: What the neighbours were looked for among.
+        differences: The scores' figures minus colour's, paired by patient.
+    """
+
+    scores: Figures = field(default_factory=dict)
+    folds: str = ""
+    differences: Mapping[str, Gap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -106,13 +106,12 @@ class PatchDataModule(LightningDataModule):
         return {n: float(c / counts.sum()) for n, c in zip(self.class_names, counts, strict=True)}
 
     def loader(
-        self, part: Part, *, train: bool = False, limit: int | None = None
+        self, part: Part, *, train: bool = False, drawn: NDArray[np.int64] | None = None
     ) -> DataLoader[Any]:
-        """Batches of a split: as it is, once (or a draw of `limit` rows); or as training has it."""
+        """Batches of a split: as it is, once (or the `drawn` rows of it); or as training has it."""
         rows = self.rows[part]
-        if limit is not None and len(rows) > limit:
-            rng = np.random.default_rng(self.seed)
-            rows = rows.take(np.sort(rng.permutation(len(rows))[:limit]))
+        if drawn is not None:
+            rows = rows.take(drawn)
         weights = None
         if train and self.options.balance == "sampler":
             weights = class_weights(rows.labels, len(self.class_names)).numpy()[rows.labels]

@@ -19,11 +19,12 @@ from scipy.special import softmax
 
 from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN, UNRECORDED, stored_ids
 from histocnn.cohort.whose import owners
+from histocnn.errors import TrainingError
 from histocnn.metrics.calibration import fit_temperature, operating_points
-from histocnn.metrics.patch import Groups, comparison, patch_report
+from histocnn.metrics.patch import Groups, patch_report
 from histocnn.metrics.plain import plain, read_as
 from histocnn.metrics.report import Report
-from histocnn.metrics.sections import ColourReport, PatchReport
+from histocnn.metrics.sections import PatchReport
 from histocnn.metrics.transfer import TransferReport, transfer
 from histocnn.metrics.transfer_words import words
 from histocnn.metrics.validation import Facts, facts
@@ -31,12 +32,12 @@ from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.rows import Part, Rows
 from histocnn.models.spec import ModelSpec, cohorts_behind
-from histocnn.reference.colour import colour_baseline
+from histocnn.reference.colour import MOST_STORED, ColourReference, drawn
+from histocnn.reference.colour_figures import Coloured, by_others, by_training
 from histocnn.scores import scoring
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
-BASELINE_ROWS = 10_000  # training patches that the colour baseline looks at
 UNGROUPED = "file-level split, patients unknown, optimistic"
 
 
@@ -72,17 +73,33 @@ def gathered(tensors: Sequence[torch.Tensor]) -> NDArray[Any]:
     return torch.cat(flat).numpy() if flat else np.empty(0)
 
 
-def training_colours(data: PatchDataModule) -> tuple[Floats, NDArray[np.int64]]:
-    """Colours float32 [N, 6] and labels of (a draw of) the training patches."""
-    batches = list(data.loader("train", limit=BASELINE_ROWS))
-    colours = gathered([batch["colour"] for batch in batches])
-    return colours, gathered([batch["labels"] for batch in batches])
+def training_colours(data: PatchDataModule) -> ColourReference:
+    """Colours of at most 2,000 training patches, as many of every patient as there are.
+
+    Raises:
+        TrainingError: None of them can be read.
+    """
+    groups = units(data.rows["train"])
+    rows = drawn(groups.of_patch, MOST_STORED, data.seed)
+    batches = list(data.loader("train", drawn=rows))
+    order, colours, labels = (
+        gathered([batch[key] for batch in batches]) for key in ("rows", "colour", "labels")
+    )
+    order, first = np.unique(order, return_index=True)  # processes may share a row, and come mixed
+    colours, labels = colours[first].astype(np.float16), labels[first].astype(np.int64)
+    read = np.isfinite(colours).all(axis=1)
+    if not read.any():
+        raise TrainingError("no training patch can be read", "Repair the data.")
+    of = groups.of_patch[rows[order[read]]]
+    patients = len(np.unique(of)) if (of >= 0).all() else 0
+    return ColourReference(colours[read], labels[read], patients)
 
 
 def finished_spec(
     model: Classifier,
     data: PatchDataModule,
     val: Predictions,
+    colour: ColourReference | None = None,
     *,
     anonymise: bool,
     weights: str | Path | None = None,
@@ -93,6 +110,7 @@ def finished_spec(
         model: The network.
         data: The cohort.
         val: What it gives on validation.
+        colour: Of the training patches.
         anonymise: Store ids as salted hashes.
         weights: What its training began with.
     """
@@ -111,6 +129,7 @@ def finished_spec(
         mpp=data.mpp,
         temperature=temperature,
         thresholds=points,
+        colour=colour.to_dict() if colour else None,
         validation=plain(facts(scores, labels, units(rows), names, points)),
         seen={
             part: {"patients": stored_ids(data.rows[part].patient_ids, salt),
@@ -175,7 +194,7 @@ def _take(values: Any, rows: NDArray[np.int64]) -> Any:
 def report(
     data: PatchDataModule,
     scores: Floats,
-    colour_only: Floats,
+    colours: Floats,
     spec: ModelSpec,
 ) -> Report:
     """Figures of the test split with intervals, beside what colour alone reaches.
@@ -186,15 +205,16 @@ def report(
     Args:
         data: For labels and names.
         scores: float32 [N, C] of the network.
-        colour_only: float32 [N, C] of `colour.colour_baseline`.
-        spec: Of the network, with its operating points and whom it has seen.
+        colours: float32 [N, 6] of the patches.
+        spec: Of the network, with its operating points, whom it has seen and its training colours.
     """
     rows, names = data.rows["test"], data.class_names
     groups = units(rows)
     seen = Counter(spec.scoring({}, rows.slide_ids, rows.patient_ids).seen)
     was_seen = bool(seen["train"] + seen["val"])
     network = patch_report(scores, rows.labels, names, groups, points=spec.thresholds)
-    colour = patch_report(colour_only, rows.labels, names, groups)
+    reference = ColourReference.from_dict(spec.colour, len(names)) if spec.colour else None
+    coloured = Coloured(scores, colours, rows.labels, names, groups)
     return Report(
         title=_title(data, nobody=bool((groups.of_patch < 0).all()), was_seen=was_seen),
         class_names=tuple(names),
@@ -203,12 +223,8 @@ def report(
         transfer=_transfer(
             spec, facts(scores, rows.labels, groups, names, spec.thresholds), network
         ),
-        colour_only=ColourReport(
-            **vars(colour) | {"scores": network.figures, "folds": "training patches"}
-        ),
-        comparison=comparison(
-            (scores, colour_only), rows.labels, names, groups, ("network", "colour only")
-        ),
+        colour_training=by_training(coloured, reference),
+        colour_within=by_others(coloured),
         unreadable=tuple(data.problems),
         seen={verdict: seen[verdict] for verdict in SEEN},
         stamp=SAME_PATIENT if was_seen else "",
@@ -238,10 +254,3 @@ def _title(data: PatchDataModule, *, nobody: bool, was_seen: bool) -> str:
     by_file = data.options.split_by == "file" and not all(data.all_rows.splits)
     said = ["file-level split"] * by_file + [SAME_PATIENT] * was_seen
     return ", ".join([*said, *["optimistic"] * bool(said)])
-
-
-def baseline(data: PatchDataModule, test: Predictions) -> Floats:
-    """Scores float32 [N, C] of the test split from colour alone."""
-    colours, labels = training_colours(data)
-    scores: Floats = colour_baseline(colours, labels, test.colour, len(data.class_names))
-    return scores

@@ -49,6 +49,7 @@ class ModelSpec:
         earlier: Cohorts of the trainings that its first weights came from, as {"parts", "salt"}.
         training: Facts for the report: cohort, prior, seed, settings.
         validation: What is remembered of validation's scores, as `metrics.validation.Facts`.
+        colour: Of training patches, as `reference.colour.ColourReference`; None: not stored.
         version: Of histocnn that wrote it.
     """
 
@@ -69,6 +70,7 @@ class ModelSpec:
     earlier: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
+    colour: Mapping[str, Any] | None = None
     version: str = __version__
     format: int = FORMAT
 
@@ -135,6 +137,7 @@ class ModelSpec:
             thresholds=self.thresholds,
             training=self.training,
             validation=self.validation or None,
+            colour=self.colour,
         )
 
 

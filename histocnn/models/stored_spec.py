@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from histocnn.errors import ModelError
+from histocnn.reference.colour import ColourReference
 from histocnn.slides.stain import Normaliser
 
+MOST_CLASSES = 1 << 16
 MOST_PX = 100_000  # side of an image
 
 
@@ -91,6 +93,14 @@ def _stain(value: Any) -> bool:
     return len(numbers) == 8 and all(map(_number, numbers)) and min(stains.maxima) > 0
 
 
+def _colours(value: Any) -> bool:
+    try:
+        ColourReference.from_dict(value, MOST_CLASSES)
+    except (TypeError, ValueError, LookupError):
+        return False
+    return True
+
+
 def _ids(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(part, dict) and all(map(_texts, part.values())) for part in value.values()
@@ -126,5 +136,6 @@ FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "salt": ("a text", _or_none(_text)),
     "training": ("facts by name", _facts),
     "validation": ("facts by name", _facts),
+    "colour": ("colours of training", _or_none(_colours)),
     "version": ("a text", _text),
 }

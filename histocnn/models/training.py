@@ -130,16 +130,16 @@ class _Run:
         best = read_checkpoint(stored)
         model.load_state_dict(best["state_dict"])
         val, test = (outcome.predict(self.trainer, model, data, part) for part in ("val", "test"))
-        colour_only = outcome.baseline(data, test)
+        colour = outcome.training_colours(data)
         if not self.trainer.is_global_zero:
             return None
         spec = outcome.finished_spec(
-            model, data, val,
+            model, data, val, colour,
             anonymise=self.options.run.anonymise, weights=self.options.model.weights,
         )  # fmt: skip
         save(out / MODEL, model.network, spec)
         scores = outcome.write_scores(out, data, test, spec)
-        report = outcome.report(data, scores, colour_only, spec)
+        report = outcome.report(data, scores, test.colour, spec)
         report = replace(report, best_epoch=int(best["epoch"]))
         write_text(out / METRICS, report.to_json())
         return report

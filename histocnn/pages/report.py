@@ -84,7 +84,7 @@ def write_report(
         "report.html.j2",
         title=f"Evaluation: {report.title}",
         report=report,
-        colour=report.colour_only if isinstance(report.colour_only, ColourReport) else None,
+        colours=colours(report),
         first=[drawn.pop("roc")] if "roc" in drawn else [],
         drawings=list(drawn.values()),
         worst=worst,
@@ -117,6 +117,16 @@ def without_points(figures: Figures) -> Figures:
     """The figures that do not depend on a stored threshold."""
     ends = ("_sensitivity", "_specificity")
     return ordered({key: own for key, own in figures.items() if not key.endswith(ends)})
+
+
+def colours(report: Report) -> list[tuple[str, ColourReport | str]]:
+    """The baselines of colour that there are, or why not, each under what it is."""
+    both = {
+        "By the training patients": report.colour_training,
+        "By the other judged patients, each left out in turn": report.colour_within,
+        "As an older version has it": report.colour_only,
+    }
+    return [(title, own) for title, own in both.items() if own is not None]
 
 
 def ordered(figures: Figures) -> Figures:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histocnn.errors import FeaturesError
 from histocnn.reference.neighbours import UNKNOWN, Float, Knn, Reference, vote
+
+MOST_STORED = 2000  # training patches that a model file holds: 26 kB
+STORED_KEYS = ("patients", "colours", "labels")
 
 
 def colour(pixels: NDArray[np.uint8]) -> Float:
@@ -58,3 +66,96 @@ def colour_baseline(
     nearest = reference.search((test[readable] - mean) / deviation, ungrouped)
     scores[readable] = vote(labels[nearest.rows], nearest.distances, num_classes, "distance")
     return scores
+
+
+def within(
+    colours: Float, labels: NDArray[np.int64], patients: NDArray[np.int64], num_classes: int
+) -> Float:
+    """What colour alone scores of patients by the others, one patient left out after the other.
+
+    Args:
+        colours: float32 [N, 6], finite.
+        labels: int64 [N], known.
+        patients: int64 [N], any numbers, of two patients at least.
+        num_classes: C.
+
+    Returns:
+        float32 [N, C].
+    """
+    scores = np.full((len(colours), num_classes), np.nan, np.float32)
+    for patient in np.unique(patients):
+        own = patients == patient
+        scores[own] = colour_baseline(colours[~own], labels[~own], colours[own], num_classes)
+    return scores
+
+
+def drawn(patients: NDArray[np.integer[Any]], limit: int, seed: int = 0) -> NDArray[np.int64]:
+    """Rows of as many patches of every patient as there are, at most so many in all.
+
+    A patient's patches are shuffled; everybody's first comes before anybody's second.
+
+    Args:
+        patients: int [N], any numbers.
+        limit: Rows at most.
+        seed: Of the shuffle.
+
+    Returns:
+        int64 [min(N, limit)], rising.
+
+    >>> drawn(np.array([0, 0, 0, 0, 1, 1, 2]), 5).tolist() == [
+    ...     row for row in range(7) if row in drawn(np.array([0, 0, 0, 0, 1, 1, 2]), 5)]
+    True
+    >>> np.bincount(np.array([0, 0, 0, 0, 1, 1, 2])[drawn(np.array([0, 0, 0, 0, 1, 1, 2]), 5)])
+    array([2, 2, 1])
+    """
+    order = np.random.default_rng(seed).permutation(len(patients))
+    order = order[np.argsort(patients[order], kind="stable")]
+    first = np.flatnonzero(np.diff(patients[order], prepend=patients.min(initial=0) - 1))
+    place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    return np.sort(order[np.argsort(place, kind="stable")[:limit]])
+
+
+@dataclass(frozen=True, eq=False)
+class ColourReference:
+    """Colours of the training patches, which travel with a model: the yardstick of its scores.
+
+    Attributes:
+        colours: float16 [N, 6], RGB mean and deviation; N at most 2,000.
+        labels: int64 [N], index into the model's classes.
+        patients: How many these are of; 0 unknown.
+    """
+
+    colours: NDArray[np.float16]
+    labels: NDArray[np.int64]
+    patients: int
+
+    def scores(self, colours: ArrayLike, num_classes: int) -> Float:
+        """What colour alone scores, float32 [M, C], of colours [M, 6]."""
+        return colour_baseline(self.colours.astype(np.float32), self.labels, colours, num_classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "patients": self.patients,
+            "colours": base64.b64encode(self.colours.astype("<f2").tobytes()).decode(),
+            "labels": base64.b64encode(self.labels.astype("<u2").tobytes()).decode(),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any], num_classes: int) -> ColourReference:
+        """Read what `to_dict` made.
+
+        Raises:
+            ValueError: It is of another form, or of other classes.
+        """
+        if set(stored) != set(STORED_KEYS) or not isinstance(stored["patients"], int):
+            raise ValueError("no colours of training")
+        values, labels = (
+            np.frombuffer(base64.b64decode(str(stored[key]), validate=True), kind)
+            for key, kind in (("colours", "<f2"), ("labels", "<u2"))
+        )
+        found = cls(values.reshape(-1, 6), labels.astype(np.int64), stored["patients"])
+        fits = 0 < len(found.labels) == len(found.colours) <= MOST_STORED
+        if not (fits and np.isfinite(values).all() and found.labels.max() < num_classes):
+            raise ValueError("no colours of training")
+        return found

@@ -24,6 +24,7 @@ class Scoring:
         thresholds: Operating points of a model: {class: {point: {"threshold"}}}.
         training: Facts of the model's training cohort.
         validation: What is remembered of the scores of validation, as `metrics.validation.Facts`.
+        colour: Colours of training patches, as `reference.colour.ColourReference`.
     """
 
     class_names: Sequence[str]
@@ -33,6 +34,7 @@ class Scoring:
     thresholds: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
     validation: Mapping[str, Any] | None = None
+    colour: Mapping[str, Any] | None = None
 
     @property
     def seen(self) -> list[Seen]:
@@ -52,8 +54,9 @@ class Scoring:
             "training": self.training,
             "recipe": self.recipe,
         }
-        # A text of its own, because an attribute holds 64 kB.
-        facts = {"validation": [json.dumps(self.validation)]} if self.validation else {}
+        # Texts of their own, because an attribute holds 64 kB.
+        said = {"validation": self.validation, "training_colours": self.colour}
+        facts = {name: [json.dumps(own)] for name, own in said.items() if own}
         if of_slide:
             own = worst(self.verdicts) if self.verdicts else UNKNOWN
             return facts, attributes | {"seen": own.seen, "seen_by": own.by or None}

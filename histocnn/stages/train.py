@@ -27,7 +27,7 @@ from histocnn.storage.atomic import sweep, write_text
 if TYPE_CHECKING:
     from histocnn.models.shared import Shared
 
-COMPARED = ("accuracy", "balanced_accuracy", "macro_auroc")  # in the printed summary
+COMPARED = ("macro_auroc", "macro_average_precision", "balanced_accuracy")  # in the printed summary
 DRAWN = ("history.png", "confusion.png")
 LEFT = (MODEL, METRICS, "config.yaml", "split.csv", *DRAWN)
 
@@ -118,10 +118,17 @@ def _result(out: Path, report: Report | None) -> TrainResult:
 
 
 def summary(out: Path, report: Report) -> str:
-    """The test split in two lines: the network, and colour alone beside it."""
+    """The test split in three lines: the network, and beside it colour alone, twice."""
     lines = [f"{out}: test split{f' ({report.title})' if report.title else ''}"]
-    for name, section in {"network": report.patch, "colour only": report.colour_only}.items():
+    sections = {
+        "network": report.patch,
+        "colour, from training": report.colour_training or report.colour_only,
+        "colour, within test": report.colour_within,
+    }
+    for name, section in sections.items():
         if isinstance(section, PatchReport):
             figures = "  ".join(f"{key} {section.figures[key]}" for key in COMPARED)
-            lines.append(f"  {name:<12}{figures}")
+            lines.append(f"  {name:<23}{figures}")
+        elif section is not None:
+            lines.append(f"  {name:<23}none: {section}")
     return "\n".join(lines)

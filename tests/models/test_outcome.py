@@ -15,6 +15,7 @@ from histocnn.models.data import PatchDataModule
 from histocnn.models.options import DataOptions
 from histocnn.models.outcome import Predictions
 from histocnn.models.spec import ModelSpec
+from histocnn.reference.colour import ColourReference
 from histocnn.scores.scored import read_scored
 from histocnn.scores.scorefile import open_scores
 from histocnn.storage import store
@@ -69,7 +70,9 @@ def report_of(data):
         part: {"patients": stored_ids(data.rows[part].patient_ids), "slides": []}
         for part in ("train", "val")
     }
-    return outcome.report(data, sure, 1 - sure, replace(SPEC, seen=cohort))
+    wrong = ColourReference(np.eye(2, 6, dtype=np.float16), np.array([1, 0]), 2)
+    colours = np.eye(2, 6, dtype=np.float32)[rows.labels]
+    return outcome.report(data, sure, colours, replace(SPEC, seen=cohort, colour=wrong.to_dict()))
 
 
 def test_figures_rest_on_patients_however_the_split_was_made(tmp_path):
@@ -80,7 +83,7 @@ def test_figures_rest_on_patients_however_the_split_was_made(tmp_path):
     assert by_patient.transfer == "the model holds nothing of validation"
     assert (by_patient.patch.interval.unit, by_patient.patch.interval.groups) == ("patients", 6)
     assert by_patient.seen == {"no": 36, "unknown": 0, "val": 0, "train": 0}
-    gap = by_patient.comparison.figures["accuracy"]
+    gap = by_patient.colour_training.differences["accuracy"]
     assert gap.difference == gap.low == gap.high == 1
 
     data = PatchDataModule(DataOptions(folder, split_by="file", **options))
@@ -102,8 +105,9 @@ def test_of_images_whose_patient_nobody_knows_there_is_no_interval(tmp_path):
     assert found.patch.figures["accuracy"].value == 1
     assert found.patch.figures["accuracy"].low is None
     assert found.patch.interval.note == UNKNOWN_GROUPS
-    assert found.colour_only.figures["accuracy"].value == 0
-    assert found.comparison.figures["accuracy"].p is None
+    assert found.colour_training.figures["accuracy"].value == 0
+    assert found.colour_training.differences["accuracy"].p is None
+    assert found.colour_within == "of some patches no patient is known"
     assert found.seen["unknown"] == found.patch.n
     assert found.notes == ("Of some patients it is unknown whether they were seen in training.",)
 
@@ -122,7 +126,7 @@ def test_training_and_evaluation_give_the_same_intervals(tmp_path):
         test = Predictions(logits, np.zeros((n, 6), np.float32))
         spec = replace(SPEC, class_names=("a", "b"), thresholds={})
         scores = outcome.write_scores(tmp_path / name, data, test, spec)
-        trained = outcome.report(data, scores, scores, spec).patch
+        trained = outcome.report(data, scores, test.colour, spec).patch
         judged = judge(open_scores(tmp_path / name / "scores.h5"))
         evaluated = patch_report(judged, Resampling())
         assert trained.figures == evaluated.figures

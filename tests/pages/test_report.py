@@ -35,12 +35,15 @@ def full(name: str) -> Report:
     names = ("normal", name)
     patch = patch_report(scores, labels, names, groups, points={name: POINTS})
     patch = replace(patch, ece_before=0.5, interval=replace(patch.interval, note=name, redrawn=3))
+    colour = ColourReport(**vars(patch) | {"scores": patch.figures})
     row = SlideRow(name, name, name, name, 60, 50, 1, 0.5, "no", name)
     return Report(
         title=name,
         class_names=names,
         patch=patch,
-        colour_only=ColourReport(**vars(patch) | {"scores": patch.figures, "folds": name}),
+        colour_training=replace(colour, folds=name),
+        colour_within=replace(colour, folds=name),
+        colour_only=name,
         transfer=replace(transfer(*[facts(scores, labels, groups, names, {name: POINTS})] * 2,
                                   source=name, target=name, accuracy=0.5), words=(name,)),
         target=name,
@@ -124,6 +127,9 @@ def test_every_section_is_shown(tmp_path):
         "their greatest sum (Youden) 0.250",
         "+0.000 (",
         "Calling every patch",
+        "By the training patients 60 patches; the reference: tumour.",
+        "By the other judged patients, each left out in turn 60 patches",
+        "As an older version has it Not computed: tumour.",
         "224 px at 0.5 µm/px",
         "patches: 9 tumour",
         "training classes tumour 50.0%",
@@ -135,7 +141,7 @@ def test_every_section_is_shown(tmp_path):
 def test_sections_that_there_are_not_have_no_heading(tmp_path):
     report = full("tumour")
     bare = Report(title="bare", class_names=report.class_names, patch=report.patch,
-                  colour_only="the score files hold no colours of the patches")  # fmt: skip
+                  colour_within="the score files hold no colours of the patches")  # fmt: skip
     found = page(tmp_path, bare)
     assert re.findall(r"<h2>(.*?)</h2>", found) == [
         "Patches", "Colour alone", "Cohort", "Model, recipe and versions",

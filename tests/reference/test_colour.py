@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from histocnn.errors import FeaturesError
-from histocnn.reference.colour import colour, colour_baseline
+from histocnn.reference.colour import (
+    MOST_STORED,
+    ColourReference,
+    colour,
+    colour_baseline,
+    drawn,
+    within,
+)
 
 
 def test_colour_of_patches() -> None:
@@ -44,3 +53,44 @@ def test_colour_baseline_is_standardised_nearest_neighbours() -> None:
 def test_colour_baseline_without_labels_is_refused() -> None:
     with pytest.raises(FeaturesError, match="no labelled patch"):
         colour_baseline(np.zeros((3, 6)), [-1, -1, -1], np.zeros((1, 6)), 2)
+
+
+def test_a_reference_is_stored_and_read_again() -> None:
+    rng = np.random.default_rng(3)
+    colours, labels = rng.normal(100, 9, (MOST_STORED, 6)), rng.integers(0, 3, MOST_STORED)
+    stored = ColourReference(colours.astype(np.float16), labels, 7)
+    text = json.dumps(stored.to_dict())
+    assert len(text) < 40_000
+    found = ColourReference.from_dict(json.loads(text), 3)
+    assert found.patients == 7
+    queries = rng.normal(100, 9, (30, 6))
+    np.testing.assert_array_equal(found.scores(queries, 3), stored.scores(queries, 3))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"patients": "7"}, {"labels": "AAA="}, {"colours": "?"}, {"labels": ""}, {"x": 1}]
+)
+def test_another_reference_is_refused(changed) -> None:
+    stored = ColourReference(np.zeros((2, 6), np.float16), np.array([0, 1]), 1).to_dict()
+    with pytest.raises(ValueError, match=r"colours of training|base64|buffer|padding|digit|size"):
+        ColourReference.from_dict(stored | changed, 2)
+    with pytest.raises(ValueError, match="colours of training"):
+        ColourReference.from_dict(stored, 1)
+
+
+def test_every_patient_is_drawn_alike() -> None:
+    patients = np.repeat([5, 7, 9], [1000, 30, 3])
+    rows = drawn(patients, 100)
+    assert np.unique(patients[rows], return_counts=True)[1].tolist() == [67, 30, 3]
+    assert len(set(rows.tolist())) == 100
+    assert np.array_equal(rows, drawn(patients, 100))
+    assert not np.array_equal(rows, drawn(patients, 100, seed=1))
+    assert drawn(patients, 5000).tolist() == list(range(1033))
+    assert drawn(np.array([], np.int64), 5).tolist() == []
+
+
+def test_within_is_of_other_patients_only() -> None:
+    """Two patients of two classes, alike in colour within themselves and opposite to each other."""
+    colours = np.repeat(np.eye(2, 6, dtype=np.float32), 2, axis=0)
+    labels, patients = np.array([0, 0, 1, 1]), np.array([3, 3, 8, 8])
+    assert within(colours, labels, patients, 2).argmax(axis=1).tolist() == [1, 1, 0, 0]

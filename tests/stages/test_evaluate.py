@@ -155,7 +155,7 @@ def test_patients_and_paths_are_shown_when_asked(cohort, tmp_path):
 
 
 def test_colour_alone_is_reported_beside_the_scores(report):
-    colour = metrics(report)["colour_only"]
+    colour = metrics(report)["colour_within"]
     assert colour["n"] == 2400
     # the tumour patches of the cohort are 40 grey levels darker, so colour alone tells them
     assert colour["figures"]["macro_auroc"]["value"] > 0.9
@@ -167,7 +167,7 @@ def test_truth_may_come_from_annotations_alone(tmp_path, report):
     evaluate(bare.scores, tmp_path / "out", slides=bare.slides, replicates=50)
     found, expected = metrics(tmp_path / "out"), metrics(report)
     assert found["patch"]["confusion"] == expected["patch"]["confusion"]
-    assert found["colour_only"] == "the score files hold no colours of the patches"
+    assert found["colour_within"] == "the score files hold no colours of the patches"
 
 
 def test_a_second_folder_is_compared_patient_by_patient(cohort, tmp_path):
@@ -440,7 +440,7 @@ def test_fitting_stages_needs_the_challenges_classes(cohort, tmp_path):
         evaluate(cohort.scores, tmp_path, slides=cohort.slides, fit_stages=cohort.scores)
 
 
-def test_images_without_any_ids_have_no_interval_and_optimistic_colours(tmp_path):
+def test_images_without_any_ids_have_no_interval_and_no_colours_within(tmp_path):
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 200)
     p = rng.random(200)
@@ -458,7 +458,7 @@ def test_images_without_any_ids_have_no_interval_and_optimistic_colours(tmp_path
     evaluate(tmp_path / "scores", tmp_path / "out", replicates=50)
     found = metrics(tmp_path / "out")
     assert found["patch"]["interval"]["note"].startswith("no interval: some patches")
-    assert found["colour_only"]["folds"] == "patches: optimistic"
+    assert found["colour_within"] == "of some patches no patient is known"
     assert "unknown whether they were seen" in found["notes"][0]
 
 

@@ -86,7 +86,7 @@ def test_scores_and_metrics_are_of_the_test_split(run):
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["patch"]["n"] == 101
     accuracy = (found["scores"].argmax(1) == found["labels"]).mean()
-    own, colour = (metrics[name]["figures"]["accuracy"] for name in ("patch", "colour_only"))
+    own, colour = (metrics[name]["figures"]["accuracy"] for name in ("patch", "colour_training"))
     assert own["value"] == pytest.approx(accuracy)
     assert own["value"] > 0.85
     assert colour["value"] < 0.75  # the classes are of the same colours
@@ -156,7 +156,7 @@ def test_two_processes_equal_one_and_count_101_as_101(plain, listing, tmp_path):
     assert reports[0].patch.n == reports[1].patch.n == 101
     auroc = [report.patch.figures["macro_auroc"].value for report in reports]
     assert auroc[0] == pytest.approx(auroc[1], abs=2e-3)
-    colour = [report.colour_only.figures["accuracy"].value for report in reports]
+    colour = [report.colour_training.figures["accuracy"].value for report in reports]
     assert colour[0] == colour[1]
 
 

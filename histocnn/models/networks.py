@@ -73,8 +73,10 @@ class LeNet5(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features [B, 84]."""
-        _need_28_px("lenet5", images)
-        features: Tensor = self.layers(F.pad(images.mean(1, keepdim=True), (2, 2, 2, 2)))
+        maps = self.layers[:6](F.pad(images.mean(1, keepdim=True), (2, 2, 2, 2)))
+        if maps.shape[-2:] != (5, 5):  # asked here: a dense pass takes windows out of a larger map
+            raise _not_28_px("lenet5", images)
+        features: Tensor = self.layers[6:](maps)
         return features
 
 
@@ -87,15 +89,15 @@ class MLP(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features [B, 512]."""
-        _need_28_px("mlp", images)
+        if images.shape[-2:] != (28, 28):
+            raise _not_28_px("mlp", images)
         features: Tensor = self.layers(images.mean(1, keepdim=True))
         return features
 
 
-def _need_28_px(name: str, images: Tensor) -> None:
-    if tuple(images.shape[-2:]) != (28, 28):
-        height, width = images.shape[-2:]
-        raise ModelError(f"{name} takes 28 × 28 px and got {width} × {height}", "Set input_px: 28.")
+def _not_28_px(name: str, images: Tensor) -> ModelError:
+    height, width = images.shape[-2:]
+    return ModelError(f"{name} takes 28 × 28 px and got {width} × {height}", "Set input_px: 28.")
 
 
 OWN: Mapping[str, tuple[type[nn.Module], int]] = {"mlp": (MLP, 512), "lenet5": (LeNet5, 84)}

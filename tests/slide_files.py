@@ -140,6 +140,23 @@ def damage_tile(path: Path, level: int, col: int, row: int) -> None:
         file.write(bytes(count))
 
 
+def zero_bytes(
+    path: Path, level: int, col: int, row: int, *, after: float = 0.5, count: int = 64
+) -> None:
+    """Zero some bytes within one JPEG tile, as a bad sector does: mostly it decodes all the same.
+
+    They begin at the share `after` of the tile's bytes.
+    """
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[level]
+        index = row * -(-page.imagewidth // page.tilewidth) + col
+        offset, size = page.dataoffsets[index], page.databytecounts[index]
+    assert size > 2 * count
+    with path.open("r+b") as file:
+        file.seek(offset + int((size - count) * after))
+        file.write(bytes(count))
+
+
 def _tiles(
     level: int, cols: int, rows: int, tile_at: Callable[[int, int, int], Image | None], quality: int
 ) -> Iterator[bytes]:

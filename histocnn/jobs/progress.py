@@ -14,9 +14,10 @@ class Bars:
     Args:
         command: The stage's name, before the bars.
         slides: How many there are.
+        unit: What a slide is made of.
     """
 
-    def __init__(self, command: str, slides: int) -> None:
+    def __init__(self, command: str, slides: int, unit: str = "patches") -> None:
         self._console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -28,7 +29,7 @@ class Bars:
             disable=not self._console.is_terminal,
         )
         self._slides = self._progress.add_task(f"{command}: slides", total=slides)
-        self._patches = self._progress.add_task("patches", total=None)
+        self._patches = self._progress.add_task(unit, total=None)
         self._seen: dict[str, tuple[int, int]] = {}
         self._done_all = self._total_all = 0
 
@@ -45,7 +46,7 @@ class Bars:
         self._progress.stop()
 
     def tick(self, slide_id: str, done: int, total: int) -> None:
-        """Show that a slide has `done` of its `total` patches."""
+        """Show that a slide has `done` of its `total` units."""
         done_before, total_before = self._seen.get(slide_id, (0, 0))
         self._seen[slide_id] = (done, total)
         self._done_all += done - done_before

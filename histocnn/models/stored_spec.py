@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ def parsed(text: str) -> dict[str, Any]:
     """
     try:
         stored = json.loads(text)
+        json.dumps(stored, ensure_ascii=False).encode()  # half a sign (\ud800) is no text
     except (ValueError, RecursionError):
         stored = None
     if not isinstance(stored, dict):
@@ -61,7 +61,7 @@ def _names(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _positive(value: Any) -> bool:

@@ -30,6 +30,8 @@ class Findings:
         patches: How many `tile` would cut.
         grid_bytes: Size of the file of their grid.
         pixel_bytes: Size of their pixels.
+        tiles: Of each level what decoding every tile found (`slides.soundness.Level`); empty where
+            nobody asked.
         problems: Why it cannot be used at all.
         misfit: Why it cannot be cut as asked, though it is sound; empty if it can.
         warnings: What deserves a look.
@@ -51,6 +53,7 @@ class Findings:
     patches: int | None = None
     grid_bytes: int | None = None
     pixel_bytes: int | None = None
+    tiles: Sequence[dict[str, Any]] = ()
     problems: Sequence[str] = ()
     misfit: str = ""
     warnings: Sequence[str] = ()
@@ -91,10 +94,14 @@ def as_table(findings: Sequence[Findings]) -> str:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for name in ["slide", "level 0", "µm/px", "power", "levels", "reader", "tissue", "patches", ""]:
+    names = ["slide", "level 0", "µm/px", "power", "levels", "reader", "tissue", "patches", ""]
+    deep = any(each.tiles for each in findings)
+    for name in [*names[:-1], "whole tiles", ""] if deep else names:
         table.add_column(name, justify="left" if name in ("slide", "") else "right", no_wrap=True)
     for each in findings:
-        table.add_row(*map(Text, _cells(each)))  # as text: a name may look like markup
+        *cells, last = _cells(each)
+        cells += [_whole(each)] * deep
+        table.add_row(*map(Text, (*cells, last)))  # as text: a name may look like markup
     console = Console()
     if not console.is_terminal:
         console.width = 200  # of a file or pipe nothing is known, and rows would break
@@ -105,6 +112,15 @@ def as_table(findings: Sequence[Findings]) -> str:
                 line = f"{each.slide_id}: {text}"
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
     return capture.get().rstrip()
+
+
+def _whole(findings: Findings) -> str:
+    """How many of its tiles are whole: "1,781", or "1,779 of 1,781"; empty where not looked at."""
+    total = sum(level["tiles"] for level in findings.tiles)
+    whole = total - sum(level["unreadable"] + level["damaged"] for level in findings.tiles)
+    if not total:
+        return ""
+    return f"{total:,}" if whole == total else f"{whole:,} of {total:,}"
 
 
 def _cells(findings: Findings) -> list[str]:

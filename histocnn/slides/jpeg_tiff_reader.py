@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from histocnn.slides.geometry import Pixels, Size
+from histocnn.slides.jpeg_damage import is_damaged
 from histocnn.slides.readers import WHITE, Reader, undecodable
 
 FAST_VENDORS = ("generic-tiff", "aperio")
@@ -62,15 +63,33 @@ class JpegTiffReader(Reader):
         if not count:  # a sparse slide: never scanned
             return np.full((tile_h, tile_w, 3), WHITE, np.uint8)
         try:
-            data = os.pread(self._file, count, int(table.offsets[index]))
-            pixels: Pixels = imagecodecs.jpeg8_decode(
-                data, tables=table.tables, colorspace=table.colour_space, outcolorspace="RGB"
-            )
+            data = self._bytes(level, col, row)
+            pixels = _decoded(data, table)
         except (OSError, RuntimeError, ValueError) as error:
             raise undecodable(self.path, level, col, row, error) from error
         if len(data) != count or pixels.shape != (tile_h, tile_w, 3):
             raise undecodable(self.path, level, col, row, "cut short or of another size")
         return pixels
+
+    def is_damaged(self, level: int, col: int, row: int, pixels: Pixels) -> bool:
+        """Whether the tile's bytes are not those that were written, as `Reader.is_damaged` says."""
+        table = self._tables[level]
+        data = self._bytes(level, col, row)
+        return len(data) > 0 and is_damaged(
+            data, table.tables, pixels, lambda other: _decoded(other, table)
+        )
+
+    def _bytes(self, level: int, col: int, row: int) -> bytes:
+        table = self._tables[level]
+        index = row * table.columns + col
+        return os.pread(self._file, int(table.counts[index]), int(table.offsets[index]))
+
+
+def _decoded(data: bytes, table: TileTable) -> Pixels:
+    pixels: Pixels = imagecodecs.jpeg8_decode(
+        data, tables=table.tables, colorspace=table.colour_space, outcolorspace="RGB"
+    )
+    return pixels
 
 
 def jpeg_tiff_reader(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from histocnn.errors import ReadError, SlideError
 from histocnn.slides.geometry import Pixels, Size
+from histocnn.slides.jpeg_damage import ends_grey
 
 WHITE = 255
 
@@ -53,6 +54,18 @@ class Reader(Protocol):
             (x, y),
             np.empty((h, w, 3), np.uint8),
         )
+
+    def is_damaged(self, level: int, col: int, row: int, pixels: Pixels) -> bool:
+        """Whether a tile that was decoded is not what its encoder wrote, as far as can be told.
+
+        Args:
+            level: Its level.
+            col: Its column.
+            row: Its row.
+            pixels: What `tile` gave.
+        """
+        (w, h), (tile_w, tile_h) = self.level_sizes[level], self.tile_sizes[level]
+        return ends_grey(pixels[: h - row * tile_h, : w - col * tile_w])
 
 
 def mosaic(

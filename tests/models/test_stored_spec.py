@@ -14,6 +14,7 @@ from histocnn.errors import ModelError
 from histocnn.models.spec import ModelSpec, read_spec
 from histocnn.models.stored_spec import FACTS, check, parsed
 
+SURROGATE = '{"format": 1, "backbone": "x", "seen": {"train": {"slides": ["\\ud800"]}}}'
 SPEC = ModelSpec("tiny", class_names=("a", "b"), patch_px=224, mpp=0.5)
 
 
@@ -26,7 +27,9 @@ def test_what_was_written_is_read() -> None:
     assert ModelSpec.from_json(SPEC.to_json()) == SPEC
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "1", "{", "[" * 5000, '{"format": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "1", "{", "[" * 5000, '{"format": 1}', SURROGATE]
+)
 def test_another_text_is_one_line(text: str, tmp_path: Path) -> None:
     save_file({"w": torch.zeros(1)}, tmp_path / "m.safetensors", {"histocnn_recipe": text})
     with pytest.raises(ModelError, match=r"m\.safetensors: .*Give the model"):
@@ -46,6 +49,7 @@ def test_another_text_is_one_line(text: str, tmp_path: Path) -> None:
         ("mpp", "half"),
         ("input_px", 1e9),
         ("mean", [0.5]),
+        ("mean", [0.5, 0.5, 10**400]),
         ("std", [0, 0, 0]),
         ("std", float("nan")),
         ("stain", {"reference": {}}),

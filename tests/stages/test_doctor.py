@@ -12,7 +12,7 @@ import pytest
 from histocnn.cli import main
 from histocnn.errors import UsageError
 from histocnn.stages.doctor import doctor as from_python
-from tests.slide_files import damage_tile, write_pyramid
+from tests.slide_files import damage_tile, write_pyramid, zero_bytes
 from tests.stages.test_tile import tissue_image
 
 
@@ -103,6 +103,27 @@ def test_a_slide_smaller_than_a_patch_is_sound(
     code, found = doctor(capsys, "--slides", tmp_path / "a.tiff", "--patch_px", 4096)
     assert (code, found["a"]["verdict"]) == (0, "look")
     assert "more than the slide's 2048 × 1536" in found["a"]["misfit"]
+
+
+def test_zeroed_bytes_in_a_tile_are_found_by_decoding_every_tile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        write_pyramid(tmp_path / f"{name}.tiff", tissue_image(), mpp=0.5, quality=80)
+    zero_bytes(tmp_path / "a.tiff", 0, 5, 2)
+    code, found = doctor(capsys, "--slides", tmp_path)
+    assert (code, found["a"]["verdict"]) == (0, "ok")  # nothing shows it
+    assert found["a"]["tiles"] == []
+    code, found = doctor(capsys, "--slides", tmp_path, "--deep")
+    assert (code, found["a"]["verdict"]) == (1, "unusable")
+    assert found["a"]["problems"][0].startswith("level 0: 1 of 48 tiles are not what was written")
+    assert found["a"]["problems"][0].endswith("the first at (1280, 512)")
+    assert found["a"]["tiles"][0]["first_damaged_l0"] == [1280, 512]
+    assert found["b"]["problems"] == []
+    assert main(["doctor", "--slides", str(tmp_path), "--deep"]) == 1
+    shown = capsys.readouterr()
+    assert "63 of 64" in shown.out
+    assert "b: 64 tiles, 4 MPixel in " in shown.err
 
 
 def test_from_python_the_findings_are_a_table(

@@ -65,10 +65,19 @@ def decode_all(reader: Reader, threads: int, tick: Callable[[int, int], None]) -
                 damaged += odd
                 done += columns
                 tick(done, total)
-            (w, h), seconds = reader.level_sizes[level], time.perf_counter() - start
-            first = [_first_l0(reader, level, tiles) for tiles in (unreadable, damaged)]
-            counts = columns * rows, len(unreadable), len(damaged)
-            found.append(Level(level, *counts, *first, pixels=w * h, seconds=seconds))
+            w, h = reader.level_sizes[level]
+            found.append(
+                Level(
+                    level,
+                    tiles=columns * rows,
+                    unreadable=len(unreadable),
+                    damaged=len(damaged),
+                    first_unreadable_l0=_first_l0(reader, level, unreadable),
+                    first_damaged_l0=_first_l0(reader, level, damaged),
+                    pixels=w * h,
+                    seconds=time.perf_counter() - start,
+                )
+            )
     return found
 
 

@@ -38,6 +38,19 @@ class Verdict(NamedTuple):
     def _rank(self) -> tuple[int, bool]:
         return SEEN.index(self.seen), self.by == "slide"
 
+    @property
+    def stamp(self) -> str:
+        """What every picture of such patches bears; "" where nobody is known to have been seen.
+
+        >>> Verdict("val", "patient").stamp
+        'same patient in validation'
+        """
+        if self.seen not in PARTS:
+            return ""
+        part = {"train": "training", "val": "validation"}[self.seen]
+        of = "same patient in" if self.by == "patient" else "this slide's patient was seen in"
+        return f"{of} {part}"
+
 
 UNKNOWN = Verdict("unknown")
 NOT_SEEN = Verdict("no")

@@ -69,4 +69,4 @@ def _asap_polygon(
 
 
 def _hex(slide: ScoredSlide, index: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*class_colours(len(slide.class_names))[index])
+    return "#{:02x}{:02x}{:02x}".format(*class_colours(slide.class_names)[index])

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.regions.raster import outline
+from histocnn.regions.field import AT
 from histocnn.scores.scored import ScoredSlide
 
 
@@ -20,7 +19,7 @@ def boxes_on_slide(slide: ScoredSlide) -> NDArray[np.float64]:
 
 
 class Focus(NamedTuple):
-    """Connected cells of one class at or above a threshold, and what was scored in them."""
+    """A connected region of one class at or above a threshold, and what was scored in it."""
 
     class_index: int
     polygon: BaseGeometry
@@ -30,30 +29,29 @@ class Focus(NamedTuple):
 
 
 def foci(slide: ScoredSlide, class_index: int, threshold: float) -> list[Focus]:
-    """Dissolve the cells whose score is at least `threshold` into polygons along the cells' edges.
+    """The regions whose score is at least `threshold`, as `ScoredSlide.areas_at` outlines them.
 
-    Cells are connected by their sides; no point of an outline lies on a straight line. In
-    level-0 pixels, cut at the slide's edge.
+    `mean` and `highest` are of the cells whose centre lies in the region. In level-0 pixels.
     """
-    from scipy import ndimage
-
-    raster, areas = slide.raster()[..., class_index], slide.cell_areas_mm2()
-    stride_x, stride_y = slide.grid.stride_l0
-    numbers, _ = ndimage.label(raster >= threshold)  # NaN is not
+    raster, stride_l0 = slide.raster()[..., class_index], slide.grid.stride_l0
+    mm2 = float(np.prod(slide.grid.slide_mpp)) / 1e6  # of a level-0 pixel
     result = []
-    for number, place in enumerate(ndimage.find_objects(numbers), start=1):
-        inside = numbers[place] == number
-        area = outline(inside, (stride_x, stride_y))
-        start = place[1].start * stride_x, place[0].start * stride_y
-        polygon = shapely.clip_by_rect(translate(area, *start), 0, 0, *slide.grid.size_l0)
-        scores = raster[place][inside].astype(np.float64)
+    for polygon in slide.areas_at(class_index, threshold):
+        left, top, right, bottom = np.array(polygon.bounds) / np.tile(stride_l0, 2)
+        part = raster[int(top) : int(bottom) + 1, int(left) : int(right) + 1]
+        row, column = np.nonzero(part >= threshold)
+        row, column = row + int(top), column + int(left)
+        centres = shapely.points((column + 0.5) * stride_l0[0], (row + 0.5) * stride_l0[1])
+        shapely.prepare(polygon)
+        inside = shapely.dwithin(polygon, centres, AT * min(stride_l0))
+        scores = raster[row[inside], column[inside]]
         result.append(
             Focus(
                 class_index,
                 polygon,
-                float(scores.mean()),
+                float(scores.mean(dtype=np.float64)),
                 float(scores.max()),
-                float(areas[place][inside].sum()),
+                polygon.area * mm2,
             )
         )
     return result

@@ -34,7 +34,7 @@ def write_detections(
         "type": "FeatureCollection",
         "histocnn_frame": {"origin_l0": [x, y], "frame": "bounds" if (x, y) != (0, 0) else "slide"},
     }
-    colours = class_colours(len(slide.class_names)).tolist()
+    colours = class_colours(slide.class_names).tolist()
     labels = most_likely(slide.scores)
     boxes = np.round(boxes_on_slide(slide) - (x, y, x, y), 2)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -67,7 +67,7 @@ def write_foci(
     frame: Frame = "bounds",
 ) -> None:
     """Write one QuPath annotation per `Focus`; as `write_detections`."""
-    colours = class_colours(len(slide.class_names)).tolist()
+    colours = class_colours(slide.class_names).tolist()
     features = [
         Feature(
             focus.polygon,

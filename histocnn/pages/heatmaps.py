@@ -12,12 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shapely.geometry.base import BaseGeometry
+
 from histocnn.jobs import run as runs
 from histocnn.jobs.ownership import check_files, claim_files, first_line
 from histocnn.jobs.ranges import Percent, Probability, check_ranges
 from histocnn.patches import door
 from histocnn.patches.patches import FilePatches, open_files
-from histocnn.scores.scored import read_scored, summarise
+from histocnn.patches.truth import TruthRule, recorded_rule
+from histocnn.pictures.palette import Colours, check_colours, parse_colours
+from histocnn.scores.scored import ScoredSlide, read_scored, summarise
 from histocnn.scores.scorefile import score_files
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.hashing import sha256
@@ -35,16 +39,28 @@ class HeatmapOptions:
         class_name: Draw the probability of this class only; None draws all.
         html: Write a page per slide, too.
         top_percent: Share of the patches, in %, whose mean is the slide's `top_mean`.
-        threshold: Probability from which on a patch counts for the slide's `area_mm2`.
+        threshold: Probability from which on a patch counts for the slide's `area_mm2`, and where
+            contours run for scores without operating points.
+        colours: CLASS=COLOUR, separated by commas.
+
+    Raises:
+        UsageError: A number is out of range, or `colours` is no such list.
     """
 
     class_name: str | None = None
     html: bool = False
     top_percent: Percent = 1.0
     threshold: Probability = 0.5
+    colours: str = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        parse_colours(self.colours)
+
+    @property
+    def chosen(self) -> Colours:
+        """The colours of classes by name."""
+        return parse_colours(self.colours)
 
 
 def draw_heatmaps(
@@ -93,8 +109,24 @@ def draw_heatmaps(
 
 
 def _recipe(patches: FilePatches, options: HeatmapOptions) -> dict[str, Any]:
-    """The options, and the hash of the scores."""
-    return {"stage": "heatmap", **asdict(options), "scores": sha256(patches.file)}
+    """The options, and the hashes of the scores and of the annotation that is drawn over them.
+
+    Without colours and annotation it is what version 0.1.0 wrote.
+    """
+    recipe = {"stage": "heatmap", **asdict(options), "scores": sha256(patches.file)}
+    if not recipe["colours"]:
+        del recipe["colours"]
+    if patches.annotation_path is not None:
+        recipe["annotation"] = sha256(patches.annotation_path)
+    return recipe
+
+
+def _annotations(patches: FilePatches, slide: ScoredSlide) -> Mapping[str, BaseGeometry]:
+    """What slides.csv says was drawn on the slide, by class, as its truth is read."""
+    if patches.annotation_path is None:
+        return {}
+    rule = recorded_rule(patches.attributes, patches.file) or TruthRule()
+    return rule.read(patches.annotation_path, slide.grid.size_l0, slide.bounds_l0).classes
 
 
 def _draw_slide(
@@ -106,24 +138,30 @@ def _draw_slide(
     options: HeatmapOptions,
 ) -> dict[str, Any]:
     """Write all that belongs to one slide, `target`, the most likely class, last."""
-    from histocnn.pictures.heat import class_picture, novelty_picture, score_picture
+    from histocnn.pictures.heat import View, class_picture, novelty_picture, score_picture
     from histocnn.pictures.overlay import PICTURE_PX
 
     slide = read_scored(patches.file)
-    thumbnail = patches.slide.thumbnail(max_px=PICTURE_PX)
+    check_colours(options.chosen, slide.class_names)
+    view = View(
+        slide,
+        patches.slide.thumbnail(max_px=PICTURE_PX),
+        annotations=_annotations(patches, slide),
+        colours=options.chosen,
+        threshold=options.threshold,
+    )
     grid = slide.grid
     title = f"{slide.slide_id}: {grid.patch_px} px at {grid.mpp:g} µm/px"
     for index in slide.only(options.class_name):
-        path = _picture(target, slide.class_names[index])
-        score_picture(slide, thumbnail, index, path, title)
+        view.write(score_picture(view, index), _picture(target, slide.class_names[index]), title)
     if slide.novelty is not None:
-        novelty_picture(slide, thumbnail, _picture(target, NOVELTY), title)
+        view.write(novelty_picture(view), _picture(target, NOVELTY), title)
     if options.html:
         from histocnn.pages.viewer import OVERVIEW_PX, write_viewer
 
         overview = patches.slide.thumbnail(max_px=OVERVIEW_PX)
         write_viewer(slide, overview, target.with_suffix(".html"))
-    class_picture(slide, thumbnail, target, title)
+    view.write(class_picture(view), target, title)
     unscored = int((~slide.scored).sum())
     tick(len(grid), len(grid))
     return {

@@ -120,7 +120,7 @@ def _connect(slide: ScoredSlide, scene: _Scene, panel: _Panel) -> Any:
             "key": panel.key,
             "keys": _keys(slide),
             "tables": [map_table(name).tolist() for name in (SCORE_MAP, NOVELTY_MAP)],
-            "colours": class_colours(len(slide.class_names)).tolist(),
+            "colours": class_colours(slide.class_names).tolist(),
             "class_count": len(slide.class_names),
         },
     )
@@ -256,7 +256,7 @@ def _layers(slide: ScoredSlide) -> list[tuple[str, str]]:
 
 def _keys(slide: ScoredSlide) -> dict[str, str]:
     """Make for each layer the HTML that explains its colours."""
-    colours = class_colours(len(slide.class_names)).tolist()
+    colours = class_colours(slide.class_names).tolist()
     lines = [
         f'<div><span class="class" style="background:rgb({r},{g},{b})"></span>{escape(name)}</div>'
         for name, (r, g, b) in zip(slide.class_names, colours, strict=True)

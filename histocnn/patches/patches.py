@@ -106,6 +106,11 @@ class FilePatches(Patches):
             self.__dict__.pop(held, None)
 
     @property
+    def annotation_path(self) -> Path | None:
+        """What slides.csv says was drawn on the slide; None where nothing does."""
+        return self._entry.annotation_path if self._entry else None
+
+    @property
     def slide(self) -> Slide:
         """The slide, checked to be the one that was tiled.
 

@@ -71,6 +71,7 @@ class Tiled:
         slide: The slide.
         tissue: Its tissue, detected or edited.
         grid: The kept patches.
+        annotations: What was drawn on it; None where nothing is.
         rule: By which options its truth is made.
         labels: The truth of these patches.
         areas: Of each annotated class, as `area_report`; empty without annotations.
@@ -83,6 +84,7 @@ class Tiled:
     slide: Slide
     tissue: TissueMask
     grid: PatchGrid
+    annotations: Annotations | None
     rule: TruthRule
     labels: PatchTruth
     areas: dict[str, dict[str, float]]
@@ -146,6 +148,7 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
         slide=slide,
         tissue=tissue,
         grid=grid,
+        annotations=annotations,
         rule=rule,
         labels=patch_truth(grid.boxes_l0(), annotations, rule),
         areas=areas,

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from histocnn.metrics.sections import ReliabilityBin
-from histocnn.pictures.palette import OKABE_ITO, class_colours
+from histocnn.pictures.palette import OKABE_ITO, class_colours, palette
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.storage.atomic import replacing
 
@@ -148,7 +148,7 @@ def strip(
     """
     rows = rows[:SLIDES]
     picture, axes = _axes("Score of the true class", "", size=(6.4, 1.2 + 0.24 * len(rows)))
-    colours, rng = class_colours(len(class_names)) / 255, np.random.default_rng(0)
+    colours, rng = class_colours(class_names) / 255, np.random.default_rng(0)
     for place, (_, score, label, accuracy) in enumerate(rows):
         some = _some_of_each(label, rng)
         jitter = rng.uniform(-0.32, 0.32, len(some))
@@ -213,7 +213,7 @@ def _lines(axes: Axes, curves: Sequence[Curve], loc: Any, **style: Any) -> None:
 
 
 def _colours(count: int) -> NDArray[np.float64]:
-    return class_colours(count) / 255
+    return palette(count) / 255
 
 
 def _thin(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

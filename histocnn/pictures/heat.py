@@ -1,70 +1,218 @@
-"""Scores laid over a slide: one picture per class, the most likely class, novelty."""
+"""Scores laid over a slide: one picture per class, the most likely class, novelty.
+
+The slide stays in its own colours: the surer the score, the more of its colour covers the tissue.
+Glass and what was not scored stay clear.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from shapely import MultiPolygon
+from shapely.geometry.base import BaseGeometry
 
-from histocnn.pictures.overlay import blend, canvas, cell_layer, faded
-from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, class_colours, paint_classes, shade
-from histocnn.pictures.sheet import ColourBar, Entry, write_sheet
+from histocnn.pictures.overlay import Floats, Pixels, at_pixels, canvas, lay, tissue_share
+from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, Colours, class_colours, map_table
+from histocnn.pictures.sheet import ColourBar, Entry, Key, write_sheet
+from histocnn.pictures.strokes import Stroke, draw_outline, hatch
 from histocnn.scores.scored import ScoredSlide, most_likely
 
-OPACITY = 0.65
+# How opaque the value of each of the map's 256 steps lies: what is unlikely hides nothing.
+OPACITY = (0.6 * np.linspace(0, 1, 256) ** 1.5).astype(np.float32)
+NOVELTY_OPACITY = np.linspace(0.05, 0.6, 256, dtype=np.float32)
+CLASS_OPACITY = 0.45  # of a class that is certain
+NEW = 95  # the percentile from which on a patch is unlike the reference
+_INK = (20, 20, 20)
+_HATCH = (70, 70, 70)
+_HATCHED = 0.7
+_GLASS = 0.05  # surroundings with less tissue are glass
+# Operating points as metrics.calibration names them: what people read, and how they are drawn.
+_POINTS: Mapping[str, tuple[str, Stroke]] = {
+    "sensitivity_95": ("sensitivity 95 %", "dotted"),
+    "youden": ("Youden", "line"),
+    "specificity_95": ("specificity 95 %", "dashed"),
+}
 
 
-def score_picture(
-    slide: ScoredSlide, thumbnail: NDArray[np.uint8], index: int, path: Path, title: str
-) -> None:
-    """Write the probability of class number `index` over the slide, from 0 to 1."""
-    bar = ColourBar(SCORE_MAP, f"probability of {slide.class_names[index]}", opacity=OPACITY)
-    values = slide.raster()[..., index]
-    _write(slide, thumbnail, shade(values, bar.map_name), bar, path, title)
+class Drawn(NamedTuple):
+    """A picture [h, w, 3] and what its colours mean."""
+
+    pixels: Pixels
+    key: Key
 
 
-def novelty_picture(
-    slide: ScoredSlide, thumbnail: NDArray[np.uint8], path: Path, title: str
-) -> None:
-    """Write how unlike the reference every patch is: 100 is farther than all of the reference."""
-    values = slide.novelty_raster()
-    if values is None:
+@dataclass(frozen=True, eq=False)
+class View:
+    """A scored slide as it is drawn; what its pictures share is made once.
+
+    Attributes:
+        slide: The scores.
+        thumbnail: The whole of level 0, uint8 [h, w, 3].
+        annotations: What somebody drew: class → polygons in level-0 px.
+        colours: Chosen for classes; the palette's for others.
+        threshold: Where contours run for scores without operating points of their own.
+    """
+
+    slide: ScoredSlide
+    thumbnail: Pixels
+    annotations: Mapping[str, BaseGeometry] = field(default_factory=dict)
+    colours: Colours = field(default_factory=dict)
+    threshold: float = 0.5
+
+    @cached_property
+    def picture(self) -> Pixels:
+        """What is painted on."""
+        grid = self.slide.grid
+        return canvas(self.thumbnail, grid.size_l0, grid.slide_mpp)
+
+    @cached_property
+    def tissue(self) -> Floats:
+        """The share of each pixel that is not glass, [h, w]."""
+        return tissue_share(self.picture)
+
+    @cached_property
+    def class_colours(self) -> NDArray[np.uint8]:
+        """RGB of each class, [C, 3]."""
+        return class_colours(self.slide.class_names, self.colours)
+
+    @cached_property
+    def new(self) -> NDArray[np.bool_] | None:
+        """Which pixels are unlike the reference, bool [h, w]; None where novelty is not known."""
+        novelty = self.novelty
+        return None if novelty is None else novelty >= NEW / 100  # NaN is not
+
+    @cached_property
+    def novelty(self) -> Floats | None:
+        """The novelty at each pixel, 0 to 1."""
+        raster = self.slide.novelty_raster()
+        return None if raster is None else self.at_pixels(raster)
+
+    def at_pixels(self, raster: Floats) -> Floats:
+        """Values of cells at each pixel, [h, w], as finely as the grid allows."""
+        grid, (height, width) = self.slide.grid, self.picture.shape[:2]
+        return at_pixels(
+            raster, grid.stride_l0, grid.size_l0, (width, height), smooth=self.slide.smooth
+        )
+
+    @cached_property
+    def near_tissue(self) -> NDArray[np.bool_]:
+        """Which pixels have tissue within about half a cell; scores reach out over glass."""
+        cells = zip(self.picture.shape[1::-1], self.slide.grid.shape[::-1], strict=True)
+        width, height = (max(3, round(px / count)) for px, count in cells)
+        return np.asarray(cv2.blur(self.tissue, (width, height)) > _GLASS)
+
+    def contours(self, index: int) -> list[tuple[str, Stroke, float]]:
+        """Of a class: what each contour is called, how it is drawn, at which score."""
+        own = self.slide.points.get(self.slide.class_names[index], {})
+        named = [(*_POINTS[name], own[name]) for name in _POINTS if name in own]
+        return named or [("threshold", "line", self.threshold)]
+
+    def write(self, drawn: Drawn, path: Path, title: str) -> None:
+        """Write a picture in its frame.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        grid = self.slide.grid
+        write_sheet(
+            drawn.pixels,
+            path,
+            title=title,
+            width_um=grid.size_l0[0] * grid.slide_mpp[0],
+            key=drawn.key,
+            note=self.slide.origin,
+        )
+
+
+def score_picture(view: View, index: int) -> Drawn:
+    """The probability of class number `index`, with contours at its operating points."""
+    name, slide = view.slide.class_names[index], view.slide
+    contours = view.contours(index)
+    marks = tuple(score for *_, score in contours)
+    bar = ColourBar(SCORE_MAP, f"probability of {name}", opacity=OPACITY, marks=marks)
+    values = view.at_pixels(slide.raster()[..., index])
+    pixels = _painted(view, values, bar)
+    key: list[Entry | ColourBar] = [bar, *_hatched(view, pixels)]
+    for said, stroke, score in contours:
+        inked = pixels.copy()
+        draw_outline(
+            inked, MultiPolygon(slide.areas_at(index, score)), slide.grid.size_l0,
+            colour=_INK, stroke=stroke, width_px=1 + slide.smooth, halo=slide.smooth,
+        )  # fmt: skip
+        pixels[view.near_tissue] = inked[view.near_tissue]
+        key.append(Entry(f"{said}: {score:.2g}", _INK, stroke))
+    return Drawn(pixels, [*key, *_annotated(view, pixels)])
+
+
+def novelty_picture(view: View) -> Drawn:
+    """How unlike the reference every patch is: 100 is farther than all of the reference.
+
+    Raises:
+        ValueError: Nobody asked for novelty.
+    """
+    if view.novelty is None:
         raise ValueError("no novelty was computed")
-    bar = ColourBar(NOVELTY_MAP, "novelty (percentile in the reference)", (0, 100), OPACITY)
-    _write(slide, thumbnail, shade(values, bar.map_name), bar, path, title)
+    bar = ColourBar(NOVELTY_MAP, "novelty (percentile in the reference)", NOVELTY_OPACITY, (0, 100))
+    pixels = _painted(view, view.novelty, bar)
+    return Drawn(pixels, [bar, *_hatched(view, pixels), *_annotated(view, pixels)])
 
 
-def class_picture(slide: ScoredSlide, thumbnail: NDArray[np.uint8], path: Path, title: str) -> None:
-    """Write the most likely class over the slide, with a legend that says how often it is that."""
-    labels = most_likely(slide.raster())
-    colours = class_colours(len(slide.class_names))
+def class_picture(view: View) -> Drawn:
+    """The most likely class, the paler the less sure; its legend says how often it is that."""
+    slide, colours = view.slide, view.class_colours
+    raster = slide.raster()
+    best = np.full(view.picture.shape[:2], -1, np.float32)
+    called = np.zeros(best.shape, np.uint8)
+    for index in range(len(colours)):
+        values = view.at_pixels(raster[..., index])
+        called[values > best] = index  # NaN is not
+        np.fmax(best, values, out=best)
+    chance = 1 / len(colours) if len(colours) > 1 else 0.0
+    sure = np.clip((best - chance) / (1 - chance), 0, 1)
+    pixels = lay(view.picture, colours[called], sure * view.tissue * np.float32(CLASS_OPACITY))
+    labels = most_likely(raster)
     count = np.bincount(labels[labels >= 0], minlength=len(colours))
     share = count / max(1, count.sum())
     legend = [
         Entry(f"{name}  ({part:.1%})", colour)
         for name, part, colour in zip(slide.class_names, share, colours.tolist(), strict=True)
     ]
-    _write(slide, thumbnail, paint_classes(labels, colours), legend, path, title)
+    return Drawn(pixels, [*legend, *_hatched(view, pixels), *_annotated(view, pixels)])
 
 
-def _write(
-    slide: ScoredSlide,
-    thumbnail: NDArray[np.uint8],
-    cells: NDArray[np.uint8],
-    key: ColourBar | list[Entry],
-    path: Path,
-    title: str,
-) -> None:
-    grid = slide.grid
-    picture = canvas(thumbnail, grid.size_l0, grid.slide_mpp)
-    size_px = (picture.shape[1], picture.shape[0])
-    layer = cell_layer(cells, grid.stride_l0, grid.size_l0, size_px)
-    write_sheet(
-        blend(faded(picture), layer, OPACITY),
-        path,
-        title=title,
-        width_um=grid.size_l0[0] * grid.slide_mpp[0],
-        key=key,
-        note=slide.origin,
-    )
+def _painted(view: View, values: Floats, bar: ColourBar) -> Pixels:
+    """Values from 0 to 1 in the bar's colours and opacity over the tissue."""
+    known = np.isfinite(values)
+    steps = cv2.convertScaleAbs(np.where(known, values, np.float32(0)), alpha=255)
+    colours = cv2.applyColorMap(steps, map_table(bar.map_name)[:, None])
+    opacity = np.asarray(cv2.LUT(steps, bar.opacity), np.float32) * view.tissue * known
+    return lay(view.picture, np.asarray(colours, np.uint8), opacity)
+
+
+def _hatched(view: View, pixels: Pixels) -> list[Entry]:
+    """Hatch in place what is unlike the reference; the legend's entry where there is any."""
+    if view.new is None or not (view.new & (view.tissue > _GLASS)).any():
+        return []
+    lines = view.new & hatch(pixels.shape)
+    opacity = lines * np.minimum(view.tissue, np.float32(_HATCHED))
+    ink = np.full(pixels.shape, _HATCH, np.uint8)
+    pixels[:] = lay(pixels, ink, opacity.astype(np.float32))
+    return [Entry(f"unlike the reference (novelty from {NEW})", _HATCH, "hatched")]
+
+
+def _annotated(view: View, pixels: Pixels) -> list[Entry]:
+    """Draw annotations in place; the legend's entries."""
+    names = list(dict.fromkeys([*view.slide.class_names, *view.annotations]))
+    colours = dict(zip(names, class_colours(names, view.colours).tolist(), strict=True))
+    entries = []
+    for name, area in view.annotations.items():
+        draw_outline(pixels, area, view.slide.grid.size_l0, colour=colours[name])
+        entries.append(Entry(f"annotated {name}", colours[name], "line"))
+    return entries

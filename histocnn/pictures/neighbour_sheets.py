@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from histocnn.cohort.seen import worst
 from histocnn.errors import HistocnnError
 from histocnn.jobs.ranges import NonNegativeInt, check_ranges
 from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.patches import Patches, open_files
-from histocnn.pictures.palette import class_colours
-from histocnn.pictures.sheet import FOOTNOTE
-from histocnn.reference.features import Features
+from histocnn.pictures.lettering import GREY, Words, write_png, write_words
+from histocnn.pictures.palette import Colours, class_colours
+from histocnn.pictures.sheet import FOOTNOTE, length_text, scale_bar_um
+from histocnn.reference.features import Exclude, Features
+from histocnn.scores.query import seen
 
 SHOWN_NEIGHBOURS = 8
-TILE_IN = 1.25  # side of a tile in the picture, inches
-TILE_PX = 150  # of its picture; finer detail than this is not printed
-DPI = 100
+TILE_PX = 150  # side of a tile
+LARGEST = 2_000_000  # bytes of a sheet
+_SMALLEST_PX = 48
+_FRAME_PX = 3
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ class Shown:
         count: So many most and least confident and most novel patches of each class.
         at: Patches at these points (x, y), level-0 px.
         slides: A slide, a folder or slides.csv, if the slides were moved.
+        exclude: What of the reference a patch is not compared with.
+        colours: Chosen for classes.
     """
 
     count: NonNegativeInt = 0
     at: tuple[tuple[int, int], ...] = ()
     slides: Path | None = None
+    exclude: Exclude = "patient"
+    colours: Colours = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -69,7 +74,11 @@ class Shown:
             lines += held
         if lines:
             path = target.with_name(f"{target.stem}_neighbours.png")
-            draw_sheet(path, lines, (rows, patches), (examples, sources), arrays)
+            stamp = worst(seen(examples, rows, self.exclude)).stamp
+            draw_sheet(
+                path, lines, (rows, patches), (examples, sources), arrays,
+                colours=self.colours, stamp=stamp,
+            )  # fmt: skip
         return [f"no scored patch at ({x}, {y})" for x, y in missed]
 
 
@@ -129,10 +138,14 @@ def draw_sheet(
     query: tuple[Features, Patches],
     reference: tuple[Features, Sequence[Patches]],
     arrays: Mapping[str, NDArray[Any]],
+    *,
+    colours: Colours | None = None,
+    stamp: str = "",
 ) -> None:
     """Draw one line of tiles per patch: the patch, then its nearest neighbours.
 
-    Where pixels cannot be had the tile says why, and the figures stay.
+    Where pixels cannot be had the tile says why, and the figures stay. Tiles are as large as a
+    file of `LARGEST` bytes allows.
 
     Args:
         path: The PNG.
@@ -140,53 +153,128 @@ def draw_sheet(
         query: The query's rows, and where their pixels come from.
         reference: The reference's rows, and the pixels of each of its files.
         arrays: `scores`, `novelty`, `neighbours`, `neighbour_labels`, `distances` per query row.
+        colours: Chosen for classes.
+        stamp: What is to be said of all of it.
     """
-    rows, patches = query
-    examples, sources = reference
-    columns = 1 + min(SHOWN_NEIGHBOURS, arrays["distances"].shape[1])
-    colours = class_colours(len(examples.class_names)) / 255
-    height = 1.55 * TILE_IN * max(1, len(lines)) + 0.4
-    picture = Figure(figsize=(columns * 1.08 * TILE_IN, height), dpi=DPI)
-    FigureCanvasAgg(picture)
-    axes = picture.subplots(max(1, len(lines)), columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for line, cells in zip(lines, axes, strict=False):
-        i = line.row
-        best = int(arrays["scores"][i].argmax())
-        figures = f"{arrays['scores'][i, best]:.2f}  novelty {arrays['novelty'][i]:.0f}"
-        _tile(cells[0], patches, int(rows.row[i]), f"{line.reason}\n{figures}", colours[best])
-        for j, cell in enumerate(cells[1:]):
-            file, row = (int(value) for value in arrays["neighbours"][i, j])
-            label = int(arrays["neighbour_labels"][i, j])
-            name = sources[file].slide_ids[row] or sources[file].name
-            text = f"{examples.class_names[label]}  {arrays['distances'][i, j]:.3f}\n{_short(name)}"
-            _tile(cell, sources[file], row, text, colours[label])
-    picture.text(0.005, 0.1 / height, FOOTNOTE, fontsize=6, color="0.4")
-    picture.subplots_adjust(0.01, 0.3 / height, 0.99, 1 - 0.35 / height, 0.06, 0.42)
-    picture.savefig(path)
+    cells = [_line(line, query, reference, arrays, colours) for line in lines]
+    scale = query[0].scales[0]
+    um = scale[0] * scale[1] if scale[0] and scale[1] else None
+    write_small(path, cells, um, stamp)
 
 
-def _tile(axes: Axes, patches: Patches, row: int, text: str, colour: NDArray[np.float64]) -> None:
-    """A patch in a frame of its class's colour, or why there is none."""
-    axes.set_axis_on()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(text, fontsize=6, pad=2)
-    for side in axes.spines.values():
-        side.set_color(tuple(colour))
-        side.set_linewidth(2)
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """A patch, or why there is none, in a frame of its class's colour, and the words below it."""
+
+    pixels: NDArray[np.uint8] | str
+    colour: NDArray[np.uint8]
+    words: Sequence[str]
+
+
+def write_small(path: Path, cells: Sequence[Sequence[_Tile]], um: float | None, stamp: str) -> None:
+    """Write tiles of `um` µm with as many pixels as `LARGEST` bytes allow."""
+    side = TILE_PX
+    while True:
+        write_png(_sheet(cells, side, um, stamp), path)
+        if path.stat().st_size <= LARGEST or side <= _SMALLEST_PX:
+            return
+        side = max(_SMALLEST_PX, round(side * 0.8))
+
+
+def _line(
+    line: Line,
+    query: tuple[Features, Patches],
+    reference: tuple[Features, Sequence[Patches]],
+    arrays: Mapping[str, NDArray[Any]],
+    chosen: Colours | None,
+) -> list[_Tile]:
+    (rows, patches), (examples, sources), i = query, reference, line.row
+    colours = class_colours(examples.class_names, chosen)
+    best = int(arrays["scores"][i].argmax())
+    score, novelty = float(arrays["scores"][i, best]), float(arrays["novelty"][i])
+    truth = rows.class_names[rows.labels[i]] if rows.labels[i] >= 0 else "unknown"
+    words = [
+        line.reason,
+        f"{score:.2f}, novelty {novelty:.0f}",
+        f"truth: {truth}",
+        _place(patches, int(rows.row[i])),
+    ]
+    tiles = [_Tile(_pixels(patches, int(rows.row[i])), colours[best], words)]
+    for j in range(min(SHOWN_NEIGHBOURS, arrays["distances"].shape[1])):
+        file, row = (int(value) for value in arrays["neighbours"][i, j])
+        label = int(arrays["neighbour_labels"][i, j])
+        words = [
+            examples.class_names[label],
+            f"distance {arrays['distances'][i, j]:.3f}",
+            sources[file].slide_ids[row] or sources[file].name,
+            _place(sources[file], row),
+        ]
+        tiles.append(_Tile(_pixels(sources[file], row), colours[label], words))
+    return tiles
+
+
+def _place(patches: Patches, row: int) -> str:
+    """Where a patch lies: level-0 px, or its file."""
+    if patches.coords is not None:
+        x, y = patches.coords[row].tolist()
+        return f"x {x}, y {y}"
+    return Path(patches.datasets["paths"][row]).name
+
+
+def _pixels(patches: Patches, row: int) -> NDArray[np.uint8] | str:
     try:
         pixels = patches.patch(row)
     except HistocnnError as error:
-        axes.set_box_aspect(1)
-        lines = "\n".join(textwrap.wrap(f"no picture: {error.message}", 26)[:7])
-        axes.text(0.5, 0.5, lines, fontsize=4.5, ha="center", va="center")
-        return
+        return f"no picture: {error.message}"
     scale = TILE_PX / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
     shrunk = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    axes.imshow(shrunk if scale < 1 else pixels)
+    return np.asarray(shrunk, np.uint8)
 
 
-def _short(name: str, length: int = 20) -> str:
-    return name if len(name) <= length else f"{name[: length - 1]}…"
+def _sheet(
+    cells: Sequence[Sequence[_Tile]], side: int, um: float | None, stamp: str
+) -> NDArray[np.uint8]:
+    """The tiles on white paper, a scale bar and what is to be said below them."""
+    letter = max(8, side / 13)
+    step_x, step_y = side + round(letter), round(side + 6.2 * letter)
+    columns, count = max([len(line) for line in cells], default=1), max(1, len(cells))
+    margin = round(letter)
+    foot = margin + count * step_y + round(0.5 * letter)
+    paper = np.full((foot + 3 * margin, margin + columns * step_x, 3), 255, np.uint8)
+    words = []
+    for number, line in enumerate(cells):
+        for column, tile in enumerate(line):
+            place = margin + column * step_x, margin + number * step_y
+            words += _put(paper, tile, place, side, letter)
+    if um is not None:
+        bar_um = scale_bar_um(1.5 * um)  # half a tile at most
+        bar = slice(foot, foot + round(letter * 0.35))
+        paper[bar, margin : margin + round(bar_um / um * side)] = 0
+        words.append(Words(margin, foot + letter * 0.5, length_text(bar_um), letter))
+    said = " · ".join(filter(None, [FOOTNOTE, stamp]))
+    words.append(Words(margin + (side if um else 0), foot + letter * 0.5, said, letter, GREY))
+    return write_words(paper, words)
+
+
+def _put(
+    paper: NDArray[np.uint8], tile: _Tile, place: tuple[int, int], side: int, letter: float
+) -> list[Words]:
+    """Put a tile's pixels at `place` (x, y) on the paper; returns the words on and below it."""
+    x, y = place
+    paper[y : y + side, x : x + side] = tile.colour
+    inner = paper[y + _FRAME_PX : y + side - _FRAME_PX, x + _FRAME_PX : x + side - _FRAME_PX]
+    lines = [(y + side + (0.3 + 1.25 * k) * letter, text) for k, text in enumerate(tile.words)]
+    if isinstance(tile.pixels, str):
+        inner[:] = 255
+        reason = textwrap.wrap(tile.pixels, 20)[:8]
+        lines += [(y + 6 + 1.2 * k * letter, text) for k, text in enumerate(reason)]
+    else:
+        inner[:] = cv2.resize(tile.pixels, inner.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return [Words(x + (_FRAME_PX if top < y + side else 0), top, _short(text), letter)
+            for top, text in lines]  # fmt: skip
+
+
+def _short(name: str, length: int = 24) -> str:
+    return name if len(name) <= length else f"{name[: length // 2 - 1]}…{name[-length // 2 :]}"

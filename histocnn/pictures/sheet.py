@@ -1,4 +1,4 @@
-"""A picture of a slide in its frame: title, scale bar, and a legend or a colour bar beside it."""
+"""A picture of a slide in its frame: title, scale bar, and beside it what its colours mean."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from histocnn.storage.atomic import replacing
+from histocnn.pictures.lettering import GREY, Place, Words, write_png, write_words
+from histocnn.pictures.palette import map_table
+from histocnn.pictures.strokes import dashes, hatch
 
-DPI = 100
 FOOTNOTE = "histocnn · research use only"
+_FRAME = (190, 190, 190)
+_BAR_LETTERS = 18  # length of a colour bar
 
 
 @dataclass(frozen=True)
@@ -33,36 +27,27 @@ class Entry:
 
     name: str
     colour: Sequence[int]
-    drawn: Literal["area", "square", "line"] = "area"
+    drawn: Literal["area", "square", "line", "dashed", "dotted", "hatched"] = "area"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColourBar:
-    """A colour map by name, what it shows, the values at its ends, how opaque it lay."""
+    """A colour map by name and what it shows.
+
+    Attributes:
+        opacity: How opaque each of its 256 steps lay.
+        ends: The values of its first and last step.
+        marks: Values between the ends that are marked on it.
+    """
 
     map_name: str
     meaning: str
+    opacity: NDArray[np.float32]
     ends: tuple[float, float] = (0, 1)
-    opacity: float = 1.0
+    marks: tuple[float, ...] = ()
 
 
-class Copied(Artist):
-    """Pixels [h, w, 3] copied to their axes, of that size, as they are.
-
-    matplotlib's own image is resampled, and that twice (once to find the sheet's margins), which
-    took more time than all else.
-    """
-
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        super().__init__()
-        opaque = np.full(pixels.shape[:2], 255, dtype=np.uint8)
-        self._rgba = cv2.merge([*cv2.split(pixels[::-1]), opaque])
-
-    def draw(self, renderer: RendererBase) -> None:
-        """Copy them."""
-        if self.axes is not None:
-            left, bottom = self.axes.bbox.min
-            renderer.draw_image(renderer.new_gc(), left, bottom, self._rgba)
+Key: TypeAlias = Sequence[Entry | ColourBar]
 
 
 def scale_bar_um(width_um: float) -> float:
@@ -83,110 +68,127 @@ def write_sheet(
     *,
     title: str,
     width_um: float,
-    key: Sequence[Entry] | ColourBar | None = None,
+    key: Key = (),
     note: str = "",
 ) -> None:
-    """Write a picture [h, w, 3], pixel for pixel, with its title, scale bar and key as a PNG.
+    """Write the sheet of a picture as a PNG; as `sheet`.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    paper, place = sheet(picture, title=title, width_um=width_um, key=key, note=note)
+    write_png(paper, path, place)
+
+
+def sheet(
+    picture: NDArray[np.uint8], *, title: str, width_um: float, key: Key = (), note: str = ""
+) -> tuple[NDArray[np.uint8], Place]:
+    """A picture [h, w, 3], pixel for pixel, with its title, scale bar and key.
 
     The sheet is as large as the picture asks; letters grow with it.
 
     Args:
         picture: What is shown; its width is the slide's.
-        path: The PNG; replaced if there.
         title: Above the picture.
         width_um: The physical width of the picture.
-        key: A legend or a colour bar, right of the picture.
+        key: Legend and colour bars, from top to bottom at the picture's right.
         note: What the picture rests on, in small letters below it.
+
+    Returns:
+        The sheet [h, w, 3], and in which rows and columns of it the picture lies.
     """
-    height_px, width_px = picture.shape[:2]
-    letter_px = min(max(max(height_px, width_px) / 75, 12), 26)
-    figure = Figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.add_artist(Copied(picture))
-    axes.set(xlim=(0, width_px), ylim=(height_px, 0), xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color="0.75", linewidth=0.6)
-    points = letter_px * 72 / DPI
-    axes.set_title(title, loc="left", fontsize=points * 1.2, pad=letter_px * 0.6)
-    footnote = f"{FOOTNOTE} · {note}" if note else FOOTNOTE
-    _add_scale_bar(axes, width_px, height_px, width_um, letter_px, footnote)
-    if isinstance(key, ColourBar):
-        _add_colour_bar(axes, key, width_px, height_px, letter_px)
-    elif key is not None:
-        _add_legend(axes, key, points)
-    margin = letter_px / DPI
-    with replacing(path) as temporary:
-        figure.savefig(
-            temporary,
-            format="png",
-            dpi=DPI,
-            bbox_inches="tight",
-            pad_inches=margin,
-            pil_kwargs={"compress_level": 3},  # half the time of 6 for a twentieth more bytes
-        )
-    _give_back(figure)
-
-
-def _give_back(figure: Figure) -> None:
-    """Free a drawn figure's pixels now: its parts refer to each other, and dozens would pile up."""
-    renderer = vars(figure.canvas).get("renderer")
-    figure.clear()
-    if renderer is not None:
-        vars(renderer).clear()  # its texts hold it, and it the canvas's pixels
-
-
-def _add_scale_bar(
-    axes: Axes, width_px: int, height_px: int, width_um: float, letter_px: float, footnote: str
-) -> None:
+    height, width = picture.shape[:2]
+    letter = min(max(max(height, width) / 75, 12), 26)
+    margin, top = round(letter), round(3 * letter)
+    foot = top + height
     length_um = scale_bar_um(width_um)
-    length_px = length_um / width_um * width_px
-    top_px, thick_px = height_px + letter_px * 0.7, letter_px * 0.35
-    axes.add_patch(
-        Rectangle((0, top_px), length_px, thick_px, color="black", linewidth=0, clip_on=False)
+    footnote = f"{FOOTNOTE} · {note}" if note else FOOTNOTE
+    words = [
+        Words(margin, margin * 0.9, title, letter * 1.2),
+        Words(margin, foot + letter * 1.3, length_text(length_um), letter),
+        Words(margin, foot + letter * 2.9, footnote, letter * 0.75, GREY),
+    ]
+    right = margin + width + margin
+    parts, lines, low = _key(key, (right, top), letter, height)
+    lines += words
+    size = (
+        max(foot + round(letter * 4.4), low + margin),
+        math.ceil(max([right, *(each.x + each.width_px + margin for each in lines)])),
     )
-    points = letter_px * 72 / DPI
-    below: dict[str, Any] = {"va": "top", "clip_on": False}
-    text_px = top_px + thick_px + letter_px * 0.3
-    axes.text(0, text_px, length_text(length_um), fontsize=points, **below)
-    text_px += 1.5 * letter_px
-    axes.text(0, text_px, footnote, fontsize=points * 0.75, color="0.45", **below)
+    paper = np.full((*size, 3), 255, np.uint8)
+    paper[top - 1 : foot + 1, margin - 1 : margin + width + 1] = _FRAME
+    place = slice(top, foot), slice(margin, margin + width)
+    paper[place] = picture
+    bar = slice(foot + round(letter * 0.7), foot + round(letter * 1.05))
+    paper[bar, margin : margin + round(length_um / width_um * width)] = 0
+    for (x, y), pixels in parts:
+        paper[y : y + len(pixels), x : x + pixels.shape[1]] = pixels
+    return write_words(paper, lines), place
 
 
-def _add_legend(axes: Axes, entries: Sequence[Entry], points: float) -> None:
-    axes.legend(
-        handles=[_handle(entry) for entry in entries],
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
-        borderaxespad=0,
-        frameon=False,
-        fontsize=points,
-    )
+Placed: TypeAlias = tuple[tuple[int, int], NDArray[np.uint8]]
 
 
-def _handle(entry: Entry) -> Artist:
-    colour = "#{:02x}{:02x}{:02x}".format(*entry.colour)
-    if entry.drawn == "line":
-        return Line2D([], [], color=colour, linewidth=2, label=entry.name)
-    # Half transparent, as the tint is.
-    face = f"{colour}80" if entry.drawn == "area" else "none"
-    return Patch(facecolor=face, edgecolor=colour, linewidth=1.2, label=entry.name)
+def _key(
+    key: Key, place: tuple[int, int], letter: float, height: int
+) -> tuple[list[Placed], list[Words], int]:
+    """The key from `place` (x, y) downwards: pixels with their places, words, where it ends."""
+    (x, y), parts, words = place, list[Placed](), list[Words]()
+    if not key:
+        return parts, words, y
+    for item in key:
+        if isinstance(item, ColourBar):
+            length = round(min(height, _BAR_LETTERS * letter))
+            parts.append(((x, y + round(1.8 * letter)), _bar(item, length, letter)))
+            words += _bar_words(item, (x, y), length, letter)
+            y += round(length + 3.2 * letter)
+        else:
+            sample = _sample(item, round(1.6 * letter), round(letter))
+            parts.append(((x, y + round(0.2 * letter)), sample))
+            words.append(Words(x + 2.1 * letter, y, item.name, letter))
+            y += round(1.6 * letter)
+    return parts, words, y
 
 
-def _add_colour_bar(
-    axes: Axes, bar: ColourBar, width_px: int, height_px: int, letter_px: float
-) -> None:
-    length_px = min(height_px, 24 * letter_px)
-    inset = axes.inset_axes(
-        (
-            1 + letter_px / width_px,
-            1 - length_px / height_px,
-            letter_px / width_px,
-            length_px / height_px,
-        )
-    )
-    points = letter_px * 72 / DPI
-    values = ScalarMappable(Normalize(*bar.ends), bar.map_name)
-    colour_bar = axes.figure.colorbar(values, cax=inset, alpha=bar.opacity)
-    colour_bar.set_label(bar.meaning, fontsize=points)
-    colour_bar.ax.tick_params(labelsize=points * 0.9)
+def _bar(bar: ColourBar, length: int, letter: float) -> NDArray[np.uint8]:
+    """The colours over white, the highest value above, as opaque as they lay."""
+    step = np.rint(255 * (1 - (np.arange(length) + 0.5) / length)).astype(np.intp)
+    alpha = bar.opacity[step, None]
+    column = np.rint(255 * (1 - alpha) + map_table(bar.map_name)[step] * alpha).astype(np.uint8)
+    pixels = np.repeat(column[:, None], round(letter), axis=1)
+    low, high = bar.ends
+    for mark in bar.marks:
+        at = round((1 - (mark - low) / (high - low)) * length)
+        pixels[max(at - 1, 0) : at + 1] = 0
+    framed = np.full((length + 2, pixels.shape[1] + 2, 3), _FRAME, np.uint8)
+    framed[1:-1, 1:-1] = pixels
+    return framed
+
+
+def _bar_words(bar: ColourBar, place: tuple[int, int], length: int, letter: float) -> list[Words]:
+    """What it shows above it, and values beside it."""
+    (x, y), (low, high) = place, bar.ends
+    top = y + 1.8 * letter
+    words = [Words(x, y, bar.meaning, letter)]
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        at = top + (1 - share) * length - 0.6 * letter
+        words.append(Words(x + 1.5 * letter, at, f"{low + share * (high - low):g}", letter * 0.9))
+    return words
+
+
+def _sample(entry: Entry, width: int, height: int) -> NDArray[np.uint8]:
+    """How something looks in the picture, as small pixels."""
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    ink = tuple(int(channel) for channel in entry.colour)
+    if entry.drawn in ("line", "dashed", "dotted"):
+        thick = max(2, height // 7)
+        middle = np.array([[0.0, height // 2], [width, height // 2]])
+        pieces = [np.rint(piece).astype(np.int32) for piece in dashes(middle, entry.drawn, thick)]
+        cv2.polylines(pixels, pieces, False, ink, thick)
+        return pixels
+    if entry.drawn == "area":
+        pixels[:] = np.rint(127.5 + np.asarray(entry.colour) / 2)
+    if entry.drawn == "hatched":
+        pixels[hatch(pixels.shape[:2])] = entry.colour
+    cv2.rectangle(pixels, (0, 0), (width - 1, height - 1), ink)
+    return pixels

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
+from histocnn.cohort.seen import SEEN, Verdict
 from histocnn.errors import UsageError
 from histocnn.patches.grid import PatchGrid
+from histocnn.regions.field import level_set
+from histocnn.regions.raster import outline
 from histocnn.scores.scorefile import open_score_file
+
+Points: TypeAlias = Mapping[str, Mapping[str, float]]  # class → operating point → threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +35,7 @@ class ScoredSlide:
         novelty: float32 [N], percentile 0 to 100, NaN where unknown; None where nobody asked.
         bounds_l0: (x, y, w, h) where the slide has `openslide.bounds-*`.
         origin: What gave the scores, and whether it has seen the slide; for people.
+        points: Operating points that came with the scores; empty where there are none.
     """
 
     slide_id: str
@@ -37,6 +45,16 @@ class ScoredSlide:
     novelty: NDArray[np.float32] | None = None
     bounds_l0: tuple[int, int, int, int] | None = None
     origin: str = ""
+    points: Points = field(default_factory=dict)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether scores may be read between the centres of cells.
+
+        Each place then lies in 2 × 2 patches at the least, as on a dense grid; between single
+        patches nothing was seen.
+        """
+        return 2 * self.grid.stride_px <= self.grid.patch_px
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -60,7 +78,23 @@ class ScoredSlide:
 
     def raster(self) -> NDArray[np.float32]:
         """The scores on the grid of cells, [rows, cols, C]; NaN where nothing was scored."""
+        return self._raster
+
+    @cached_property
+    def _raster(self) -> NDArray[np.float32]:
         return self.grid.raster(self.scores)
+
+    def areas_at(self, index: int, threshold: float) -> list[shapely.Polygon]:
+        """Where class number `index` has at least this score, in level-0 px, with holes.
+
+        On a smooth grid along the line where the score crosses the threshold between the centres of
+        cells, else along the cells' edges; cut at the slide's edge.
+        """
+        values, size_l0 = self.raster()[..., index], self.grid.size_l0
+        if self.smooth:
+            return level_set(values, threshold, self.grid.stride_l0, size_l0)
+        cells = outline(values >= threshold, self.grid.stride_l0)  # NaN is not
+        return list(shapely.get_parts(shapely.clip_by_rect(cells, 0, 0, *size_l0)))
 
     def novelty_raster(self) -> NDArray[np.float32] | None:
         """The novelty on the grid of cells, 0 to 1, [rows, cols]; None where there is none."""
@@ -98,7 +132,20 @@ def read_scored(path: Path) -> ScoredSlide:
         novelty=file.novelty(),
         bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
         origin=_origin(file.attributes),
+        points=_points(file.attributes.get("thresholds"), file.class_names),
     )
+
+
+def _points(stored: Any, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The operating points that a file names, those that are thresholds."""
+    found: dict[str, dict[str, float]] = {}
+    for name in class_names if isinstance(stored, Mapping) else ():
+        own = stored.get(name)
+        for point, facts in own.items() if isinstance(own, Mapping) else ():
+            threshold = facts.get("threshold") if isinstance(facts, Mapping) else None
+            if isinstance(threshold, int | float) and 0 <= threshold <= 1:
+                found.setdefault(name, {})[str(point)] = float(threshold)
+    return found
 
 
 def _origin(stored: Mapping[str, Any]) -> str:
@@ -110,12 +157,9 @@ def _origin(stored: Mapping[str, Any]) -> str:
     elif "reference" in recipe:
         files = len(recipe["reference"])
         said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")
-    if stored.get("seen") in ("train", "val"):
-        part = {"train": "training", "val": "validation"}[stored["seen"]]
-        sister = stored.get("seen_by") == "patient"
-        of = "same patient in" if sister else "this slide's patient was seen in"
-        said.append(f"{of} {part}")
-    return " · ".join(said)
+    if stored.get("seen") in SEEN:
+        said.append(Verdict(stored["seen"], stored.get("seen_by") or "").stamp)
+    return " · ".join(filter(None, said))
 
 
 def summarise(slide: ScoredSlide, *, top_percent: float, threshold: float) -> dict[str, float]:

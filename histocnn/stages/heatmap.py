@@ -22,29 +22,36 @@ def heatmap(
     html: bool = False,
     top_percent: Percent = 1.0,
     threshold: Probability = 0.5,
+    colours: str = "",
     workers: PositiveInt = 1,
 ) -> StageResult:
     """Lay scores over the slides: pictures, an interactive page, and slide-level scores.
 
     Writes OUT/<slide_id>.png (the most likely class), OUT/<slide_id>_<class>.png (probability),
     OUT/<slide_id>_novelty.png (where it is known), OUT/<slide_id>.html (with --html), and
-    OUT/slides.csv. What was not scored is left transparent.
+    OUT/slides.csv. The slide shows in its own colours, the more covered the surer a score is;
+    glass and what was not scored stay clear. Contours run at the operating points that came with
+    the scores, else at --threshold. With --slides slides.csv annotations are drawn as outlines.
 
     Args:
         scores: Folder that predict, knn or probe wrote, or one file of it.
         out: Folder for the pictures.
-        slides: Where the slides are now, if they were moved: a slide, a folder or a slides.csv.
+        slides: Where the slides are now, if they were moved: a slide, a folder or a slides.csv,
+            whose annotations are drawn, too.
         class_name: Draw the probability of this class only.
         html: Write a page per slide, too: one file that needs no network.
         top_percent: Share of the patches, in %, whose mean is the slide's `top_mean`.
-        threshold: Probability from which on a patch counts for the slide's `area_mm2`.
+        threshold: Probability from which on a patch counts for the slide's `area_mm2`, and of the
+            contours where scores have no operating points.
+        colours: Of classes, such as tumour=#c00,normal=#3a7f44; others take the palette's.
         workers: Slides in parallel processes.
 
     Returns:
         The pictures of the most likely class and what failed; its rows hold the slide-level scores.
     """
     options = HeatmapOptions(
-        class_name=class_name, html=html, top_percent=top_percent, threshold=threshold
-    )
+        class_name=class_name, html=html, top_percent=top_percent, threshold=threshold,
+        colours=colours,
+    )  # fmt: skip
     moved_to = None if slides is None else Path(slides)
     return draw_heatmaps(Path(scores), Path(out), options, slides=moved_to, workers=workers)

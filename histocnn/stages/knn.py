@@ -15,6 +15,7 @@ from histocnn.cohort.sheet import listed
 from histocnn.jobs.ownership import check_files, claim_files, has_records
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.result import StageResult
+from histocnn.pictures.palette import check_colours, parse_colours
 from histocnn.reference.features import Exclude, feature_files, load
 from histocnn.reference.methods import ByNeighbours
 from histocnn.reference.neighbours import UNI, Knn, Metric, Weights
@@ -35,6 +36,7 @@ def knn(
     explain_at: tuple[tuple[int, int], ...] = (),
     map: bool = False,  # noqa: A002 - the flag's name
     slides: str | Path | None = None,
+    colours: str = "",
 ) -> StageResult:
     """Label features by their nearest labelled neighbours.
 
@@ -57,12 +59,13 @@ def knn(
         map: Draw a t-SNE of reference and query by class and by slide or patient.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv,
             which says whose they are, too.
+        colours: Of classes in these pictures, such as tumour=#c00,normal=#3a7f44.
 
     Returns:
         The score files and what failed, with a row per slide.
     """
     settings = UNI if protocol == "uni" else Knn(k=k, metric=metric, weights=weights, center=center)
-    sheet = None
+    sheet, chosen = None, parse_colours(colours)
     if explain or explain_at:
         from histocnn.pictures.neighbour_sheets import Shown
 
@@ -70,6 +73,8 @@ def knn(
             count=explain,
             at=tuple(explain_at),
             slides=None if slides is None else Path(slides),
+            exclude=exclude,
+            colours=chosen,
         ).draw
     entries = listed(None if slides is None else Path(slides))
     out = Path(out)
@@ -77,18 +82,21 @@ def knn(
         check_files(out, "knn", ["map.png"], lambda: has_records(out, "knn"))
     queries = feature_files(Path(query))
     examples = load(feature_files(Path(reference)), entries).labelled()
+    check_colours(chosen, examples.class_names)
+    shown = {"explain": [explain, explain_at], **({"colours": colours} if colours else {})}
     summary = score_features(
         queries,
         out,
         ByNeighbours(examples, settings, exclude),
         source=Path(query),
-        more={"explain": [explain, explain_at]},
+        more=shown,
         explain=sheet,
         entries=entries,
     )
     if map:
-        from histocnn.pictures.feature_map import draw_map
+        from histocnn.pictures.feature_map import draw_map, read_called
 
         claim_files(out, "knn", ["map.png"])
-        draw_map(examples, load(queries), out / "map.png")
+        rows = load(queries)
+        draw_map(examples, rows, out / "map.png", read_called(rows, out), chosen)
     return summary

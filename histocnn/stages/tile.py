@@ -41,7 +41,7 @@ def tile(
     """Cut slides into a grid of patches at an exact physical scale.
 
     Writes OUT/<slide_id>.h5 (the grid, with labels where the slide has annotations),
-    OUT/<slide_id>.png (thumbnail, tissue outline, patches by label: look at it first) and
+    OUT/<slide_id>.png (outlines of tissue, patches by label, annotations: look at it first) and
     OUT/<slide_id>.tissue.geojson (edit it in QuPath and give it back as tissue_path).
 
     Args:
@@ -108,16 +108,18 @@ def _tile_slide(
     threads: int,
 ) -> dict[str, Any]:
     """Write one slide's picture, then its grid: that it is there says "done"."""
-    from histocnn.pictures.overlay import tile_overview
+    from histocnn.pictures.grid_picture import tile_overview
+    from histocnn.pictures.overlay import PICTURE_PX
 
     tiled = tile_slide(entry, options)
     grid = tiled.grid
     tile_overview(
-        tiled.slide.thumbnail(max_px=2048),
+        tiled.slide.thumbnail(max_px=PICTURE_PX),
         grid,
         tiled.labels,
-        outline=tiled.tissue.polygons(),
-        title=f"{target.stem}: {len(grid)} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
-        path=target.with_suffix(".png"),
+        target.with_suffix(".png"),
+        tissue=tiled.tissue.polygons(),
+        annotations=tiled.annotations.classes if tiled.annotations else {},
+        title=f"{target.stem}: {len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
     )
     return write_grid(tiled, target, recipe, tick, threads=threads)

@@ -19,7 +19,7 @@ def test_patches_are_squares_of_their_likeliest_class(tmp_path: Path) -> None:
     write_asap(slide, tmp_path / "a.xml", classes=[1])
     root = parse(tmp_path / "a.xml").getroot()
     (group,) = root.iter("Group")
-    assert (group.get("Name"), group.get("Color")) == ("tumour", "#e69f00")
+    assert (group.get("Name"), group.get("Color")) == ("tumour", "#d55e00")
     drawn = list(root.iter("Annotation"))
     assert [each.get("Name") for each in drawn] == ["tumour 0", "tumour 1"]
     assert {each.get("PartOfGroup") for each in drawn} == {"tumour"}

@@ -7,6 +7,8 @@ import pytest
 import shapely
 
 from histocnn.exports.foci import boxes_on_slide, foci
+from histocnn.patches.grid import build_grid
+from histocnn.scores.scored import ScoredSlide
 from tests.exports.scored_slide import scored_slide
 
 NAN = float("nan")
@@ -36,3 +38,35 @@ def test_the_threshold_itself_is_in_and_what_was_not_scored_is_not() -> None:
     (others,) = foci(slide, 0, 0.75)
     assert others.polygon.equals(shapely.box(400, 0, 560, 400))
     assert len(np.asarray(others.polygon.exterior.coords)) == 5  # no needless corner
+
+
+def test_foci_of_dense_scores_are_smooth_and_keep_their_holes() -> None:
+    """Patches of 20 px at every 10 px; cells are means of four. A ring of ones around a hole."""
+    grid = build_grid((300, 300), (0.5, 0.5), patch_px=20, mpp=0.5, overlap_px=10)
+    row, column = grid.cell.T
+    distance = np.hypot(row - 14, column - 14)
+    tumour = ((distance > 4) & (distance < 10)).astype(np.float32)
+    slide = ScoredSlide("s1", grid, np.stack([1 - tumour, tumour], 1), ("normal", "tumour"))
+    (focus,) = foci(slide, 1, 0.5)
+    assert shapely.get_num_interior_rings(focus.polygon) == 1
+    assert focus.polygon.is_valid
+    # A patch's centre is one stride to the right of and below its corner: the ring's middle is 150.
+    assert shapely.centroid(focus.polygon).coords[0] == pytest.approx((150, 150), abs=1)
+    outer = shapely.Polygon(focus.polygon.exterior)
+    assert outer.area == pytest.approx(100 * (distance < 10).sum(), rel=0.02)
+    # A circle of 98.5 px; along the edges of cells it would be 788 px.
+    assert outer.length == pytest.approx(2 * np.pi * 98.5, rel=0.1)
+    assert focus.area_mm2 == pytest.approx(focus.polygon.area * 0.25 / 1e6)
+    assert 0.5 < focus.mean < focus.highest == 1
+    raster = slide.raster()[..., 1]
+    assert focus.mean == pytest.approx(raster[raster >= 0.5].mean(), rel=1e-5)
+
+
+def test_a_focus_at_the_threshold_itself_has_its_score() -> None:
+    grid = build_grid((100, 100), (0.5, 0.5), patch_px=20, mpp=0.5, overlap_px=10)
+    tumour = np.full(len(grid), 0.25, np.float32)
+    tumour[(grid.cell >= 4).all(axis=1) & (grid.cell <= 5).all(axis=1)] = 0.5
+    slide = ScoredSlide("s1", grid, np.stack([1 - tumour, tumour], 1), ("normal", "tumour"))
+    for focus in foci(slide, 1, 0.5):  # one cell lies in these four patches alone
+        assert (focus.mean, focus.highest) == (0.5, 0.5)
+        assert focus.area_mm2 < 1e-6

@@ -9,6 +9,8 @@ import tifffile
 from defusedxml.ElementTree import fromstring
 
 from histocnn.exports.ometiff import _pyramid, write_ome_tiff
+from histocnn.patches.grid import build_grid
+from histocnn.scores.scored import ScoredSlide
 from tests.exports.scored_slide import scored_slide
 
 NAN = float("nan")
@@ -24,6 +26,18 @@ def test_a_channel_is_the_raster_and_says_its_scale(tmp_path: Path) -> None:
     np.testing.assert_allclose(novelty, [[1, 2, NAN], [4, 5, 100]], rtol=1e-6)
     assert (pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit")) == ("100.0", "µm")
     assert [c.get("Name") for c in pixels if c.tag.endswith("}Channel")] == ["tumour", "novelty"]
+
+
+def test_the_pixel_of_a_dense_map_is_its_stride(tmp_path: Path) -> None:
+    """112 px at every 28 px of 0.5 µm/px: a pixel is 14 µm wide, 56 level-0 px of 0.25 µm."""
+    grid = build_grid((1120, 560), (0.25, 0.25), patch_px=112, mpp=0.5, overlap_px=84)
+    tumour = np.zeros(len(grid), np.float32)
+    slide = ScoredSlide("s1", grid, np.stack([1 - tumour, tumour], 1), ("normal", "tumour"))
+    write_ome_tiff(slide, tmp_path / "a.ome.tiff", classes=[1])
+    with tifffile.TiffFile(tmp_path / "a.ome.tiff") as tiff:
+        assert tiff.asarray().shape == (10, 20)
+        pixels = next(e for e in fromstring(tiff.ome_metadata).iter() if e.tag.endswith("}Pixels"))
+    assert (pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeY")) == ("14.0", "14.0")
 
 
 def test_a_halved_pixel_is_the_mean_of_what_was_scored() -> None:

@@ -21,7 +21,7 @@ def test_a_detection_says_where_what_and_how_sure(tmp_path: Path) -> None:
     assert first["geometry"]["coordinates"] == [[[0, 0], [200, 0], [200, 200], [0, 200], [0, 0]]]
     assert first["properties"] == {
         "objectType": "detection",
-        "classification": {"name": "tumour", "color": [230, 159, 0]},
+        "classification": {"name": "tumour", "color": [213, 94, 0]},
         "measurements": {"prob_normal": 0.1, "prob_tumour": 0.9, "novelty": 5.0},
     }
     assert last["geometry"]["coordinates"][0][2] == [560, 200]
@@ -49,7 +49,7 @@ def test_a_focus_is_an_annotation_with_its_figures(tmp_path: Path) -> None:
     write_foci(scored_slide(SCORES), tmp_path / "a.geojson", classes=[1], threshold=0.8)
     (focus,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
     assert focus["properties"]["objectType"] == "annotation"
-    assert focus["properties"]["classification"] == {"name": "tumour", "color": [230, 159, 0]}
+    assert focus["properties"]["classification"] == {"name": "tumour", "color": [213, 94, 0]}
     assert focus["properties"]["measurements"] == {
         "mean probability": 0.9,
         "highest probability": 0.9,

@@ -81,7 +81,7 @@ def test_the_strip_shows_rare_classes_and_is_bounded(tmp_path: Path):
     drawn = [c for c in figure.axes[0].collections if len(c.get_offsets()) > 1]
     assert len(drawn) == curves.SLIDES
     assert len(drawn[0].get_offsets()) == curves.PER_SLIDE
-    tumour = curves.class_colours(2)[1] / 255
+    tumour = curves.class_colours(["normal", "tumour"])[1] / 255
     assert (np.abs(drawn[0].get_facecolor()[:, :3] - tumour).max(axis=1) < 0.01).sum() == 30
     save(figure, tmp_path, "strip")
     assert (tmp_path / "strip.svg").stat().st_size < 2_000_000

@@ -10,9 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from histocnn.errors import FeaturesError
-from histocnn.pictures.feature_map import SOURCES, _scatter, _sources, draw_map
+from histocnn.pictures.feature_map import SOURCES, _scatter, _sources, draw_map, read_called
 from histocnn.pictures.palette import class_colours
 from histocnn.reference.features import load
+from histocnn.storage import store
 from tests.feature_files import write_features
 
 
@@ -25,7 +26,7 @@ def test_points_bear_their_classes_colours_and_the_query_is_crossed() -> None:
     assert set(drawn) == {"a (2)", "b (3)", "b (1)"}  # the cross is a class's own
     np.testing.assert_array_equal(drawn["a (2)"].get_offsets(), points[[0, 2]])
     np.testing.assert_array_equal(drawn["b (1)"].get_offsets(), points[[5]])
-    colours = class_colours(2) / 255
+    colours = class_colours(["a", "b"]) / 255
     np.testing.assert_allclose(drawn["a (2)"].get_facecolor()[0][:3], colours[0])
     np.testing.assert_allclose(drawn["b (3)"].get_facecolor()[0][:3], colours[1])
 
@@ -52,3 +53,20 @@ def test_the_map_is_written_and_two_points_are_none(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "map.png")).shape == (600, 1300, 3)
     with pytest.raises(FeaturesError, match="a map of 2 patches shows nothing"):
         draw_map(rows.only(np.arange(2)), rows.only(np.arange(2)), tmp_path / "no.png")
+
+
+def test_a_query_is_drawn_in_the_class_it_was_called_and_says_whom_it_shares(
+    tmp_path: Path,
+) -> None:
+    query = load([write_features(tmp_path / "q" / "f.h5", n=4)])
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [np.nan, np.nan], [0.4, 0.6]], np.float32)
+    store.write(
+        tmp_path / "f.h5",
+        {"scores": scores, "paths": list("abcd"), "seen": ["no", "no", "train", "train"],
+         "seen_by": ["", "", "patient", "patient"]},
+        {"scores.class_names": ["normal", "tumour"]},
+    )  # fmt: skip
+    called = read_called(query, tmp_path)
+    assert list(called.names) == ["normal", "tumour", "not scored", "tumour"]
+    assert called.stamp == "same patient in training"
+    assert list(read_called(query, tmp_path / "nowhere").names) == ["not scored"] * 4

@@ -1,56 +1,180 @@
-"""Scores over a slide: which colour a cell has, and that what was not scored shows the slide."""
+"""Scores over a slide: which colour a pixel has, worked out by hand, and where nothing is laid."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import shapely
+from numpy.typing import NDArray
 
-from histocnn.pictures.heat import OPACITY, class_picture, novelty_picture, score_picture
-from histocnn.pictures.overlay import faded
-from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, class_colours, shade
+from histocnn.patches.grid import build_grid
+from histocnn.pictures.heat import (
+    CLASS_OPACITY,
+    NOVELTY_OPACITY,
+    OPACITY,
+    View,
+    class_picture,
+    novelty_picture,
+    score_picture,
+)
+from histocnn.pictures.palette import NOVELTY_MAP, class_colours, map_table
+from histocnn.pictures.sheet import ColourBar, Entry
+from histocnn.scores.scored import ScoredSlide
 from tests.exports.scored_slide import scored_slide
 
 NAN = float("nan")
-GREY = np.full((400, 560, 3), 120, np.uint8)  # a thumbnail as large as level 0
+PINK = np.array([190, 110, 160])  # tissue everywhere
+THUMBNAIL = np.full((1000, 1400, 3), PINK, np.uint8)  # of 560 × 400 level-0 px: 2.5 px each
+# Centres of the six patches of `scored_slide` in the picture, (row, col), off its hatching.
+CENTRES = [(250, 250), (250, 750), (250, 1200), (750, 250), (750, 750), (750, 1200)]
 
 
-def colours_in(path: Path) -> set[tuple[int, ...]]:
-    sheet = cv2.imread(str(path))[..., ::-1]
-    colours, counts = np.unique(sheet.reshape(-1, 3), axis=0, return_counts=True)
-    return {tuple(each) for each in colours[counts > 5_000].tolist()}
+def over(colour: NDArray[np.integer], opacity: float) -> NDArray[np.float64]:
+    return PINK * (1 - opacity) + np.asarray(colour) * opacity
 
 
-def over_grey(colour: np.ndarray) -> np.ndarray:
-    ground = faded(GREY)[0, 0].astype(float)
-    return ground + OPACITY * (colour[:3].astype(float) - ground)
+def names(key: object) -> list[str]:
+    return [each.name for each in key if isinstance(each, Entry)]  # type: ignore[attr-defined]
 
 
-def assert_shows(path: Path, expected: list[np.ndarray]) -> None:
-    found = np.array(sorted(colours_in(path)), float)
-    for colour in expected:
-        assert np.abs(found - colour).max(axis=1).min() <= 1, (colour, found)
+def test_the_surer_a_score_the_more_of_its_colour_covers_the_slide() -> None:
+    """At 1 yellow lies at 0.6; at 0.25 an eighth of that; at 0 and unscored the slide is bare."""
+    view = View(scored_slide([1.0, 0.0, 0.25, NAN, 0.4, 0.0]), THUMBNAIL)
+    pixels, key = score_picture(view, 1)
+    table = map_table("viridis").astype(int)
+    assert pixels[CENTRES[0]] == pytest.approx(over(table[255], 0.6), abs=1)
+    assert pixels[CENTRES[2]] == pytest.approx(over(table[64], 0.6 * 0.125), abs=1)
+    for bare in (1, 3, 5):
+        assert (pixels[CENTRES[bare]] == PINK).all()
+    (bar,) = [each for each in key if isinstance(each, ColourBar)]
+    assert bar.opacity is OPACITY
+    assert bar.marks == (0.5,)
+    assert names(key) == ["threshold: 0.5"]
 
 
-def test_a_cell_has_its_scores_colour_and_an_unscored_one_the_slides(tmp_path: Path) -> None:
-    slide = scored_slide([0.9, 0.1, 0.9, NAN, 0.1, 0.1])
-    score_picture(slide, GREY, 1, tmp_path / "a.png", "s1")
-    high, low = shade(np.array([0.9, 0.1]), SCORE_MAP)
-    assert_shows(tmp_path / "a.png", [over_grey(high), over_grey(low), faded(GREY)[0, 0]])
+def test_glass_stays_clear() -> None:
+    thumbnail = THUMBNAIL.copy()
+    thumbnail[:500] = 243
+    pixels, _ = score_picture(View(scored_slide([1.0] * 6), thumbnail), 1)
+    assert (pixels[20:480, 20:1380] == 243).all()
+    assert (pixels[600, 20:1380] != PINK).any(axis=1).all()
 
 
-def test_the_likeliest_class_has_its_own_colour(tmp_path: Path) -> None:
-    class_picture(scored_slide([0.9, 0.1, 0.9, NAN, 0.1, 0.1]), GREY, tmp_path / "a.png", "s1")
-    normal, tumour = class_colours(2)
-    assert_shows(tmp_path / "a.png", [over_grey(normal), over_grey(tumour), faded(GREY)[0, 0]])
+def test_the_likeliest_class_is_the_paler_the_less_sure() -> None:
+    """Of two classes 0.75 is half of the way from a tossed coin to certainty."""
+    view = View(scored_slide([1.0, 0.0, 0.75, NAN, 0.5, 0.0]), THUMBNAIL)
+    pixels, key = class_picture(view)
+    normal, tumour = class_colours(["normal", "tumour"]).astype(int)
+    assert pixels[CENTRES[0]] == pytest.approx(over(tumour, CLASS_OPACITY), abs=1)
+    assert pixels[CENTRES[1]] == pytest.approx(over(normal, CLASS_OPACITY), abs=1)
+    assert pixels[CENTRES[2]] == pytest.approx(over(tumour, CLASS_OPACITY / 2), abs=1)
+    assert (pixels[CENTRES[3]] == PINK).all()
+    assert (pixels[CENTRES[4]] == PINK).all()
+    assert names(key) == ["normal  (60.0%)", "tumour  (40.0%)"]
 
 
-def test_novelty_is_shown_where_it_was_asked_for(tmp_path: Path) -> None:
-    slide = scored_slide([0.5] * 6, novelty=[100, 0, 100, 0, 100, NAN])
-    novelty_picture(slide, GREY, tmp_path / "a.png", "s1")
-    new, known = shade(np.array([1.0, 0.0]), NOVELTY_MAP)
-    assert_shows(tmp_path / "a.png", [over_grey(new), over_grey(known)])
+def test_chosen_colours_are_those_of_picture_legend_and_annotation() -> None:
+    view = View(
+        scored_slide([1.0] * 6),
+        THUMBNAIL,
+        annotations={"tumour": shapely.box(100, 100, 300, 300)},
+        colours={"tumour": (0, 200, 0)},
+    )
+    pixels, key = class_picture(view)
+    assert pixels[CENTRES[5]] == pytest.approx(over(np.array([0, 200, 0]), CLASS_OPACITY), abs=1)
+    assert [each.colour for each in key if "tumour" in each.name] == [[0, 200, 0]] * 2  # type: ignore[union-attr]
+    line = pixels[400, 245:256].astype(int)  # the annotation's left side: x = 100 is 250 px
+    assert np.abs(line - (0, 200, 0)).max(axis=1).min() <= 30
+    assert (line.min(axis=1) > 190).any()  # its halo
+
+
+def test_novelty_is_shown_where_it_was_asked_for_and_hatched_from_95() -> None:
+    slide = scored_slide([0.0] * 6, novelty=[100, 0, 94, 95, 50, NAN])
+    view = View(slide, THUMBNAIL)
+    pixels, key = novelty_picture(view)
+    table = map_table(NOVELTY_MAP).astype(int)
+    lines = (np.arange(1000)[:, None] + np.arange(1400)) % 8 < 2
+    for place, value in ((0, 255), (1, 0), (2, 240), (3, 242), (4, 128)):
+        row, column = CENTRES[place]
+        part = slice(row - 40, row + 40), slice(column - 40, column + 40)
+        plain = over(table[value], NOVELTY_OPACITY[value])
+        assert pixels[part][~lines[part]] == pytest.approx(
+            np.tile(plain, ((~lines[part]).sum(), 1)), abs=1.5
+        )
+        hatched = np.abs(pixels[part][lines[part]] - plain).max() > 5
+        assert hatched == (place in (0, 3))
+    assert (pixels[CENTRES[5]] == PINK).all()
+    assert names(key) == ["unlike the reference (novelty from 95)"]
+    assert names(score_picture(view, 1).key)[0] == "unlike the reference (novelty from 95)"
     with pytest.raises(ValueError, match="no novelty"):
-        novelty_picture(scored_slide([0.5] * 6), GREY, tmp_path / "b.png", "s1")
+        novelty_picture(View(scored_slide([0.5] * 6), THUMBNAIL))
+
+
+def dense(tumour: NDArray[np.float32], **more: object) -> ScoredSlide:
+    """Patches of 40 px at every 10 px over a slide of 1000 × 1000 px; `tumour` [100, 100]."""
+    grid = build_grid((1000, 1000), (0.5, 0.5), patch_px=40, mpp=0.5, overlap_px=30)
+    scores = np.stack([1 - tumour, tumour], axis=-1).reshape(-1, 2)
+    return ScoredSlide("s1", grid, scores, ("normal", "tumour"), **more)  # type: ignore[arg-type]
+
+
+def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return pixels.max(axis=2) < 60
+
+
+def test_the_contour_of_a_marked_patch_lies_on_its_edge() -> None:
+    """One patch alone is scored: its footprint, x 300 to 340 and y 500 to 540, is four cells each
+    way that all have its score, so the contour runs along its edge: within one level-0 pixel.
+    """
+    tumour = np.full((100, 100), NAN, np.float32)
+    tumour[50, 30] = 0.9
+    thumbnail = np.full((1000, 1000, 3), PINK, np.uint8)
+    pixels, _ = score_picture(View(dense(tumour), thumbnail), 1)
+    rows, columns = np.nonzero(ink_of(pixels))
+    assert np.abs(np.array([columns.min(), rows.min()]) + 1 - (300, 500)).max() <= 1
+    assert np.abs(np.array([columns.max(), rows.max()]) - (340, 540)).max() <= 1
+    assert not ink_of(pixels)[505:535, 305:335].any()
+
+
+def test_each_operating_point_has_its_contour_where_the_score_crosses_it() -> None:
+    """A ramp along x: a patch has a thousandth of its left edge. A cell at x to x + 10 lies in the
+    patches that begin at x - 30 to x, whose mean is (x - 15) / 1000: its centre, x + 5, has the
+    score of the patch whose centre it is, and 0.3 is crossed at 320.
+    """
+    tumour = np.tile((np.arange(100) * 10 / 1000).astype(np.float32), (100, 1))
+    points = {"tumour": {"sensitivity_95": 0.3, "youden": 0.5, "specificity_95": 0.7, "odd": 0.9}}
+    slide = dense(tumour, points=points)
+    thumbnail = np.full((1000, 1000, 3), PINK, np.uint8)
+    pixels, key = score_picture(View(slide, thumbnail), 1)
+    assert names(key) == ["sensitivity 95 %: 0.3", "Youden: 0.5", "specificity 95 %: 0.7"]
+    inked = ink_of(pixels)[100:900].mean(axis=0)
+    # Dots are drawn over less of a line than dashes, and a line over all of it.
+    for score, least, most in ((0.3, 0.2, 0.7), (0.5, 0.99, 1.0), (0.7, 0.7, 0.95)):
+        x = round(score * 1000 + 20)
+        assert least <= inked[x - 2 : x + 2].max() <= most
+        assert inked[x - 30 : x - 6].max() == 0
+        assert inked[x + 6 : x + 30].max() == 0
+
+
+def test_what_lies_on_glass_has_no_contour() -> None:
+    tumour = np.full((100, 100), NAN, np.float32)
+    tumour[50, 30] = tumour[10, 10] = 0.9
+    thumbnail = np.full((1000, 1000, 3), 243, np.uint8)
+    thumbnail[490:550, 290:350] = PINK
+    pixels, _ = score_picture(View(dense(tumour), thumbnail), 1)
+    assert ink_of(pixels)[490:550, 290:350].any()
+    assert not ink_of(pixels)[:200].any()
+
+
+def test_a_written_picture_says_what_it_rests_on(tmp_path: Path) -> None:
+    slide = replace(scored_slide([0.9] * 6), origin="knn on 2 reference files")
+    view = View(slide, THUMBNAIL)
+    view.write(class_picture(view), tmp_path / "a.png", "s1")
+    plain = View(replace(slide, origin=""), THUMBNAIL)
+    plain.write(class_picture(plain), tmp_path / "b.png", "s1")
+    said, silent = (cv2.imread(str(tmp_path / f"{name}.png")) for name in "ab")
+    foot = slice(said.shape[0] - 60, None)
+    assert (said[foot] < 200).sum() > (silent[foot] < 200).sum()

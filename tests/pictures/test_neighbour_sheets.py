@@ -11,7 +11,16 @@ import pytest
 from histocnn.errors import FeaturesError
 from histocnn.patches.patches import FilePatches
 from histocnn.pictures.feature_map import draw_map
-from histocnn.pictures.neighbour_sheets import Line, at_points, choose, draw_sheet
+from histocnn.pictures.neighbour_sheets import (
+    LARGEST,
+    Line,
+    _sheet,
+    _Tile,
+    at_points,
+    choose,
+    draw_sheet,
+    write_small,
+)
 from histocnn.reference.features import load
 from tests.feature_files import write_features
 from tests.grid_files import write_grid
@@ -72,6 +81,25 @@ def test_pixels_are_the_patches_and_figures_outlive_them(
             mean = origin.patch(row).reshape(-1, 3).mean(0)
             shown = tile[np.ptp(tile.astype(int), axis=2) > 40].mean(0)
             np.testing.assert_allclose(shown, mean, atol=40)
+
+
+def test_a_sheet_of_many_lines_is_under_two_megabytes_and_bears_its_stamp(tmp_path: Path) -> None:
+    """Noise is the worst a PNG can be given: 30 lines of nine tiles shrink until they fit."""
+    rng, red = np.random.default_rng(0), np.array([213, 94, 0], np.uint8)
+    words = ["tumour", "distance 0.1", "s1", "x 1"]
+    noise = [rng.integers(0, 256, (150, 150, 3), np.uint8) for _ in range(270)]
+    tiles = [_Tile(pixels, red, words) for pixels in noise]
+    tile = tiles[0]
+    whole = _sheet([[tile] * 9] * 2, 150, 112.0, "")
+    stamped = _sheet([[tile] * 9] * 2, 150, 112.0, "same patient in training")
+    assert (stamped[-30:] < 200).sum() > (whole[-30:] < 200).sum()
+    # Half of a tile's 112 µm at most: 50 µm are 67 of its 150 px.
+    black = (whole[-42:] < 30).all(axis=2).sum(axis=1).max()
+    assert black == round(50 / 112 * 150)
+    path = tmp_path / "a.png"
+    write_small(path, [tiles[first : first + 9] for first in range(0, 270, 9)], 112.0, "")
+    assert path.stat().st_size <= LARGEST
+    assert cv2.imread(str(path)).shape[1] < whole.shape[1]
 
 
 def test_map_of_too_few_is_refused(tmp_path: Path) -> None:

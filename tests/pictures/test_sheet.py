@@ -12,44 +12,73 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocnn.pictures.sheet import ColourBar, Entry, length_text, scale_bar_um, write_sheet
+from histocnn.pictures.sheet import (
+    ColourBar,
+    Entry,
+    Key,
+    length_text,
+    scale_bar_um,
+    sheet,
+    write_sheet,
+)
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
 
 
-def place_of(picture: np.ndarray, sheet: np.ndarray) -> tuple[int, int] | None:
-    """Where (x, y) a picture lies in a sheet, pixel for pixel, but for the frame's line."""
-    inner = picture[3:-3, 3:-3].astype(np.float32)
-    apart = cv2.matchTemplate(sheet.astype(np.float32), inner, cv2.TM_SQDIFF)
-    _, _, (x, y), _ = cv2.minMaxLoc(apart)
-    exact = np.array_equal(
-        sheet[y : y + inner.shape[0], x : x + inner.shape[1]], picture[3:-3, 3:-3]
-    )
-    return (x - 3, y - 3) if exact else None
+BAR = ColourBar("viridis", "probability of tumour", np.linspace(0, 0.6, 256, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
     "key",
     [
-        None,
+        [],
         [Entry("tumour", (230, 159, 0)), Entry("pen", (0, 0, 0), "line")],
-        ColourBar("viridis", "probability of tumour"),
+        [BAR, Entry("threshold", (0, 0, 0), "dotted"), Entry("new", (9, 9, 9), "hatched")],
     ],
     ids=["bare", "legend", "colour bar"],
 )
-def test_the_picture_is_in_its_sheet_pixel_for_pixel(
-    tmp_path: Path, key: list[Entry] | ColourBar | None
-) -> None:
-    write_sheet(PICTURE, tmp_path / "a.png", title="s1", width_um=2000, key=key, note="by m")
-    sheet = cv2.imread(str(tmp_path / "a.png"))[..., ::-1]
-    place = place_of(PICTURE, sheet)
-    assert place is not None
-    assert sheet.shape[0] > 150 + 40  # title, scale bar, footnote
-    assert (sheet.shape[1] > 200 + 80) == (key is not None)
+def test_the_picture_is_in_its_sheet_pixel_for_pixel(key: Key) -> None:
+    paper, place = sheet(PICTURE, title="s1", width_um=2000, key=key, note="by m")
+    assert np.array_equal(paper[place], PICTURE)
+    assert paper.shape[0] > 150 + 40  # title, scale bar, footnote
+    assert (paper.shape[1] > 200 + 80) == bool(key)
     # The scale bar of 500 µm is a quarter of the 2000 µm: 50 px of black below the left edge.
-    x, y = place
-    below = sheet[y + 152 : y + 170, x : x + 100].max(axis=(2))
-    assert (below < 30).sum(axis=1).max() == pytest.approx(50, abs=1)
+    left, foot = place[1].start, place[0].stop
+    below = paper[foot + 2 : foot + 20, left : left + 100].max(axis=2)
+    assert (below < 30).sum(axis=1).max() == 50
+
+
+def test_a_written_sheet_looks_like_it(tmp_path: Path) -> None:
+    smooth = cv2.resize(PICTURE[:6, :8] // 4 + np.uint8([170, 90, 140]), (200, 150))
+    write_sheet(smooth, tmp_path / "a.png", title="s1", width_um=2000, key=[BAR])
+    paper, _ = sheet(smooth, title="s1", width_um=2000, key=[BAR])
+    read = cv2.imread(str(tmp_path / "a.png"))[..., ::-1].astype(int)
+    assert read.shape == paper.shape
+    assert np.abs(read - paper).mean() < 2
+    assert (read[[0, -1]] == 255).all()
+
+
+def test_the_bar_is_as_pale_as_the_picture_and_marked_at_its_marks() -> None:
+    """150 px of picture are 150 of bar; 0.5 lies at 75 from its end, over white as it is over
+    tissue: 0.3 of viridis's middle.
+    """
+    key = [ColourBar("viridis", "p", BAR.opacity, marks=(0.25,))]
+    paper, (rows, columns) = sheet(PICTURE, title="s1", width_um=2000, key=key)
+    bar_px = columns.stop + 12 + 6  # beyond a margin, in its middle
+    column = paper[:, bar_px].astype(int)
+    black = np.flatnonzero(column.max(axis=1) < 30)
+    frames = np.flatnonzero((column == 190).all(axis=1))
+    top = frames[frames > rows.start][0] + 1
+    assert abs(black.mean() + 0.5 - (top + 0.75 * 150)) <= 1
+    assert column[top + 75] == pytest.approx(255 * 0.7 + np.array([33, 145, 140]) * 0.3, abs=3)
+
+
+def test_a_long_title_and_a_tall_key_find_room() -> None:
+    entries = [Entry(f"class {number}", (0, 0, 0)) for number in range(30)]
+    paper, place = sheet(PICTURE, title="a" * 80, width_um=2000, key=entries)
+    assert paper.shape[0] > 30 * 1.6 * 12
+    assert paper.shape[1] > 80 * 7
+    assert np.array_equal(paper[place], PICTURE)
 
 
 @given(st.floats(1, 1e6))

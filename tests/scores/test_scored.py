@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 
 from histocnn.errors import StoreError, UsageError
 from histocnn.patches.grid import build_grid
@@ -54,3 +55,44 @@ def test_slide_scores_of_the_whole():
     assert found["max_t"] == 1
     # cells of 100 × 100 level-0 px at 0.5 µm/px: 0.0025 mm²; six of 12 reach 0.5
     assert found["area_mm2_n"] == pytest.approx(6 * 0.0025)
+
+
+def test_scores_are_read_between_cells_where_each_place_lies_in_two_patches_each_way():
+    for overlap_px, smooth in ((0, False), (24, False), (25, True), (40, True)):
+        grid = build_grid((400, 300), (0.5, 0.5), patch_px=50, mpp=1.0, overlap_px=overlap_px)
+        scores = np.full((len(grid), 2), 0.5, np.float32)
+        assert ScoredSlide("s", grid, scores, ("n", "t")).smooth == smooth
+
+
+def test_an_area_of_single_patches_runs_along_their_edges_and_keeps_its_hole():
+    scores = np.ones((12, 2), np.float32)
+    scores[5] = 0  # row 1, column 1 of 3 × 4 cells of 100 px on 400 × 300 px
+    (area,) = ScoredSlide("s", GRID, scores, ("n", "t")).areas_at(1, 0.5)
+    assert area.equals(shapely.box(0, 0, 400, 300).difference(shapely.box(100, 100, 200, 200)))
+
+
+def test_an_area_of_dense_scores_crosses_between_centres():
+    """Patches of 40 px at every 10 px, of which those in columns up to 19 have 1: a cell has the
+    mean of the four that cover it, 1 up to column 19, then 0.75, 0.5, 0.25. Their centres are at
+    195, 205, 215, 225 px: 0.5 is crossed at 215, and 0.6 four tenths of a cell before.
+    """
+    grid = build_grid((600, 400), (0.5, 0.5), patch_px=40, mpp=0.5, overlap_px=30)
+    tumour = (grid.cell[:, 1] <= 19).astype(np.float32)
+    slide = ScoredSlide("s", grid, np.stack([1 - tumour, tumour], 1), ("n", "t"))
+    (half,) = slide.areas_at(1, 0.5)
+    assert half.bounds == pytest.approx((0, 0, 215, 400))
+    assert half.area == pytest.approx(215 * 400)
+    (more,) = slide.areas_at(1, 0.6)
+    assert more.bounds == pytest.approx((0, 0, 211, 400), abs=1e-4)
+
+
+def test_operating_points_are_read_where_they_are_thresholds(tmp_path):
+    path = written(tmp_path / "x.h5")
+    points = {
+        "t": {"youden": {"threshold": 0.25, "sensitivity": 1.0}, "odd": {"threshold": "high"}},
+        "n": "none",
+        "stranger": {"youden": {"threshold": 0.5}},
+    }
+    store.write(path, store.read(path), {**store.attributes(path), "thresholds": points})
+    assert read_scored(path).points == {"t": {"youden": 0.25}}
+    assert read_scored(written(tmp_path / "y.h5")).points == {}

@@ -12,12 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import shapely
 
 import histocnn.pages.heatmaps as heatmaps
 import histocnn.stages.heatmap as stage
 from histocnn.cli import main
 from histocnn.errors import UsageError
 from histocnn.patches.grid import build_grid
+from histocnn.regions.geojson import Feature, write_geojson
 from histocnn.scores.scored import ScoredSlide, most_likely, read_scored, summarise
 from histocnn.slides.slide import Slide
 from tests.score_files import CLASSES, copy_as, grid_of, random_scores, write_scores
@@ -47,8 +49,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("mpp", "patch_px", "overlap_px"),
-    [(1.0, 64, 0), (0.73, 97, 0), (0.73, 96, 0), (0.9, 60, 24)],
-    ids=["integer ratio", "other ratio, odd size", "other ratio", "overlap"],
+    [(1.0, 64, 0), (0.73, 97, 0), (0.73, 96, 0), (0.9, 60, 24), (0.9, 60, 48)],
+    ids=["integer ratio", "other ratio, odd size", "other ratio", "overlap", "dense"],
 )
 def test_a_coloured_cell_covers_the_patch_that_was_scored(
     tmp_path: Path, mpp: float, patch_px: int, overlap_px: int
@@ -62,7 +64,7 @@ def test_a_coloured_cell_covers_the_patch_that_was_scored(
     size_l0 = (1400, 1100)
     grid = build_grid(size_l0, (0.5, 0.5), patch_px=patch_px, mpp=mpp, overlap_px=overlap_px)
     row = int(np.flatnonzero((grid.cell == (3, 5)).all(axis=1))[0])
-    if overlap_px:  # two cells each way: a patch is 5/3 strides wide, their centres at 1/2, 3/2
+    if overlap_px == 24:  # two cells each way: a patch is 5/3 strides, their centres at 1/2, 3/2
         left, top = 5 * grid.stride_l0[0], 3 * grid.stride_l0[1]
         exact = np.array([left, top, left + 2 * grid.stride_l0[0], top + 2 * grid.stride_l0[1]])
     else:
@@ -76,10 +78,10 @@ def test_a_coloured_cell_covers_the_patch_that_was_scored(
     write_scores(tmp_path / "scores" / "a.h5", slide, grid, scores)
     assert heatmap(tmp_path / "scores", tmp_path / "out", "--class_name", "tumour") == 0
     sheet = read_png(tmp_path / "out" / "a.png").astype(int)
-    colour = 0.65 * np.array([230, 159, 0])  # the second class, orange
-    on_black = np.abs(sheet - (colour + 0.35 * 64)).max(axis=2) <= 3
-    on_white = np.abs(sheet - (colour + 0.35 * 255)).max(axis=2) <= 3
-    bare_black = np.abs(sheet - 64).max(axis=2) <= 3
+    colour = 0.45 * np.array([213, 94, 0])  # the tumour's vermillion
+    on_black = np.abs(sheet - colour).max(axis=2) <= 4
+    on_white = np.abs(sheet - (colour + 0.55 * 255)).max(axis=2) <= 4
+    bare_black = sheet.max(axis=2) <= 3
     rows, columns = np.nonzero(on_black)
     height, width = rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
     assert abs(width - (exact[2] - exact[0])) <= 1
@@ -232,9 +234,37 @@ import sys
 from histocnn.cli import main
 assert main(["heatmap", "--scores", {str(scored)!r}, "--out", {str(tmp_path)!r},
              "--class_name", "tumour"]) == 0
-assert not {{"torch", "bokeh", "pandas", "sklearn"}} & set(sys.modules)
+assert not {{"torch", "bokeh", "matplotlib", "pandas", "sklearn"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_annotations_are_drawn_and_a_changed_one_again(tmp_path: Path) -> None:
+    slide = Slide(write_pyramid(tmp_path / "a.tiff", np.full((300, 400, 3), 180, np.uint8)))
+    grid = grid_of(slide, 50, 0.5)
+    write_scores(
+        tmp_path / "scores" / "a.h5", slide, grid, np.full((len(grid), 2), 0.5, np.float32)
+    )
+    feature = Feature(shapely.box(100, 50, 300, 250), class_name="tumour")
+    write_geojson(tmp_path / "a.geojson", [feature], bounds_l0=None)
+    sheet = tmp_path / "slides.csv"
+    sheet.write_text(f"slide_id,slide_path,annotation_path\na,{slide.path},a.geojson\n")
+    words = ("--slides", str(sheet), "--colours", "tumour=#00f")
+    assert heatmap(tmp_path / "scores", tmp_path / "out", *words) == 0
+    shown = read_png(tmp_path / "out" / "a.png").astype(int)
+    blue = np.argwhere(np.abs(shown - (0, 0, 255)).max(axis=2) < 60)
+    plain = (np.abs(shown - 180).max(axis=2) < 4).nonzero()
+    # In the picture, 1000 px wide, the box begins at 250 and 125 px and is 500 px wide and high.
+    left, top = plain[1].min(), plain[0].min()
+    inside = blue[(blue[:, 1] < left + 1000) & (blue[:, 0] < top + 750)] - (top, left)
+    assert inside.min(axis=0) == pytest.approx((125, 250), abs=3)
+    assert inside.max(axis=0) == pytest.approx((625, 750), abs=3)
+    before = (tmp_path / "out" / "a.png").stat().st_mtime_ns
+    assert heatmap(tmp_path / "scores", tmp_path / "out", *words) == 0
+    assert (tmp_path / "out" / "a.png").stat().st_mtime_ns == before
+    write_geojson(tmp_path / "a.geojson", [feature, feature], bounds_l0=None)
+    assert heatmap(tmp_path / "scores", tmp_path / "out", *words) == 0
+    assert (tmp_path / "out" / "a.png").stat().st_mtime_ns != before
 
 
 # What users get wrong
@@ -253,6 +283,18 @@ def test_a_threshold_that_is_no_probability(
 ) -> None:
     words = ("--scores", tmp_path, "--out", tmp_path / "out", "--threshold", threshold)
     assert "Give a number between 0 and 1" in refused(capsys, 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("colours", "code", "said"),
+    [("tumour=red", 2, "gives no class its colour"), ("cancer=#c00", 1, "no class 'cancer'")],
+)
+def test_colours_that_are_none_or_nobodys(
+    scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    colours: str, code: int, said: str,
+) -> None:  # fmt: skip
+    words = ("--scores", scored, "--out", tmp_path / "out", "--colours", colours)
+    assert said in refused(capsys, code, *words)
 
 
 def test_a_share_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,9 @@ MATRIX = [*FEW, *(pytest.param(each, marks=pytest.mark.slow) for each in REST)]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("histocnn.evaluation.writing.draw", lambda *args, **kwargs: None)
-    monkeypatch.setattr("histocnn.pictures.overlay.tile_overview", lambda *args, **kwargs: None)
+    monkeypatch.setattr(
+        "histocnn.pictures.grid_picture.tile_overview", lambda *args, **kwargs: None
+    )
 
 
 @pytest.fixture(scope="module")

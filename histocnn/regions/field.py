@@ -1,0 +1,146 @@
+"""Values on a lattice of cells as a continuous field: sampled anywhere, cut at a level.
+
+Between the centres of cells the field is bilinear. A cell without a value (NaN) has none of it, but
+the field covers the whole of every other cell: beyond the outermost centres it stays as it is, or
+goes on towards the mean of the cells on the other side.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from histocnn.regions.raster import outline
+
+Floats: TypeAlias = NDArray[np.float32]
+Places: TypeAlias = NDArray[np.float64]
+Pair: TypeAlias = tuple[float, float]
+
+_STRAIGHT = 1e-3  # of a cell: points that lie less beside a straight line are left out
+AT = 2 * _STRAIGHT  # of a cell: what lies so near to a line is on it
+_BESIDE = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float64)
+_AT_CORNERS = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]], np.float64)
+
+
+def sample(values: Floats, stride: Pair, x: Places, y: Places) -> Floats:
+    """The field at every crossing of columns `x` and rows `y`; NaN in cells without a value.
+
+    Args:
+        values: float32 [rows, cols] or [rows, cols, C]; cell (0, 0) begins at (0, 0).
+        stride: Width and height of a cell, in the frame of x and y.
+        x: float64 [w].
+        y: float64 [h].
+
+    Returns:
+        float32 [h, w] or [h, w, C].
+
+    >>> ramp = np.array([[0.0, 1.0]], np.float32)
+    >>> sample(ramp, (10, 10), np.array([5.0, 7.5, 10.0, 15.0]), np.array([5.0])).tolist()
+    [[0.0, 0.25, 0.5, 1.0]]
+    """
+    field = _between(_extended(values), y / stride[1] + 0.5, 0)
+    field = _between(field, x / stride[0] + 0.5, 1)
+    row = np.clip(y / stride[1], 0, values.shape[0] - 1).astype(np.intp)
+    col = np.clip(x / stride[0], 0, values.shape[1] - 1).astype(np.intp)
+    field[~_known(values)[row[:, None], col[None]]] = np.nan
+    return field
+
+
+def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[shapely.Polygon]:
+    """Where the field is at least `level`, as polygons with their holes.
+
+    Lines run straight between the points where the field crosses the level on its way from one
+    cell's centre to the next (marching squares), or along the edges of cells without a value.
+
+    Args:
+        values: float32 [rows, cols].
+        level: Of the values.
+        stride: Width and height of a cell.
+        size: Width and height of what the lattice lies on; polygons are cut there.
+
+    Returns:
+        Polygons in the frame of `stride` and `size`, each with a cell's centre at the level in it.
+    """
+    known = _known(values)
+    high = known & (values >= level)
+    if not high.any():
+        return []
+    rows, cols = np.nonzero(high)
+    # Two cells around what is high are enough, and a lesion is small beside its slide.
+    top, left = max(rows.min() - 2, 0), max(cols.min() - 2, 0)
+    part = values[top : rows.max() + 3, left : cols.max() + 3]
+    area = shapely.union_all(_marched(_extended(part), level))
+    seen = known[top : rows.max() + 3, left : cols.max() + 3]
+    if not seen.all():
+        area = area.intersection(outline(seen))
+    area = shapely.simplify(area, _STRAIGHT)
+    start = np.array([left, top])
+    area = shapely.transform(area, lambda points: (points + start) * stride)
+    area = shapely.clip_by_rect(area, 0, 0, *size)
+    centres = shapely.points((cols + 0.5) * stride[0], (rows + 0.5) * stride[1])
+    pieces = [each for each in shapely.get_parts(area) if each.geom_type == "Polygon"]
+    held, _ = shapely.STRtree(np.asarray(centres, dtype=object)).query(
+        pieces, predicate="intersects"
+    )
+    return [pieces[number] for number in np.unique(held).tolist()]
+
+
+def _marched(values: Floats, level: float) -> list[BaseGeometry]:
+    """Marching squares over a lattice that has one cell more on each side, in units of cells."""
+    from contourpy import FillType, contour_generator
+
+    at_x, at_y = (np.arange(side) - 0.5 for side in values.shape[::-1])
+    lines = contour_generator(at_x, at_y, values, fill_type=FillType.OuterOffset)
+    polygons = []
+    # Above every value: the level itself belongs to the area, as a threshold's score does.
+    for points, offsets in zip(*lines.filled(np.nextafter(level, -np.inf), np.inf), strict=True):
+        rings = [points[first:last] for first, last in pairwise(offsets)]
+        polygons.append(shapely.make_valid(shapely.Polygon(rings[0], rings[1:])))
+    return polygons
+
+
+def _known(values: Floats) -> NDArray[np.bool_]:
+    """Which cells have a value, bool [rows, cols]."""
+    return np.asarray(~np.isnan(values.reshape(*values.shape[:2], -1)).any(axis=2))
+
+
+def _extended(values: Floats) -> Floats:
+    """The values with a cell more on each side; cells without one have the mean of those beside.
+
+    Where none is beside, of those at the corners; cells that have none around are 0.
+    """
+    more = [(1, 1), (1, 1), *[(0, 0)] * (values.ndim - 2)]
+    padded = np.pad(values, more, constant_values=np.nan)
+    known = _known(padded)
+    flat = np.where(known[..., None], padded.reshape(*known.shape, -1), 0)
+    filled, missing = flat.astype(np.float64), ~known
+    for near in (_BESIDE, _AT_CORNERS):
+        count = _summed(known, near)
+        chosen = missing & (count > 0)
+        for column in range(flat.shape[2]):
+            filled[chosen, column] = (_summed(flat[..., column], near)[chosen]) / count[chosen]
+        missing &= ~chosen
+    return filled.astype(np.float32).reshape(padded.shape)
+
+
+def _summed(values: NDArray[Any], near: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over the cells around each that `near` [3, 3] marks."""
+    exact = values.astype(np.float64)
+    return np.asarray(cv2.filter2D(exact, -1, near, borderType=cv2.BORDER_CONSTANT))
+
+
+def _between(values: Floats, at: Places, axis: int) -> Floats:
+    """Values at places between whole numbers along an axis, linearly."""
+    at = np.clip(at, 0, values.shape[axis] - 1)
+    lower = np.minimum(at.astype(np.intp), values.shape[axis] - 2)
+    shape = [1] * values.ndim
+    shape[axis] = len(at)
+    share = (at - lower).astype(np.float32).reshape(shape)
+    first, second = (np.take(values, lower + step, axis) for step in (0, 1))
+    return np.asarray(first + (second - first) * share, np.float32)

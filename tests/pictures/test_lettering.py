@@ -1,0 +1,46 @@
+"""Words where they should be, and PNGs that look like what was drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from histocnn.errors import StoreError
+from histocnn.pictures.lettering import Words, write_png, write_words
+
+
+def test_words_stand_where_they_were_put_and_as_wide_as_they_say() -> None:
+    words = Words(30, 40, "µm × Grüße", 20)
+    written = write_words(np.full((100, 300, 3), 255, np.uint8), [words])
+    rows, columns = np.nonzero(written.min(axis=2) < 128)
+    assert 40 <= rows.min() < rows.max() <= 40 + 1.3 * 20
+    assert columns.min() == pytest.approx(30, abs=4)
+    assert columns.max() == pytest.approx(30 + words.width_px, abs=4)
+
+
+def test_a_png_has_the_drawn_colours_within_a_few_levels(tmp_path: Path) -> None:
+    """Four colours on white paper: few enough for each to be kept."""
+    paper = np.full((90, 120, 3), 255, np.uint8)
+    inner = slice(20, 60), slice(30, 110)
+    paper[20:40, 30:110] = (213, 94, 0)
+    paper[40:60, 30:70] = (190, 130, 170)
+    paper[40:60, 70:110] = (245, 244, 247)
+    write_png(paper, tmp_path / "a.png", inner)
+    read = cv2.imread(str(tmp_path / "a.png"))[..., ::-1]
+    assert (read[:20] == 255).all()
+    assert np.abs(read.astype(int) - paper).max() <= 1
+    with pytest.raises(StoreError):
+        write_png(paper, tmp_path / "a.png" / "b.png")
+
+
+def test_glass_does_not_colour_the_paper_around(tmp_path: Path) -> None:
+    paper = np.full((200, 200, 3), 255, np.uint8)
+    rng = np.random.default_rng(0)
+    paper[20:180, 20:180] = rng.integers(225, 250, (160, 160, 3))
+    write_png(paper, tmp_path / "a.png", (slice(20, 180), slice(20, 180)))
+    read = cv2.imread(str(tmp_path / "a.png"))[..., ::-1]
+    assert (read[:20] == 255).all()
+    assert np.abs(read.astype(int) - paper).mean() < 8

@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed work, 2 wrong usage, 130 interrupted, 141 nobody reads on,
         143 terminated.
     """
+    if argv is None:
+        _in_utf8()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -73,6 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Terminated as ended:
         print("histocnn: terminated; the same command again does what is left", file=sys.stderr)
         return int(str(ended.code))
+
+
+def _in_utf8() -> None:
+    """Begin anew in UTF-8 where the locale cannot name every file: what we write is UTF-8."""
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
+        return
+    os.environ["PYTHONUTF8"] = "1"  # of the processes that we start
+    with contextlib.suppress(OSError):
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
 
 
 class Terminated(SystemExit):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from histocnn import cli
 from histocnn.cli import main
+from tests.slide_files import position_image, write_pyramid
 
 TORCH_FREE = ["doctor", "tile", "knn", "probe", "heatmap", "export", "evaluate", "mine"]
 
@@ -102,3 +105,33 @@ def test_public_names_stay_functions_once_every_module_is_imported() -> None:
         "       if isinstance(getattr(histocnn, name), types.ModuleType)])"
     )
     assert names == "[]\n"
+
+
+def test_a_locale_that_cannot_name_every_file_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "slides").mkdir()
+    write_pyramid(tmp_path / "slides" / "Größe 1.tiff", position_image(256, 256))
+    (tmp_path / "slides.csv").write_text(
+        f"slide_id,slide_path\nGröße,{tmp_path}/slides/Größe 1.tiff\n", encoding="utf-8"
+    )
+    for slides, made in (("slides", "Größe 1"), ("slides.csv", "Größe")):
+        words = ["tile", "--slides", slides, "--out", f"out_{slides}", "--patch_px", "128"]
+        done = subprocess.run(
+            [sys.executable, "-m", "histocnn.cli", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr.decode()
+        assert (tmp_path / f"out_{slides}" / f"{made}.h5").is_file()
+
+
+def test_a_name_that_is_no_text_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / os.fsdecode(b"Gr\xf6\xdfe.tiff")).touch()  # Latin-1
+    assert main(["tile", "--slides", str(tmp_path), "--out", f"{tmp_path}/out"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "is not UTF-8. Rename the slide." in shown

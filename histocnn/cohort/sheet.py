@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -174,6 +175,10 @@ def _mpp(where: str, text: str, decimal: str) -> float:
 
 def _check(path: Path, entries: Sequence[SlideEntry]) -> None:
     for entry in entries:
+        if not _is_text(f"{entry.slide_id}{entry.slide_path}"):
+            raise CohortError(
+                f"{path}: the name {str(entry.slide_path)!a} is not UTF-8", "Rename the slide."
+            )
         if _UNSAFE.search(entry.slide_id) or len(entry.slide_id.encode()) > 180:
             raise CohortError(
                 f'{path}: the slide_id "{entry.slide_id}" cannot be part of a file name',
@@ -191,6 +196,20 @@ def _check(path: Path, entries: Sequence[SlideEntry]) -> None:
         raise CohortError(
             f"{path}: no such file: {_some(missing)}", "Paths are relative to the CSV's folder."
         )
+
+
+def _is_text(name: str) -> bool:
+    r"""Whether a name can be written down; a file may be called by any bytes.
+
+    >>> _is_text("Gr\xf6\xdfe"), _is_text("Gr\udcf6e")
+    (True, False)
+    """
+    try:
+        name.encode()
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse_twice(path: Path, column: str, values: Sequence[str]) -> None:

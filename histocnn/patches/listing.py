@@ -56,6 +56,8 @@ def list_folder(folder: Path, patient_pattern: str | None = None) -> Listing:
         images = sorted(f for f in files if Path(f).suffix.lower() in SUFFIXES and f[0] != ".")
         if not images and not below:
             raise PatchesError(f"{directory}: no images in it", "Remove the folder or fill it.")
+        if odd := [name for name in images if not name.isprintable()]:
+            raise PatchesError(f"{directory}: the name {odd[0]!a} is not text", "Rename it.")
         here = Path(directory).relative_to(folder)
         paths += [(here / name).as_posix() for name in images]
     flat = ["/" not in path for path in paths]

@@ -22,7 +22,7 @@ from histocnn.regions.annotations import read_annotations
 from histocnn.scores.scored import read_scored, summarise
 from histocnn.scores.scorefile import open_score_file
 from histocnn.storage import store
-from tests.fuzz.fuzzing import Tally, damaged, replaced, run
+from tests.fuzz.fuzzing import MOST_MB_OF_HDF5, Tally, damaged, replaced, run
 
 ROWS = 6
 
@@ -90,7 +90,7 @@ def read_scores(path: Path) -> None:
 )
 def test_hdf5(reader: str, read: Callable[[Path], Any], tmp_path: Path) -> None:
     content = between_stages(tmp_path)
-    tally = Tally(reader, read, tmp_path / "fuzz.h5")
+    tally = Tally(reader, read, tmp_path / "fuzz.h5", MOST_MB_OF_HDF5)
     run(tally, partial(damaged, content, text=False))
 
 

@@ -100,6 +100,7 @@ def test_a_parser_s_refusal_is_an_error_of_ours():
     [
         ("patch_px: null", "--patch_px null is no value"),
         ("tissue: {mpp: null}", "--tissue.mpp null is no value"),
+        ("tissue: null", "--tissue None is no section"),
         ("tissue: [1.0]", "--tissue [1.0] is no section. Write tissue.OPTION, and its value."),
         ('tissue: "\\0"', "embedded null byte"),
         (f"tissue: {{mpp: 1{'0' * 400}}}", "int too large"),

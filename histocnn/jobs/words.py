@@ -54,7 +54,7 @@ class Parser(ArgumentParser):  # type: ignore[misc,unused-ignore]
             self.error(str(error), error)
         for group in self._action_groups:
             name = getattr(group, "dest", None)
-            if name and not isinstance(section := found.get(name, Namespace()), Namespace):
+            if name and name in found and not isinstance(section := found[name], Namespace):
                 raise UsageError(
                     f"--{name} {section!r:.60} is no section",
                     f"Write {name}.OPTION, and its value.",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from histocnn.errors import ModelError
 from histocnn.jobs.workers import Tick
+from histocnn.models.suitable import OfSlide
 from histocnn.patches.patches import Patches
 from histocnn.reference.colour import colour
 from histocnn.slides.stream import Batch
@@ -192,6 +193,8 @@ def write_results(
             tick(done, len(patches))
     shares.write = writer.seconds_waited
     notes = [f"{unreadable} of {done} patches unreadable, NaN"] if unreadable else []
+    if isinstance(loading.normalise, OfSlide):
+        notes += loading.normalise.normalise.notes(done)
     return {
         "patches": done,
         "outcome": "ok" if done else "empty",

@@ -89,7 +89,7 @@ class PatchDataset(Dataset[Sample]):
         return Sample(index, pixels, int(self.rows.labels[index]), colours)
 
     def _normaliser(self, source: int) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None:
-        """Make it where it is needed, in the worker: it reads the slide's thumbnail."""
+        """Make it where it is needed, in the worker: it may read the slide."""
         if source not in self._normalisers:
             self._normalisers[source] = normaliser(self.spec, self.rows.sources[source])
         return self._normalisers[source]

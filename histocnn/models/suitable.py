@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +10,35 @@ from numpy.typing import NDArray
 from histocnn.errors import ModelError
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import Patches
-from histocnn.slides.stain import Normaliser
+from histocnn.slides.stain import Normaliser, Stains
 
 SAME_SCALE = 0.01  # relative difference of µm/px that rounding explains
 
 
-def normaliser(spec: ModelSpec, patches: Patches) -> Callable[..., NDArray[np.uint8]] | None:
+@dataclass(frozen=True)
+class OfSlide:
+    """Stain normalisation of one slide's patches."""
+
+    normalise: Normaliser
+    stains: Stains | None
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The patch uint8 [H, W, 3], normalised."""
+        return self.normalise(pixels, self.stains)
+
+
+def normaliser(spec: ModelSpec, patches: Patches) -> OfSlide | None:
     """The spec's stain normalisation for these patches; None where it has none.
 
-    A slide is normalised by its own stains (as tile stored them, else from its thumbnail), an
-    image file by those of its pixels.
+    A slide is normalised by its own stains (as tile stored them, else from some of its patches),
+    an image file by those of its pixels.
     """
     if spec.stain is None:
         return None
     normalise = Normaliser.from_dict(spec.stain)
     normalise.per_patch = normalise.per_patch or patches.coords is None
     stains = None if normalise.per_patch else patches.stains()
-    return lambda pixels: normalise(pixels, stains)
+    return OfSlide(normalise, stains)
 
 
 def checked(patches: Patches, spec: ModelSpec) -> None:

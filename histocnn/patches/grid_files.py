@@ -73,7 +73,7 @@ def is_given(entry: SlideEntry, outline: Path) -> bool:
 
 def _attributes(tiled: Tiled) -> dict[str, Any]:
     """Where the patches come from and what is said of them all; None is left out."""
-    slide, entry, stains = tiled.slide, tiled.entry, tiled.stains
+    slide, entry = tiled.slide, tiled.entry
     return {
         **tiled.grid.attributes(),
         "slide_id": entry.slide_id,
@@ -87,7 +87,7 @@ def _attributes(tiled: Tiled) -> dict[str, Any]:
         "truth": tiled.rule.stored(),
         "annotation_areas": tiled.areas,
         "tissue_um2": tiled.tissue.area_um2,
-        "stains": stains.to_dict() if stains else None,
+        "stains": tiled.stains.to_dict(),
     }
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from histocnn.errors import PatchesError
 from histocnn.patches.images import resize
 from histocnn.slides.slide import Slide
-from histocnn.slides.stain import Stains, estimate_slide
+from histocnn.slides.stain import Sampled, Stains, sample
 from histocnn.slides.stream import Batch, stream
 
 
@@ -115,6 +115,8 @@ class GridPixels:
                 yield batch._replace(pixels=np.stack([resize(p, size_px) for p in batch.pixels]))
 
     def stains(self) -> Stains | None:
-        """The slide's, as tile stored them or from its thumbnail."""
+        """The slide's, as tile stored them or from some of its patches."""
         stored = self.attributes.get("stains")
-        return Stains.from_dict(stored) if stored else estimate_slide(self.slide)
+        if stored:
+            return Sampled.from_dict(stored).stains
+        return sample(self.read, np.full(len(self.coords), np.nan)).stains

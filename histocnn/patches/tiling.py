@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
 from histocnn.cohort.sheet import SlideEntry
@@ -26,7 +25,7 @@ from histocnn.regions.geojson import Frame
 from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
 from histocnn.regions.tissue_file import load_tissue
 from histocnn.slides.slide import Slide
-from histocnn.slides.stain import THUMBNAIL_MPP, Stains, estimate
+from histocnn.slides.stain import Pixels, Sampled, sample
 from histocnn.storage.hashing import sha256
 
 MPP_TOLERANCE = 0.05
@@ -75,7 +74,7 @@ class Tiled:
         rule: By which options its truth is made.
         labels: The truth of these patches.
         areas: Of each annotated class, as `area_report`; empty without annotations.
-        stains: None where too little is stained.
+        stains: Its two stains, or why it has none.
         notes: What the user should hear of it.
     """
 
@@ -88,7 +87,7 @@ class Tiled:
     rule: TruthRule
     labels: PatchTruth
     areas: dict[str, dict[str, float]]
-    stains: Stains | None
+    stains: Sampled
     notes: list[str]
 
     @property
@@ -142,6 +141,9 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
     if annotations:
         areas = area_report(annotations, tissue, grid.boxes_l0(), grid.slide_mpp)
         notes += [*annotations.notes, *lost_area(areas)]
+    stains = stains_of(slide, grid)
+    if len(grid) and not stains.stains:
+        notes.append(f"no stains to normalise by: {stains.none}")
     return Tiled(
         entry=entry,
         options=options,
@@ -152,7 +154,7 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
         rule=rule,
         labels=patch_truth(grid.boxes_l0(), annotations, rule),
         areas=areas,
-        stains=stains_of(slide, tissue),
+        stains=stains,
         notes=notes,
     )
 
@@ -204,12 +206,14 @@ def grid_of(
     return grid.select((inside >= options.label_coverage) & (inside > 0))
 
 
-def stains_of(slide: Slide, mask: TissueMask) -> Stains | None:
-    """The stains of a slide's tissue, pen left out; None where too little is stained."""
-    thumbnail = slide.thumbnail(mpp=max(THUMBNAIL_MPP, *slide.require_mpp()))
-    height, width = thumbnail.shape[:2]
-    tissue = cv2.resize(mask.mask.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    return estimate(thumbnail[tissue > 0][None])
+def stains_of(slide: Slide, grid: PatchGrid) -> Sampled:
+    """The stains of a slide, from some of its patches as they will be read."""
+
+    def read(row: int) -> Pixels:
+        x, y = grid.coords[row]
+        return slide.read((float(x), float(y)), grid.patch_px, grid.mpp)
+
+    return sample(read, grid.tissue_fraction)
 
 
 def disagreement(slide: Slide) -> list[str]:

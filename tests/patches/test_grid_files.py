@@ -16,6 +16,8 @@ from histocnn.patches.tiling import Options, Tiled, tile_slide
 from histocnn.storage import store
 from tests.slide_files import damage_tile, write_pyramid
 
+ONE_COLOUR = "no stains to normalise by: one colour alone"
+
 
 def tiled_slide(folder: Path, *, tissue: bool = True, damaged: bool = False) -> Tiled:
     """512 × 512 px at 2 µm/px, stained throughout (or not at all), cut into 4 patches."""
@@ -41,13 +43,14 @@ def test_a_grid_its_tissue_and_its_patches(tmp_path: Path) -> None:
         lambda done, total: ticks.append((done, total)),
         threads=2,
     )
-    assert facts == {"patches": 4, "outcome": "ok", "notes": []}
+    assert facts == {"patches": 4, "outcome": "ok", "notes": [ONE_COLOUR]}
     assert ticks[-1] == (4, 4)
     attributes = store.attributes(target)
     assert attributes["recipe"] == {"stage": "tile"}
     assert (attributes["slide_id"], attributes["patient_id"]) == ("s", "p")
     assert attributes["labels.class_names"] == ["with/slash"]
     assert "bounds_l0" not in attributes  # the slide has none
+    assert attributes["stains"] == {"none": "one colour alone", "patches": 4, "seed": 0}
     arrays = store.read(target)
     assert arrays["coords"].tolist() == [[0, 0], [256, 0], [0, 256], [256, 256]]
     assert arrays["labels"].tolist() == [0, 0, 0, 0]
@@ -62,7 +65,8 @@ def test_a_grid_its_tissue_and_its_patches(tmp_path: Path) -> None:
 def test_a_patch_that_cannot_be_decoded_is_counted_and_left_out(tmp_path: Path) -> None:
     tiled = tiled_slide(tmp_path, damaged=True)
     facts = write_grid(tiled, tmp_path / "s.h5", {}, lambda *_: None, threads=1)
-    assert facts["notes"] == ["1 patches could not be decoded and were not exported"]
+    lost = "1 patches could not be decoded and were not exported"
+    assert facts["notes"] == [ONE_COLOUR, lost]
     assert len(list((tmp_path / "s").rglob("*.png"))) == 3
     assert facts["patches"] == 4
 

@@ -82,9 +82,7 @@ def test_blur_below_noise_and_jpeg_is_found_on_slides_that_set_no_threshold(shar
     def measured(name: str, mpp: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         slide, rng = Slide(shared / "data" / "slides" / name), np.random.default_rng(0)
         tissue = detect_tissue(slide)
-        grid = build_grid(
-            slide.size_l0, slide.require_mpp(), patch_px=224, mpp=mpp, tissue=tissue
-        )
+        grid = build_grid(slide.size_l0, slide.require_mpp(), patch_px=224, mpp=mpp, tissue=tissue)
         rows = rng.permutation(len(grid))[:50]
         patches = [slide.read((float(x), float(y)), 224, mpp) for x, y in grid.coords[rows]]
         sharp, soft = (

@@ -69,7 +69,7 @@ def _blurred(image: NDArray[Any], sigma_px: float) -> NDArray[Any]:
 
 def bands_um(mpp: float) -> NDArray[np.float64]:
     """Deviations of the three Gaussians at a scale, µm: twice the one before each."""
-    return BANDS_UM * max(1.0, LEAST_PX * mpp / BANDS_UM[0])
+    return np.asarray(BANDS_UM * max(1.0, LEAST_PX * mpp / BANDS_UM[0]), np.float64)
 
 
 def expected(blur_um: NDArray[np.floating[Any]], mpp: float) -> NDArray[np.float64]:

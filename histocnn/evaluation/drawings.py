@@ -15,18 +15,24 @@ from histocnn.metrics.counts import cumulative
 from histocnn.metrics.froc import RATES
 from histocnn.metrics.sections import PatchReport
 from histocnn.pictures import curves
+from histocnn.pictures.palette import Colours, check_colours, class_colours
 
 NAMES = ("roc", "precision_recall", "reliability", "confusion", "strip", "froc", "k_curve")
 Save = Callable[[str, Figure], None]
 
 
-def draw(folder: Path, evaluation: Evaluated) -> None:
+def draw(folder: Path, evaluation: Evaluated, colours: Colours | None = None) -> None:
     """Draw everything that there is something to show in, and remove an older run's others.
 
     Args:
         folder: Where PNG and SVG go.
         evaluation: The report and its patches.
+        colours: Chosen for classes.
+
+    Raises:
+        UsageError: A colour is of no judged class.
     """
+    check_colours(colours, evaluation.judged.class_names)
     judged, report = evaluation.judged, evaluation.report
     folder.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
@@ -39,7 +45,7 @@ def draw(folder: Path, evaluation: Evaluated) -> None:
 
     names = judged.class_names
     shown = names if len(names) > 2 else (evaluation.target or names[-1],)
-    _draw_curves(save, judged, report.patch, shown)
+    _draw_curves(save, judged, report.patch, shown, colours)
     save(
         "reliability",
         curves.reliability(report.patch.reliability, report.patch.figures["ece"].value),
@@ -47,7 +53,7 @@ def draw(folder: Path, evaluation: Evaluated) -> None:
     save("confusion", curves.confusion(report.patch.confusion, names))
     rows = strip_rows(judged)
     if rows:
-        save("strip", curves.strip(rows, names))
+        save("strip", curves.strip(rows, names, colours))
     if evaluation.curve is not None:
         save("froc", curves.froc(*evaluation.curve.curve(), RATES, evaluation.curve.sensitivity()))
     if report.k_curve:
@@ -58,9 +64,15 @@ def draw(folder: Path, evaluation: Evaluated) -> None:
         save("k_curve", curves.k_curve([point.k for point in report.k_curve], lines))
 
 
-def _draw_curves(save: Save, judged: Judged, patch: PatchReport, shown: Sequence[str]) -> None:
+def _draw_curves(
+    save: Save,
+    judged: Judged,
+    patch: PatchReport,
+    shown: Sequence[str],
+    colours: Colours | None,
+) -> None:
     rows = judged.judged
-    roc, precision, prevalence = [], [], []
+    roc, precision, prevalence, drawn = [], [], [], []
     for name in shown:
         own = patch.per_class[name]
         if own["auroc"].value is None:
@@ -75,9 +87,11 @@ def _draw_curves(save: Save, judged: Judged, patch: PatchReport, shown: Sequence
         share = tp[1:] / (tp[1:] + fp[1:])
         precision.append(curves.Curve(label, recall, np.append(share[0], share)))
         prevalence.append(float(positive.mean()))
+        drawn.append(column)
+    own_colours = class_colours(judged.class_names, colours)[drawn]
     if roc:
-        save("roc", curves.roc(roc))
-        save("precision_recall", curves.precision_recall(precision, prevalence))
+        save("roc", curves.roc(roc, own_colours))
+        save("precision_recall", curves.precision_recall(precision, prevalence, own_colours))
 
 
 def strip_rows(

@@ -18,6 +18,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import MetricError, UsageError
 from histocnn.evaluation.galleries import caption, pixels_of
 from histocnn.evaluation.judged import Judged
+from histocnn.exports.qupath import PatchError, write_errors
 from histocnn.jobs.ownership import check_apart, first_line, refuse
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt, Probability, check_ranges
 
@@ -46,8 +47,13 @@ class Mining:
         check_ranges(self)
 
 
-def check_list(path: Path, scores: Path, *, with_sheet: bool) -> None:
-    """Refuse to write over a list, or a picture beside it, that `mine` did not make.
+def outlines(path: Path) -> Path:
+    """The folder for the GeoJSON of each slide's errors, beside the list."""
+    return path.with_name(f"{path.stem}_geojson")
+
+
+def check_list(path: Path, scores: Path, *, with_sheet: bool, with_outlines: bool) -> None:
+    """Refuse to write over a list, or what lies beside it, that `mine` did not make.
 
     Raises:
         UsageError: Another file lies there, or the scores lie in this folder.
@@ -55,7 +61,7 @@ def check_list(path: Path, scores: Path, *, with_sheet: bool) -> None:
     check_apart(path.parent, [scores])
     if first_line(path) == ",".join(HEADER):
         return
-    places = [path, path.with_suffix(".png")] if with_sheet else [path]
+    places = [path, *[path.with_suffix(".png")] * with_sheet, *[outlines(path)] * with_outlines]
     refuse([place for place in places if os.path.lexists(place)], "mine")
 
 
@@ -164,7 +170,42 @@ def draw_sheet(
             continue
         slide, confidence = caption(judged, row)
         kind = f"{names[judged.labels[row]]} called {names[called[row]]} {confidence}"
-        shown.append((pixels, (slide, kind)))
+        place = judged.files[judged.file[row]].read("coords")
+        where = [f"x {x}, y {y}" for x, y in place["coords"][[judged.row[row]]]] if place else []
+        shown.append((pixels, (slide, *where, kind)))
     if shown:
         contact_sheet(shown, path, title=f"Most confident errors on training slides ({len(shown)})")
     return lost
+
+
+def write_outlines(folder: Path, judged: Judged, rows: NDArray[np.int64]) -> list[Path]:
+    """Write for QuPath, per slide, an annotation around each listed patch; images have no place.
+
+    Returns:
+        The files, <slide_id>.geojson; those of an earlier list that are not in this one are gone.
+
+    Raises:
+        StoreError: They cannot be written.
+    """
+    written = []
+    for number in np.unique(judged.file[rows]).tolist():
+        file = judged.files[number]
+        if file.is_slide:
+            path = folder / f"{file.slide_id}.geojson"
+            write_errors(path, file, _errors(judged, rows[judged.file[rows] == number]))
+            written.append(path)
+    for path in folder.glob("*.geojson"):
+        if path not in written:
+            path.unlink()
+    return written
+
+
+def _errors(judged: Judged, rows: NDArray[np.int64]) -> list[PatchError]:
+    """What GeoJSON says of listed rows of one file."""
+    names, called = judged.class_names, judged.called[rows]
+    confidence = judged.scores[rows, called].tolist()
+    own, labels = judged.row[rows].tolist(), judged.labels[rows].tolist()
+    return [
+        PatchError(row, names[label], names[call], sure)
+        for row, label, call, sure in zip(own, labels, called.tolist(), confidence, strict=True)
+    ]

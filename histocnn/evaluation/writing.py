@@ -14,6 +14,7 @@ from histocnn.jobs.ownership import check_apart, check_files, claim_files
 from histocnn.metrics.camelyon17 import write_stage_labels
 from histocnn.metrics.report import Report
 from histocnn.pages.report import write_report
+from histocnn.pictures.palette import Colours
 from histocnn.storage.atomic import replacing, sweep, write_text
 
 FILES = ("report.html", "metrics.csv", "metrics.json", "stage_labels.csv", "figures")
@@ -36,13 +37,19 @@ def _is_report(out: Path) -> bool:
     return (out / "report.html").is_file() and {"patch", "class_names"} <= figures
 
 
-def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> list[Path]:
+def write(
+    out: Path,
+    evaluation: Evaluated,
+    heatmaps: Path | None = None,
+    colours: Colours | None = None,
+) -> list[Path]:
     """Write everything into a folder.
 
     Args:
         out: The folder.
         evaluation: The report, and what its pictures are drawn from.
         heatmaps: Folder that heatmap wrote, for small pictures.
+        colours: Chosen for classes.
 
     Returns:
         The files; metrics.json is the last.
@@ -53,7 +60,7 @@ def write(out: Path, evaluation: Evaluated, heatmaps: Path | None = None) -> lis
         outputs.insert(0, out / "stage_labels.csv")
         with replacing(outputs[0]) as temporary:
             write_stage_labels(temporary, evaluation.classes)
-    draw(out / "figures", evaluation)
+    draw(out / "figures", evaluation, colours)
     write_text(out / "metrics.csv", to_csv(evaluation.report))
     write_report(
         out / "report.html",

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.regions.field import AT
+from histocnn.regions.field import AT, middles
 from histocnn.scores.scored import ScoredSlide
 
 
@@ -31,7 +31,8 @@ class Focus(NamedTuple):
 def foci(slide: ScoredSlide, class_index: int, threshold: float) -> list[Focus]:
     """The regions whose score is at least `threshold`, as `ScoredSlide.areas_at` outlines them.
 
-    `mean` and `highest` are of the cells whose centre lies in the region. In level-0 pixels.
+    `mean` and `highest` are of the cells whose middle, of what lies on the slide, is in the region.
+    In level-0 pixels.
     """
     raster, stride_l0 = slide.raster()[..., class_index], slide.grid.stride_l0
     mm2 = float(np.prod(slide.grid.slide_mpp)) / 1e6  # of a level-0 pixel
@@ -41,7 +42,7 @@ def foci(slide: ScoredSlide, class_index: int, threshold: float) -> list[Focus]:
         part = raster[int(top) : int(bottom) + 1, int(left) : int(right) + 1]
         row, column = np.nonzero(part >= threshold)
         row, column = row + int(top), column + int(left)
-        centres = shapely.points((column + 0.5) * stride_l0[0], (row + 0.5) * stride_l0[1])
+        centres = middles(row, column, stride_l0, slide.grid.size_l0)
         shapely.prepare(polygon)
         inside = shapely.dwithin(polygon, centres, AT * min(stride_l0))
         scores = raster[row[inside], column[inside]]

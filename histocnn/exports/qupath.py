@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import shapely
 
 from histocnn.exports.foci import boxes_on_slide, foci
 from histocnn.pictures.palette import class_colours
 from histocnn.regions.geojson import Feature, Frame, origin_l0, write_geojson
 from histocnn.scores.scored import ScoredSlide, most_likely
+from histocnn.scores.scorefile import ScoreFile
 from histocnn.storage.atomic import replacing
 
 
@@ -83,6 +87,38 @@ def write_foci(
         for focus in foci(slide, index, threshold)
     ]
     write_geojson(path, features, bounds_l0=slide.bounds_l0, frame=frame)
+
+
+class PatchError(NamedTuple):
+    """A patch that was called another class than its own: its row, both classes, the score."""
+
+    row: int
+    truth: str
+    called: str
+    confidence: float
+
+
+def write_errors(path: Path, file: ScoreFile, errors: Sequence[PatchError]) -> None:
+    """Write one QuPath annotation around each wrongly called patch, in their order.
+
+    Its class is "TRUTH called CALLED", so that each kind can be shown, hidden or corrected at once.
+
+    Raises:
+        StoreError: As `ScoreFile.boxes_l0`, or the file cannot be written.
+    """
+    boxes = np.minimum(file.boxes_l0(), file.size_l0 * 2)
+    colours = dict(zip(file.class_names, class_colours(file.class_names).tolist(), strict=True))
+    features = [
+        Feature(
+            shapely.box(*boxes[error.row]),
+            class_name=f"{error.truth} called {error.called}",
+            name=f"error {number}",
+            measurements={"confidence": round(error.confidence, 4)},
+            colour=colours.get(error.called),
+        )
+        for number, error in enumerate(errors, start=1)
+    ]
+    write_geojson(path, features, bounds_l0=file.attributes.get("bounds_l0"))
 
 
 def _measurements(slide: ScoredSlide, row: int) -> dict[str, float]:

@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from histocnn.metrics.sections import ReliabilityBin
-from histocnn.pictures.palette import OKABE_ITO, class_colours, palette
+from histocnn.pictures.palette import OKABE_ITO, Colours, class_colours, palette
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.storage.atomic import replacing
 
 POINTS = 1000  # of a curve; more cannot be seen
 SLIDES = 40  # rows of the strip
 PER_SLIDE = 200  # patches drawn per row
+_BANDWIDTH = 0.03  # of a density of scores
 LETTERS = 30  # of a class or slide name
 BLUE = tuple(OKABE_ITO[0] / 255)
 # Text as text keeps an SVG small; a fixed salt makes equal pictures equal files.
@@ -52,20 +53,23 @@ def save_png(picture: Figure, path: Path) -> None:
         picture.savefig(temporary, format="png", dpi=200)
 
 
-def roc(curves: Sequence[Curve]) -> Figure:
-    """Sensitivity against false positive rate, one line per class."""
+def roc(curves: Sequence[Curve], colours: NDArray[np.uint8] | None = None) -> Figure:
+    """Sensitivity against false positive rate, one line per class, in its colour."""
     picture, axes = _square("False positive rate (1 - specificity)", "Sensitivity")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
-    _lines(axes, curves, loc="lower right")
+    _lines(axes, curves, colours, loc="lower right")
     return picture
 
 
-def precision_recall(curves: Sequence[Curve], prevalence: Sequence[float]) -> Figure:
+def precision_recall(
+    curves: Sequence[Curve], prevalence: Sequence[float], colours: NDArray[np.uint8] | None = None
+) -> Figure:
     """Precision against recall, one line per class; a dotted line is what chance gives."""
     picture, axes = _square("Recall (sensitivity)", "Precision")
-    for colour, share in zip(_colours(len(curves)), prevalence, strict=True):
+    shown = _colours(len(curves)) if colours is None else colours / 255
+    for colour, share in zip(shown, prevalence, strict=True):
         axes.axhline(share, color=colour, linewidth=0.8, linestyle=":")
-    _lines(axes, curves, loc="lower left", drawstyle="steps-post")
+    _lines(axes, curves, colours, loc="lower left", drawstyle="steps-post")
     return picture
 
 
@@ -139,19 +143,26 @@ def k_curve(ks: Sequence[int], figures: Mapping[str, Sequence[float | None]]) ->
 def strip(
     rows: Sequence[tuple[str, NDArray[np.floating], NDArray[np.int64], float]],
     class_names: Sequence[str],
+    chosen: Colours | None = None,
 ) -> Figure:
     """One row per slide: the score that each patch gives its own true class, coloured by class.
+
+    Points are a sample of its patches; above them stands each class's density of all of them, as
+    high at its peak as the others'.
 
     Args:
         rows: Slide, scores [n] of the true class, labels [n], accuracy.
         class_names: For the key.
+        chosen: Colours of classes.
     """
     rows = rows[:SLIDES]
     picture, axes = _axes("Score of the true class", "", size=(6.4, 1.2 + 0.24 * len(rows)))
-    colours, rng = class_colours(class_names) / 255, np.random.default_rng(0)
+    colours, rng = class_colours(class_names, chosen) / 255, np.random.default_rng(0)
     for place, (_, score, label, accuracy) in enumerate(rows):
+        for index, own in enumerate(colours):
+            _density(axes, score[label == index], place, own)
         some = _some_of_each(label, rng)
-        jitter = rng.uniform(-0.32, 0.32, len(some))
+        jitter = rng.uniform(0.05, 0.38, len(some))
         axes.scatter(
             score[some], place + jitter, s=4, c=colours[label[some]], alpha=0.5, linewidth=0,
             rasterized=True,
@@ -166,6 +177,21 @@ def strip(
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
     return picture
+
+
+def _density(axes: Axes, score: NDArray[np.floating], place: int, colour: Any) -> None:
+    """Fill a class's smoothed histogram of scores in 0 to 1, above the middle of its row.
+
+    A Gaussian of 0.03, reflected at both ends, so that no score is smeared out of the range.
+    """
+    counts, edges = np.histogram(score, bins=100, range=(0, 1))
+    if not counts.any():
+        return
+    at = (edges[:-1] + edges[1:]) / 2
+    apart = at[:, None] - np.concatenate([-at, at, 2 - at])
+    height = np.exp(-0.5 * (apart / _BANDWIDTH) ** 2) @ np.tile(counts, 3)
+    top = place - 0.42 * height / height.max()
+    axes.fill_between(at, top, place, color=colour, alpha=0.35, linewidth=0.6)
 
 
 def _some_of_each(label: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.intp]:
@@ -205,8 +231,15 @@ def _square(x: str, y: str) -> tuple[Figure, Axes]:
     return picture, axes
 
 
-def _lines(axes: Axes, curves: Sequence[Curve], loc: Any, **style: Any) -> None:
-    for colour, curve in zip(_colours(len(curves)), curves, strict=True):
+def _lines(
+    axes: Axes,
+    curves: Sequence[Curve],
+    colours: NDArray[np.uint8] | None,
+    loc: Any,
+    **style: Any,
+) -> None:
+    shown = _colours(len(curves)) if colours is None else colours / 255
+    for colour, curve in zip(shown, curves, strict=True):
         x, y = _thin(curve.x, curve.y)
         axes.plot(x, y, color=colour, linewidth=1.4, label=curve.name, **style)
     axes.legend(frameon=False, fontsize=7, loc=loc)

@@ -65,7 +65,7 @@ def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[sh
         size: Width and height of what the lattice lies on; polygons are cut there.
 
     Returns:
-        Polygons in the frame of `stride` and `size`, each with a cell's centre at the level in it.
+        Polygons in the frame of `stride` and `size`, each with the middle of a high cell in it.
     """
     known = _known(values)
     high = known & (values >= level)
@@ -83,12 +83,23 @@ def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[sh
     start = np.array([left, top])
     area = shapely.transform(area, lambda points: (points + start) * stride)
     area = shapely.clip_by_rect(area, 0, 0, *size)
-    centres = shapely.points((cols + 0.5) * stride[0], (rows + 0.5) * stride[1])
+    centres = middles(rows, cols, stride, size)
     pieces = [each for each in shapely.get_parts(area) if each.geom_type == "Polygon"]
     held, _ = shapely.STRtree(np.asarray(centres, dtype=object)).query(
         pieces, predicate="intersects"
     )
     return [pieces[number] for number in np.unique(held).tolist()]
+
+
+def middles(
+    rows: NDArray[np.integer], cols: NDArray[np.integer], stride: Pair, size: Pair
+) -> NDArray[np.object_]:
+    """Points [N] in the middle of what of each cell lies on the lattice's ground of this size."""
+    places = [
+        (at * step + np.minimum((at + 1) * step, end)) / 2
+        for at, step, end in zip((cols, rows), stride, size, strict=True)
+    ]
+    return np.asarray(shapely.points(*places), dtype=object)
 
 
 def _marched(values: Floats, level: float) -> list[BaseGeometry]:

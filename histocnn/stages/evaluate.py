@@ -47,6 +47,7 @@ def evaluate(
     allow_shared_patient: bool = False,
     allow_missing: bool = False,
     show_ids: bool = False,
+    colours: str = "",
 ) -> Evaluation:
     """Turn scores and truth into figures with intervals, and a report that people read.
 
@@ -80,6 +81,7 @@ def evaluate(
             figure says so.
         allow_missing: Evaluate although slides of slides.csv have no scores.
         show_ids: Write patient ids and absolute paths into the report, too.
+        colours: Of classes in its pictures, such as tumour=#c00,normal=#3a7f44.
 
     Returns:
         The report, and where it lies.
@@ -99,6 +101,7 @@ def evaluate(
         StageOptions,
     )
     from histocnn.evaluation.writing import check, summary, write
+    from histocnn.pictures.palette import parse_colours
     from histocnn.storage.ordinary import check_may_be_folder
 
     options = Options(
@@ -118,11 +121,12 @@ def evaluate(
         resampling=Resampling(replicates=replicates, seed=seed),
         show_ids=show_ids,
     )  # fmt: skip
+    chosen = parse_colours(colours)
     check_may_be_folder(Path(out))
     given = (options.inputs.scores, options.inputs.compare, _path(heatmaps), _path(detections))
     check(Path(out), [path for path in given if path is not None])
     evaluation = evaluated(options)
-    outputs = write(Path(out), evaluation, _path(heatmaps))
+    outputs = write(Path(out), evaluation, _path(heatmaps), chosen)
     print(summary(Path(out), evaluation.report))
     return Evaluation(outputs=outputs, rows=evaluation.report.rows(), report=evaluation.report)
 

@@ -23,12 +23,14 @@ def mine(
     most: PositiveInt = 5000,
     min_confidence: Probability = 0.5,
     sheet: NonNegativeInt = 96,
+    geojson: bool = False,
 ) -> StageResult:
     """List the most confident errors on training slides: hard examples for the next training.
 
     Writes OUT (a CSV: score file, row, place or path, true class, called class, confidence; the
-    most confident first) and beside it a contact sheet, OUT with .png. Look at it before training:
-    an "error" is often a tumour that nobody annotated.
+    most confident first), beside it a contact sheet, OUT with .png, and with --geojson
+    OUT_geojson/<slide_id>.geojson for QuPath. Look at it before training: an "error" is often a
+    tumour that nobody annotated.
 
     Args:
         scores: Folder that predict, knn or probe wrote for the training slides.
@@ -40,6 +42,7 @@ def mine(
         most: At most so many in all.
         min_confidence: Least score of the wrong class.
         sheet: Patches on the contact sheet; 0 = none.
+        geojson: Write the errors of each slide as annotations, too.
 
     Returns:
         The list and the sheet; its rows are the list's.
@@ -53,8 +56,10 @@ def mine(
         draw_sheet,
         hardest,
         listed,
+        outlines,
         to_csv,
         trained_on,
+        write_outlines,
     )
     from histocnn.scores.scorefile import open_scores
     from histocnn.storage.atomic import sweep, write_text
@@ -69,7 +74,7 @@ def mine(
         ),
         Path(out),
     )
-    check_list(out, Path(scores), with_sheet=sheet > 0)
+    check_list(out, Path(scores), with_sheet=sheet > 0, with_outlines=geojson)
     entries = {row.slide_id: row for row in read_cohort(Path(slides))} if slides else {}
     judged = judge(open_scores(Path(scores)), entries, parse_match(match))
     training = trained_on(judged, entries)
@@ -85,5 +90,8 @@ def mine(
         lost = draw_sheet(picture, judged, entries, shown)
         outputs += [picture] * (lost < len(shown))
         print(f"{picture}: look before you train; {lost} could not be read")
+    if geojson:
+        outputs += write_outlines(outlines(out), judged, rows)
+        print(f"{outlines(out)}: drag a slide's file onto it in QuPath")
     sweep(out.parent)  # what a killed run left
     return StageResult(outputs=outputs, rows=lines)

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from histocnn.metrics.sections import ReliabilityBin
@@ -85,6 +86,25 @@ def test_the_strip_shows_rare_classes_and_is_bounded(tmp_path: Path):
     assert (np.abs(drawn[0].get_facecolor()[:, :3] - tumour).max(axis=1) < 0.01).sum() == 30
     save(figure, tmp_path, "strip")
     assert (tmp_path / "strip.svg").stat().st_size < 2_000_000
+
+
+def test_the_strip_has_the_density_of_all_patches_of_each_class():
+    """A class at 0.25 alone: its hill stands there, on the row's middle, 0.42 of a row high."""
+    rows = [("s", np.full(500, 0.25), np.zeros(500, np.int64), 0.0)]
+    figure = curves.strip(rows, ["normal", "tumour"], {"normal": (1, 2, 3)})
+    (hill,) = [c for c in figure.axes[0].collections if isinstance(c, PolyCollection)]
+    x, y = hill.get_paths()[0].vertices.T
+    assert x[y.argmin()] == pytest.approx(0.255)  # the middle of the bin from 0.25 to 0.26
+    assert (y.min(), y.max()) == pytest.approx((-0.42, 0))
+    assert y[np.abs(x - 0.5) < 0.01] == pytest.approx(0, abs=1e-6)
+    assert hill.get_facecolor()[0][:3] * 255 == pytest.approx([1, 2, 3])
+
+
+def test_a_density_at_the_end_of_the_range_keeps_its_height():
+    axes = Figure().subplots()
+    curves._density(axes, np.zeros(100), 0, "k")
+    x, y = axes.collections[0].get_paths()[0].vertices.T
+    assert x[y.argmin()] == pytest.approx(0.005)
 
 
 def test_long_names_lose_their_middle():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import cv2
@@ -48,6 +49,40 @@ def test_what_a_killed_run_left_is_swept(training, tmp_path):
     left_by_the_dead(tmp_path / "hard.csv")
     assert mine(training.scores, tmp_path / "hard.csv", sheet=0).exit_code == 0
     assert [path.name for path in tmp_path.iterdir() if "hard" in path.name] == ["hard.csv"]
+
+
+def test_errors_are_annotations_of_each_slide(training, tmp_path):
+    result = mine(training.scores, tmp_path / "hard.csv", sheet=0, per_slide=3, geojson=True)
+    rows = listed(tmp_path / "hard.csv")
+    files = sorted((tmp_path / "hard_geojson").iterdir())
+    assert result.outputs == [tmp_path / "hard.csv", *files]
+    assert [file.stem for file in files] == sorted({row["slide_id"] for row in rows})
+    own = [row for row in rows if row["slide_id"] == files[0].stem]
+    features = json.loads(files[0].read_text())["features"]
+    scores = training.scores / f"{own[0]['name']}.h5"
+    side = store.attributes(scores)["patch_px"]  # the cohort's patches are as fine as its slides
+    size = store.attributes(scores)["size_l0"]
+    mpp = store.attributes(scores)["mpp"] / store.attributes(scores)["slide_mpp"][0]
+    for row, feature in zip(own, features, strict=True):
+        x, y = int(row["x"]), int(row["y"])
+        corners = feature["geometry"]["coordinates"][0]
+        right, low = min(x + side * mpp, size[0]), min(y + side * mpp, size[1])
+        expected = sorted([(x, y), (x, low), (right, y), (right, low)])
+        assert np.array(sorted({tuple(c) for c in corners})) == pytest.approx(
+            np.array(expected), abs=1
+        )
+        said = feature["properties"]
+        assert said["classification"]["name"] == f"{row['label']} called {row['called']}"
+        assert said["measurements"]["confidence"] == float(row["confidence"])
+    mine(training.scores, tmp_path / "hard.csv", sheet=0, most=1, geojson=True)
+    assert len(list((tmp_path / "hard_geojson").iterdir())) == 1
+
+
+def test_a_strangers_folder_of_outlines_stays(training, tmp_path):
+    (tmp_path / "hard_geojson").mkdir()
+    with pytest.raises(UsageError):
+        mine(training.scores, tmp_path / "hard.csv", sheet=0, geojson=True)
+    assert mine(training.scores, tmp_path / "hard.csv", sheet=0).exit_code == 0
 
 
 def test_no_slide_fills_the_list(training, tmp_path):

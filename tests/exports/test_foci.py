@@ -76,9 +76,8 @@ def test_a_focus_at_the_threshold_itself_has_its_score() -> None:
 def test_a_cell_most_of_which_lies_beyond_the_slide_is_a_focus_too(overlap_px: int) -> None:
     """The last column's cell reaches 20 level-0 px onto the slide; its centre lies beyond it."""
     step = 2 * (100 - overlap_px)
-    grid = build_grid(
-        (3 * step + 20, 400), (0.5, 0.5), patch_px=100, mpp=1.0, overlap_px=overlap_px
-    )
+    size_l0 = 9 * step + 20, 400
+    grid = build_grid(size_l0, (0.5, 0.5), patch_px=100, mpp=1.0, overlap_px=overlap_px)
     tumour = (grid.cell[:, 1] == 9).astype(np.float32)
     slide = ScoredSlide("s1", grid, np.stack([1 - tumour, tumour], 1), ("normal", "tumour"))
     found = foci(slide, 1, 0.25)

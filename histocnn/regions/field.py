@@ -85,9 +85,8 @@ def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[sh
     area = shapely.clip_by_rect(area, 0, 0, *size)
     centres = middles(rows, cols, stride, size)
     pieces = [each for each in shapely.get_parts(area) if each.geom_type == "Polygon"]
-    held, _ = shapely.STRtree(np.asarray(centres, dtype=object)).query(
-        pieces, predicate="intersects"
-    )
+    tree, near = shapely.STRtree(centres), AT * min(stride)
+    held, _ = tree.query(np.array(pieces, object), predicate="dwithin", distance=near)
     return [pieces[number] for number in np.unique(held).tolist()]
 
 

@@ -80,6 +80,14 @@ def test_a_cell_most_of_which_lies_beyond_the_slide_is_a_focus_too(overlap_px: i
     grid = build_grid(size_l0, (0.5, 0.5), patch_px=100, mpp=1.0, overlap_px=overlap_px)
     tumour = (grid.cell[:, 1] == 9).astype(np.float32)
     slide = ScoredSlide("s1", grid, np.stack([1 - tumour, tumour], 1), ("normal", "tumour"))
-    found = foci(slide, 1, 0.25)
+    found = foci(slide, 1, 0.1)
     assert found[0].polygon.bounds[2] == size_l0[0]
     assert np.isfinite([focus.mean for focus in found]).all()
+
+
+def test_what_reaches_its_threshold_beyond_the_slide_alone_is_no_focus() -> None:
+    """The last column has exactly 0.25 at its centre, which the slide's edge cuts off."""
+    grid = build_grid((470, 400), (0.5, 0.5), patch_px=100, mpp=1.0, overlap_px=75)
+    tumour = (grid.cell[:, 1] == 9).astype(np.float32)
+    slide = ScoredSlide("s1", grid, np.stack([1 - tumour, tumour], 1), ("normal", "tumour"))
+    assert foci(slide, 1, 0.25) == []

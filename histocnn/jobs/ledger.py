@@ -156,6 +156,8 @@ class Ledger:
         parts = [f"{len(total.done)} done"]
         parts += [f"{len(total.skipped)} already done"] if total.skipped else []
         parts += [f"{len(total.failed)} failed (failures.csv)"] if total.failed else []
+        doubtful = sum("look" in result.facts for result, _ in self._results.values())
+        parts += [f"{doubtful} to look at (failures.csv)"] if doubtful else []
         line = f"{self._command}: {', '.join(parts)} in {total.seconds:.1f} s"
         if total.patches:
             line += f"; {total.patches:,} patches, {total.patches / total.seconds:,.0f} patches/s"
@@ -168,7 +170,7 @@ class Ledger:
                 failure.unlink(missing_ok=True)
         records = Records(self._out, self._suffix)
         sum_up(
-            lambda: (_failures(self._out), records.look()),
+            lambda: (_failed(self._out), records.look()),
             lambda sums: self._write_sums(*sums),
         )
 
@@ -184,8 +186,14 @@ class Ledger:
         ours = (source, facts.get("command")) == (self._source, self._command)
         return not _exists(source) or (ours and facts.get("slide_id") not in self._slide_ids)
 
-    def _write_sums(self, failures: str, slides: dict[str, Any]) -> None:
-        write_text(self._out / "failures.csv", failures)
+    def _write_sums(self, failed: list[dict[str, Any]], slides: dict[str, Any]) -> None:
+        doubtful = [
+            {"slide_id": name, "error": "look", "message": "; ".join(map(str, facts["look"]))}
+            | {"command": self._command}
+            for name, facts in slides.items()
+            if isinstance(facts.get("look"), list)
+        ]
+        write_text(self._out / "failures.csv", _table([*failed, *doubtful]))
         total = self.summary
         facts = {
             "command": self._command,
@@ -241,12 +249,16 @@ def _exists(path: str) -> bool:
         return False
 
 
-def _failures(out: Path) -> str:
+def _failed(out: Path) -> list[dict[str, Any]]:
+    return _read_all(out.glob("*.failed.json"))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
     columns = ("slide_id", "error", "message", "command", "time")
     table = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
-    table.writerows(_read_all(out.glob("*.failed.json")))
+    table.writerows(rows)
     return text.getvalue()
 
 

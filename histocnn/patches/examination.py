@@ -47,8 +47,8 @@ def examine(entry: SlideEntry, options: Options) -> Findings:
 def _with_contents(findings: Findings, slide: Slide, options: Options) -> Findings:
     mask = detect_tissue(slide, options.tissue)
     findings = replace(findings, tissue_mm2=mask.area_um2 / 1e6, section=section_of(slide, mask))
-    if mask.is_empty:
-        findings = replace(findings, warnings=[*findings.warnings, "no tissue found"])
+    doubts = [*(["no tissue found"] * mask.is_empty), *mask.doubts]
+    findings = replace(findings, warnings=[*findings.warnings, *doubts])
     try:
         grid = grid_of(slide, mask, None, options)
     except SlideError as error:  # too coarse or too small for these patches, and sound all the same

@@ -33,7 +33,7 @@ def write_grid(
         threads: Readers, where patches are exported.
 
     Returns:
-        The facts of the run: `patches`, `outcome` and `notes`.
+        The facts of the run: `patches`, `outcome`, `notes`, and `look` where it should be looked at.
 
     Raises:
         StoreError: A file cannot be written.
@@ -57,7 +57,8 @@ def write_grid(
     store.write(target, datasets, _attributes(tiled) | {"recipe": recipe})
     if tiled.outcome != "ok":
         notes.append(f"{tiled.outcome}: look at {target.with_suffix('.png').name}")
-    return {"patches": len(grid), "outcome": tiled.outcome, "notes": notes}
+    facts: dict[str, Any] = {"patches": len(grid), "outcome": tiled.outcome, "notes": notes}
+    return facts | ({"look": list(tiled.tissue.doubts)} if tiled.tissue.doubts else {})
 
 
 def outline_path(target: Path) -> Path:

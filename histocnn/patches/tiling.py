@@ -106,7 +106,7 @@ def recipe_of(entry: SlideEntry, options: Options) -> dict[str, Any]:
     """
     slide = open_slide(entry, options)
     return {
-        **asdict(options),
+        **_decisive(options),
         "stage": "tile",
         "slide": slide.fingerprint,
         "slide_mpp": slide.require_mpp(),
@@ -115,6 +115,14 @@ def recipe_of(entry: SlideEntry, options: Options) -> dict[str, Any]:
         "annotation": _hash(entry.annotation_path),
         "tissue_path": _hash(entry.tissue_path),
     }
+
+
+def _decisive(options: Options) -> dict[str, Any]:
+    """The options by name; one that came later is left out where it changes nothing."""
+    said = asdict(options)
+    if not options.tissue.keep_fat:
+        del said["tissue"]["keep_fat"]
+    return said
 
 
 def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
@@ -137,7 +145,7 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
         else None
     )
     grid = grid_of(slide, tissue, annotations, options)
-    areas, notes = {}, disagreement(slide)
+    areas, notes = {}, [*(f"look: {doubt}" for doubt in tissue.doubts), *disagreement(slide)]
     if annotations:
         areas = area_report(annotations, tissue, grid.boxes_l0(), grid.slide_mpp)
         notes += [*annotations.notes, *lost_area(areas)]

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from histocnn.errors import UsageError
+from histocnn.regions.doubts import DARK_FIELD, doubts
 from histocnn.regions.geojson import Bounds, Feature, Frame, write_geojson
 from histocnn.regions.ink import glass_colour, pen_mask, stain, with_rim
+from histocnn.regions.lightness import covered, is_dark_field, lit
 from histocnn.regions.morphology import blurred, closed, without_small
 from histocnn.regions.raster import box_sums, outline, rasterise
 
@@ -44,6 +46,7 @@ class TissueSettings:
         max_hole_um2: Holes smaller than this are tissue (lumina, fat cells).
         pen: Exclude pen and marker ink.
         min_pen_um2: Inked spots smaller than this are not pen, and gaps in ink are.
+        keep_fat: Keep what is darker than glass without being stained, too: fat, mucin, dirt.
     """
 
     mpp: float = 8.0
@@ -55,6 +58,7 @@ class TissueSettings:
     max_hole_um2: float = 20_000.0
     pen: bool = True
     min_pen_um2: float = 4_000.0
+    keep_fat: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.threshold_range
@@ -80,6 +84,7 @@ class TissueMask:
         size_l0: Width and height of level 0 in pixels.
         slide_mpp: µm/px of level 0, x and y.
         bounds_l0: The slide's (x, y, w, h) where it has `openslide.bounds-*`; only for GeoJSON.
+        doubts: Why it should be looked at before it is believed.
 
     >>> left_half = np.array([[True, False]])
     >>> tissue = TissueMask(left_half, size_l0=(1000, 600), slide_mpp=(0.5, 0.5))
@@ -93,6 +98,7 @@ class TissueMask:
     size_l0: tuple[int, int]
     slide_mpp: tuple[float, float]
     bounds_l0: Bounds | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def pixel_l0(self) -> tuple[float, float]:
@@ -176,21 +182,38 @@ def detect_tissue(slide: Slide, settings: TissueSettings | None = None) -> Tissu
     thumbnail = slide.thumbnail(mpp=max(settings.mpp, *slide_mpp))
     rows, cols = thumbnail.shape[:2]
     pixel_um = np.multiply(slide.size_l0, slide_mpp) / (cols, rows)  # x, y
-    mask = tissue_pixels(thumbnail, (float(pixel_um[0]), float(pixel_um[1])), settings)
-    return TissueMask(mask, slide.size_l0, slide_mpp, slide.bounds_l0)
+    mask, why = judged_pixels(thumbnail, (float(pixel_um[0]), float(pixel_um[1])), settings)
+    return TissueMask(mask, slide.size_l0, slide_mpp, slide.bounds_l0, tuple(why))
 
 
 def tissue_pixels(
     rgb: Pixels, pixel_um: tuple[float, float], settings: TissueSettings | None = None
 ) -> Bools:
     """Tissue of an image whose pixels are `pixel_um` (x, y) µm wide and high; bool [h, w]."""
-    settings = settings or TissueSettings()
-    pixel_um2 = pixel_um[0] * pixel_um[1]
+    return judged_pixels(rgb, pixel_um, settings or TissueSettings())[0]
+
+
+def judged_pixels(
+    rgb: Pixels, pixel_um: tuple[float, float], settings: TissueSettings
+) -> tuple[Bools, list[str]]:
+    """Tissue as `tissue_pixels`, and why it should be looked at before it is believed."""
+    no_pen = np.zeros(rgb.shape[:2], bool)
+    if is_dark_field(rgb):
+        return _cleaned(lit(rgb, pixel_um), no_pen, pixel_um, settings), [DARK_FIELD]
     glass = glass_colour(rgb)
-    pen = np.zeros(rgb.shape[:2], bool)
-    if settings.pen:
-        pen = _pen(rgb, glass, pixel_um, settings)
+    pen = _pen(rgb, glass, pixel_um, settings) if settings.pen else no_pen
+    on_glass = covered(rgb, glass, pixel_um)
     mask = _stained(rgb, glass, pen, pixel_um, settings) | pen
+    if settings.keep_fat:
+        mask |= on_glass
+    mask = _cleaned(mask, pen, pixel_um, settings)
+    return mask, doubts(rgb, mask, pen, on_glass)
+
+
+def _cleaned(
+    mask: Bools, pen: Bools, pixel_um: tuple[float, float], settings: TissueSettings
+) -> Bools:
+    pixel_um2 = pixel_um[0] * pixel_um[1]
     # Ink counts as covered until the end: tissue that it cuts off is no speck, and a lumen beside
     # it is a hole.
     mask = closed(mask, pixel_um, settings.close_um)

@@ -120,6 +120,6 @@ def _tile_slide(
         target.with_suffix(".png"),
         tissue=tiled.tissue.polygons(),
         annotations=tiled.annotations.classes if tiled.annotations else {},
-        title=f"{target.stem}: {len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
+        title=f"{target.stem}: {'LOOK: ' * bool(tiled.tissue.doubts)}{len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
     )
     return write_grid(tiled, target, recipe, tick, threads=threads)

@@ -55,6 +55,21 @@ def test_the_summary_is_in_the_order_of_the_input_however_it_ended(tmp_path: Pat
     assert total.exit_code == 1
 
 
+def test_a_slide_to_look_at_is_among_the_failures_without_being_one(tmp_path: Path) -> None:
+    entered = ledger(tmp_path)
+    (tmp_path / "s1.h5").touch()
+    facts = {"patches": 1, "look": ["it has no colour", "tissue is 0.5% of the slide"]}
+    entered.enter("s1", Result("done", facts=facts), 1.0)
+    entered.close()
+    rows = list(csv.DictReader((tmp_path / "failures.csv").open()))
+    assert [(row["slide_id"], row["error"], row["command"]) for row in rows] == [
+        ("s1", "look", "tile")
+    ]
+    assert rows[0]["message"] == "it has no colour; tissue is 0.5% of the slide"
+    assert entered.summary.failed == []
+    assert "1 to look at (failures.csv)" in entered.closing_lines()[0]
+
+
 def test_a_slide_that_was_made_again_says_why(tmp_path: Path) -> None:
     again = Result("done", {}, ["mpp", "patch_px"], {"outcome": "empty"})
     line = ledger(tmp_path).enter("s1", again, 0.25)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import AnnotationError, UsageError
 from histocnn.patches.tiling import Options, disagreement, lost_area, recipe_of, tile_slide
+from histocnn.regions.tissue import TissueSettings
 from histocnn.slides.slide import Slide
 from tests.slide_files import write_pyramid
 
@@ -64,6 +64,9 @@ def test_roi_keeps_what_lies_in_it_and_an_unknown_one_is_named(entry: SlideEntry
 
 def test_the_recipe_is_the_options_and_the_hashes_of_the_inputs(entry: SlideEntry) -> None:
     recipe = recipe_of(entry, OPTIONS)
+    assert "keep_fat" not in recipe["tissue"]  # grids from before there was such an option are done
+    fat = recipe_of(entry, replace(OPTIONS, tissue=TissueSettings(keep_fat=True)))
+    assert fat["tissue"] == recipe["tissue"] | {"keep_fat": True}
     assert recipe.keys() - asdict(OPTIONS).keys() == {
         *("stage", "slide", "patient_id", "background", "annotation", "tissue_path")
     }

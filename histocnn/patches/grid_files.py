@@ -33,7 +33,7 @@ def write_grid(
         threads: Readers, where patches are exported.
 
     Returns:
-        The facts of the run: `patches`, `outcome`, `notes`, and `look` where it should be looked at.
+        The facts of the run: `patches`, `outcome`, `notes`, and `look` where there are doubts.
 
     Raises:
         StoreError: A file cannot be written.

@@ -113,6 +113,7 @@ def _tile_slide(
 
     tiled = tile_slide(entry, options)
     grid = tiled.grid
+    name = target.stem + " (look!)" * bool(tiled.tissue.doubts)
     tile_overview(
         tiled.slide.thumbnail(max_px=PICTURE_PX),
         grid,
@@ -120,6 +121,6 @@ def _tile_slide(
         target.with_suffix(".png"),
         tissue=tiled.tissue.polygons(),
         annotations=tiled.annotations.classes if tiled.annotations else {},
-        title=f"{target.stem}: {'LOOK: ' * bool(tiled.tissue.doubts)}{len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
+        title=f"{name}: {len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
     )
     return write_grid(tiled, target, recipe, tick, threads=threads)

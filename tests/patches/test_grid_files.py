@@ -16,6 +16,7 @@ from histocnn.patches.tiling import Options, Tiled, tile_slide
 from histocnn.storage import store
 from tests.slide_files import damage_tile, write_pyramid
 
+FULL = "tissue is 100.0% of the slide"
 ONE_COLOUR = "no stains to normalise by: one colour alone"
 
 
@@ -43,7 +44,12 @@ def test_a_grid_its_tissue_and_its_patches(tmp_path: Path) -> None:
         lambda done, total: ticks.append((done, total)),
         threads=2,
     )
-    assert facts == {"patches": 4, "outcome": "ok", "notes": [ONE_COLOUR]}
+    assert facts == {
+        "patches": 4,
+        "outcome": "ok",
+        "notes": [f"look: {FULL}", ONE_COLOUR],
+        "look": [FULL],
+    }
     assert ticks[-1] == (4, 4)
     attributes = store.attributes(target)
     assert attributes["recipe"] == {"stage": "tile"}
@@ -66,7 +72,7 @@ def test_a_patch_that_cannot_be_decoded_is_counted_and_left_out(tmp_path: Path) 
     tiled = tiled_slide(tmp_path, damaged=True)
     facts = write_grid(tiled, tmp_path / "s.h5", {}, lambda *_: None, threads=1)
     lost = "1 patches could not be decoded and were not exported"
-    assert facts["notes"] == [ONE_COLOUR, lost]
+    assert facts["notes"] == [f"look: {FULL}", ONE_COLOUR, lost]
     assert len(list((tmp_path / "s").rglob("*.png"))) == 3
     assert facts["patches"] == 4
 

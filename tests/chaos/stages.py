@@ -10,7 +10,7 @@ from typing import Any
 
 from histocnn.phantom.cohort import make_cohort
 from tests.chaos import trees
-from tests.chaos.warm import Ended, Warm
+from tests.chaos.warm import Command, Ended, Warm
 
 IDS = ["Präparat 01", *(f"phantom_0{number}" for number in range(2, 4))]
 TRAINED_ON = IDS[:2]
@@ -147,13 +147,14 @@ class House:
             return ["train", *stage.words(self.place), f"--out={target}"]
         return [stage.name, *stage.words(self.place), "--out", target]
 
-    def start(self, stage: Stage, **how: Any) -> Any:
-        """Start the stage into the folder of the disturbed runs."""
-        return self.warm.start(self.words(stage, self.out(stage)), stage=stage.begins, **how)
+    def start(self, stage: Stage, *more: str, **how: Any) -> Command:
+        """Start the stage into the folder of the disturbed runs, with more options if there are."""
+        words = [*self.words(stage, self.out(stage)), *more]
+        return self.warm.start(words, stage=stage.begins, **how)
 
-    def run(self, stage: Stage, **how: Any) -> Ended:
+    def run(self, stage: Stage, *more: str, **how: Any) -> Ended:
         """The same, and wait for its end."""
-        return self.warm.run(self.words(stage, self.out(stage)), stage=stage.begins, **how)
+        return self.start(stage, *more, **how).end()
 
     def _calm(self, stage: Stage) -> None:
         """Run a stage undisturbed, keep its folder for later stages, and time it slowed down."""
@@ -183,6 +184,8 @@ class House:
             wrong.append(f"exit code {again.exit_code}: {again.said[-2000:]}")
         if "Traceback" in again.said:
             wrong.append(f"a traceback: {again.said[-2000:]}")
+        if again.left:
+            wrong.append(f"processes that stayed: {again.left}")
         if left := trees.unfinished(out):
             wrong.append(f"left: {left}")
         if names := trees.differing(trees.content(out), self.undisturbed[stage.name]):

@@ -90,6 +90,7 @@ def test_flipped_bits_of_an_input_are_read_or_said(
             losses.append(f"a traceback in failed.json: {failures[-1500:]}")
         if left := trees.unfinished(out):
             losses.append(f"left: {left}")
+        losses += house.losses(stage, house.run(stage))
         tally.count(hit=ended.exit_code != 0, losses=losses)
     assert tally.lost == []
 

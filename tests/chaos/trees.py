@@ -34,7 +34,7 @@ def content(folder: Path) -> dict[str, Any]:
 
 
 def differing(
-    ours: dict[str, Any], theirs: dict[str, Any], among: Collection[str] = ()
+    ours: dict[str, Any], theirs: dict[str, Any], among: Collection[str] | None = None
 ) -> list[str]:
     """The files that differ or that one side lacks; of those in `among` only, if it is given."""
     names = [name for name in ours.keys() | theirs.keys() if among is None or name in among]
@@ -68,6 +68,16 @@ def sums_disagree(folder: Path, ids: Collection[str], failed: Collection[str] = 
     if [row.partition(",")[0] for row in rows] != sorted(failed):
         wrong.append(f"failures.csv lists {rows}")
     return wrong
+
+
+def sums_lack(folder: Path) -> list[str]:
+    """The slides that are finished by their records and that run.json does not name."""
+    records = [json.loads(path.read_text()) for path in (folder / ".runs").glob("*.json")
+               if not _is_kept_sum(path.relative_to(folder))]  # fmt: skip
+    done = {record["slide_id"] for record in records if "recipe" in record}
+    path = folder / "run.json"
+    named = json.loads(path.read_text(encoding="utf-8"))["slides"] if path.exists() else {}
+    return sorted(done - named.keys())
 
 
 def _is_kept_sum(name: Path) -> bool:

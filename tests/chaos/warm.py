@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
+SLOW = "HISTOCNN_CHAOS_SLOW"
 # One thread each in the parent: threads do not survive a fork, and their locks do.
 ONE_THREAD = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -50,11 +51,13 @@ class Ended:
         exit_code: Negative: the signal that ended it.
         seconds: From the stage's first line to the end of the command.
         said: Standard output and error.
+        left: The processes that it started and that still run.
     """
 
     exit_code: int
     seconds: float
     said: str
+    left: tuple[int, ...] = ()
 
 
 class Command:
@@ -71,6 +74,10 @@ class Command:
             assert time.monotonic() < deadline, "the command does not begin"
             time.sleep(0.001)
 
+    def runs(self) -> bool:
+        """Whether the process has not ended."""
+        return _alive(self.pid)
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and all that it started."""
         with contextlib.suppress(ProcessLookupError):
@@ -80,9 +87,10 @@ class Command:
         """Wait for its end."""
         code = self._server.ask({"wait": self.pid})["exit_code"]
         end = time.monotonic()
+        left = _session(self.pid)
         begun = float(self._begun.read_text()) if self._begun.exists() else end
         said = (self._server.folder / f"{self.number}.log").read_text(errors="replace")
-        return Ended(code, end - begun, said)
+        return Ended(code, end - begun, said, left)
 
 
 class Warm:
@@ -143,10 +151,9 @@ class Warm:
         return self.start(words, **how).end()
 
     def stop(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
+        """End the process, which has nothing to put away."""
+        with self._process:  # closes its pipes
+            self._process.kill()
 
 
 def _alive(pid: int) -> bool:
@@ -154,6 +161,34 @@ def _alive(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         return state not in ("Z", "X")
     return False
+
+
+def children(pid: int, words: str = "") -> list[int]:
+    """The processes that a command's process started, those whose command line has these words."""
+    return [int(child) for child in _said(f"{pid}/task/{pid}/children").split()
+            if words in _said(f"{child}/cmdline")]  # fmt: skip
+
+
+def _said(of_process: str) -> str:
+    """What /proc says; nothing of a process that is gone."""
+    with contextlib.suppress(OSError):
+        return Path("/proc", of_process).read_text()
+    return ""
+
+
+def _session(leader: int) -> tuple[int, ...]:
+    """The living processes of a session, after a moment for those that end with their parent."""
+    deadline = time.monotonic() + 5
+    while True:
+        left = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == leader and fields[0] not in ("Z", "X"):
+                    left.append(int(stat.parent.name))
+        if not left or time.monotonic() > deadline:
+            return tuple(left)
+        time.sleep(0.05)
 
 
 def _serve() -> None:
@@ -195,6 +230,7 @@ def _become(order: dict[str, Any]) -> NoReturn:
             os.setgroups([])
             os.setgid(order["user"])
             os.setuid(order["user"])
+        os.environ[SLOW] = str(order["slow"])
         _slow_down(order["slow"])
         _note_beginning(order["stage"], begun, Path(order["at"]).name, folder)
         from histocnn.cli import main
@@ -259,3 +295,5 @@ def _slow_down(seconds: float) -> None:
 
 if __name__ == "__main__":
     _serve()
+elif __name__ == "__mp_main__":  # a worker that a command started: as slow as its parent
+    _slow_down(float(os.environ[SLOW]))

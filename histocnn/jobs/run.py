@@ -28,6 +28,7 @@ from histocnn.jobs.workers import Event, Tick, over, worker_index
 from histocnn.storage import store
 from histocnn.storage.atomic import check_writable, sweep
 from histocnn.storage.json import differing_keys, to_json
+from histocnn.storage.signals import held
 
 __all__ = ["Files", "Summary", "Tick", "run", "verdict", "worker_index"]
 
@@ -114,8 +115,9 @@ def run(
         with Bars(command, len(items)) as bars:
             _run_all(items, job, workers, ledger, bars)
     finally:
-        _sweep(job.out)  # what a killed worker left
-        ledger.close()
+        with held():  # whoever ends this run: what has been done is summed up
+            _sweep(job.out)  # what a killed worker left
+            ledger.close()
     return ledger.summary
 
 

@@ -7,6 +7,7 @@ read as if they were ours (`foreign.py`), and ours carry on `coords` what theirs
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import shutil
 import threading
@@ -35,6 +36,7 @@ from histocnn.storage.hdf5 import (
     said_by,
 )
 from histocnn.storage.json import differing_keys
+from histocnn.storage.signals import held
 
 CLASS_NAMES = "class_names"
 CHUNK_BYTES = 1 << 20
@@ -53,7 +55,7 @@ def write(path: str | Path, datasets: Datasets, attributes: Mapping[str, Any]) -
     Raises:
         StoreError: The folder is read-only, the disk is full, or an attribute is over 64 kB.
     """
-    with creating(Path(path)) as (file, _):
+    with held(), creating(Path(path)) as (file, _):
         fill(file, datasets)
         describe(file, attributes, Path(path))
 
@@ -187,22 +189,27 @@ class Writer:
         self._queue: queue.Queue[tuple[NDArray[np.int64], dict[str, NDArray[Any]]] | None]
         self._queue = queue.Queue(QUEUED_BLOCKS)
         self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name=f"writer of {self.path.name}")
+        self._begun = contextlib.ExitStack()
 
     def __enter__(self) -> Writer:
-        self._context = creating(self.path)
-        self._file, self._raw = self._context.__enter__()
         try:
-            self._check_space()
-            fill(self._file, self._copy)
-            for name, column in self._columns.items():
-                self._create_column(name, column)
-            describe(self._file, self._attributes, self.path)
+            with held():
+                self._begin()
         except BaseException as error:
-            self._context.__exit__(type(error), error, error.__traceback__)
+            self._begun.__exit__(type(error), error, error.__traceback__)
             raise
-        self._thread = threading.Thread(target=self._work, name=f"writer of {self.path.name}")
-        self._thread.start()
         return self
+
+    def _begin(self) -> None:
+        self._file, self._raw = self._begun.enter_context(creating(self.path))
+        self._check_space()
+        fill(self._file, self._copy)
+        for name, column in self._columns.items():
+            self._create_column(name, column)
+        describe(self._file, self._attributes, self.path)
+        self._thread.start()
+        self._begun.push(self._join)
 
     def put(self, rows: ArrayLike, blocks: Mapping[str, ArrayLike]) -> None:
         """Hand over a block: `rows` int [B] and for each dataset an array [B, *shape].
@@ -237,13 +244,17 @@ class Writer:
     ) -> None:
         start = time.perf_counter()
         self._error = self._error or error  # after an error the thread drops what is queued
+        try:
+            with held():
+                self._begun.__exit__(kind, error, trace)
+        finally:
+            self.seconds_waited += time.perf_counter() - start
+
+    def _join(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._queue.put(None)
         self._thread.join()
-        failure = error or self._error
-        self._context.__exit__(type(failure) if failure else None, failure, trace)
-        self.seconds_waited += time.perf_counter() - start
-        if failure is not None and error is None:
-            raise failure
+        if self._error is not None and error is None:
+            raise self._error
 
     def _check_space(self) -> None:
         sizes = (np.dtype(c.dtype).itemsize * int(np.prod(c.shape)) for c in self._columns.values())

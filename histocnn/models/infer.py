@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from histocnn.errors import ModelError
+from histocnn.errors import ModelError, PatchesError
 from histocnn.jobs.workers import Tick
 from histocnn.models.suitable import OfSlide
 from histocnn.patches.patches import Patches
@@ -120,7 +120,7 @@ def _check_finite(arrays: Arrays) -> None:
     """
     read = ~np.isnan(arrays["colour"]).any(axis=1)
     for name, array in arrays.items():
-        lost = int((~np.isfinite(array[read].reshape(read.sum(), -1)).all(axis=1)).sum())
+        lost = int((~np.isfinite(array[read]).all(axis=tuple(range(1, array.ndim)))).sum())
         if name != "colour" and lost:
             raise ModelError(
                 f"the network's {name} are NaN or infinite for {lost} of {int(read.sum())} patches "
@@ -172,6 +172,8 @@ def write_results(
 
     Raises:
         ModelError: The network gives NaN for a patch that could be read.
+        PatchesError: Not one patch could be read.
+        SlideError: The slide was changed meanwhile.
     """
     carried, carried_attributes = patches.carried()
     side = patches.patch_px or 224
@@ -191,6 +193,12 @@ def write_results(
             unreadable += int(np.isnan(arrays["colour"][:, 0]).sum())
             done += len(rows)
             tick(done, len(patches))
+        patches.check_same()
+        if done and unreadable == done:
+            raise PatchesError(
+                f"{patches.name}: none of its {done} patches can be read",
+                "Check that the slide, or the images, are whole.",
+            )
     shares.write = writer.seconds_waited
     notes = [f"{unreadable} of {done} patches unreadable, NaN"] if unreadable else []
     if isinstance(loading.normalise, OfSlide):

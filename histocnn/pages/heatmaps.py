@@ -161,6 +161,7 @@ def _draw_slide(
 
         overview = patches.slide.thumbnail(max_px=OVERVIEW_PX)
         write_viewer(slide, overview, target.with_suffix(".html"))
+    patches.check_same()
     view.write(class_picture(view), target, title)
     unscored = int((~slide.scored).sum())
     tick(len(grid), len(grid))

@@ -63,6 +63,16 @@ class GridPixels:
             )
         return slide
 
+    def check_same(self) -> None:
+        """Refuse what was read if the slide is not the same any more.
+
+        Raises:
+            SlideError: Its file was changed, or is gone.
+        """
+        tiled = self.attributes.get("fingerprint")
+        if tiled is not None:
+            self.slide.check_same(tiled)
+
     def close(self) -> None:
         """Give the slide back; it is opened again when asked for."""
         self.__dict__.pop("slide", None)

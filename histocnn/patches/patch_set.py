@@ -84,6 +84,11 @@ class Patches(ABC):
         chosen = range(len(self)) if rows is None else rows
         return self.pixels.batches(batch_size, threads, chosen, size_px)
 
+    def check_same(self) -> None:
+        """Refuse what was read of a slide that was changed meanwhile: SlideError."""
+        if isinstance(self.pixels, GridPixels):
+            self.pixels.check_same()
+
     @property
     def problems(self) -> list[str]:
         """One line per image file that could not be read so far."""

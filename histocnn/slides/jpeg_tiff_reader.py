@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from histocnn.slides.geometry import Pixels, Size
 from histocnn.slides.jpeg_damage import is_damaged
-from histocnn.slides.readers import WHITE, Reader, undecodable
+from histocnn.slides.readers import WHITE, Reader, undecodable, unreadable
 
 FAST_VENDORS = ("generic-tiff", "aperio")
 
@@ -39,6 +39,9 @@ class JpegTiffReader(Reader):
         level_sizes: (width, height) of each level.
         tile_sizes: (width, height) of each level's tiles.
         tables: Each level's tiles.
+
+    Raises:
+        SlideError: The file is gone.
     """
 
     name = "jpeg-tiff"
@@ -52,7 +55,10 @@ class JpegTiffReader(Reader):
     ) -> None:
         self.path, self.level_sizes, self.tile_sizes = path, level_sizes, tile_sizes
         self._tables = tables
-        self._file = os.open(path, os.O_RDONLY)
+        try:
+            self._file = os.open(path, os.O_RDONLY)
+        except OSError as error:  # its tiles were listed a moment ago
+            raise unreadable(path, error) from error
         weakref.finalize(self, os.close, self._file)
 
     def tile(self, level: int, col: int, row: int) -> Pixels:

@@ -125,6 +125,12 @@ def not_openable(path: Path, reason: object) -> SlideError:
     )
 
 
+def unreadable(path: Path, error: OSError) -> SlideError:
+    """The error for a file that was there when it was looked for."""
+    reason = error.strerror or str(error)
+    return SlideError(f"{path}: cannot be read ({reason})", "Check that its disk is there.")
+
+
 def undecodable(path: Path, level: int, col: int, row: int, reason: object) -> ReadError:
     """The error for a native tile that is there and cannot be read."""
     text = " ".join(str(reason).split())

@@ -19,7 +19,7 @@ from histocnn.slides.handles import opened
 from histocnn.slides.image_reader import ImageReader
 from histocnn.slides.jpeg_tiff_reader import jpeg_tiff_reader
 from histocnn.slides.openslide_reader import OpenSlideReader
-from histocnn.slides.readers import Reader, not_openable
+from histocnn.slides.readers import Reader, not_openable, unreadable
 from histocnn.slides.resolution import flat_tiff_mpp, ome_mpp
 from histocnn.slides.thumbnail import shrink_level
 
@@ -94,18 +94,18 @@ class Slide:
     @cached_property
     def fingerprint(self) -> str:
         """The file's size and the sha256 of its first and last MiB: its content, not its name."""
-        try:
-            size = self.path.stat().st_size
-            with self.path.open("rb") as file:
-                digest = hashlib.sha256(file.read(MIB))
-                file.seek(max(0, size - MIB))
-                digest.update(file.read(MIB))
-        except OSError as error:  # it was there when it was opened
-            reason = error.strerror or error
+        return _fingerprint(self.path)
+
+    def check_same(self, fingerprint: str) -> None:
+        """Refuse what was read of a file that somebody wrote to meanwhile, or took away.
+
+        Raises:
+            SlideError: Its fingerprint is no longer the one that it had.
+        """
+        if _fingerprint(self.path) != fingerprint:
             raise SlideError(
-                f"{self.path}: cannot be read ({reason})", "Check that its disk is there."
-            ) from error
-        return f"{size}-{digest.hexdigest()}"
+                f"{self.path}: was changed while it was read", "Run again when it is whole."
+            )
 
     def require_mpp(self) -> Resolution:
         """µm/px of level 0 along x and y.
@@ -186,6 +186,18 @@ class Slide:
             return "image", self.reader.level_sizes, {}
         except (openslide.OpenSlideError, OSError) as error:
             raise not_openable(self.path, error) from error
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest = hashlib.sha256(file.read(MIB))
+            file.seek(max(0, size - MIB))
+            digest.update(file.read(MIB))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return f"{size}-{digest.hexdigest()}"
 
 
 def _size(size_px: int | Size) -> Size:

@@ -123,4 +123,5 @@ def _tile_slide(
         annotations=tiled.annotations.classes if tiled.annotations else {},
         title=f"{name}: {len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
     )
+    tiled.slide.check_same(recipe["slide"])
     return write_grid(tiled, target, recipe, tick, threads=threads)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from histocnn.errors import ModelError
-from histocnn.models.infer import Shares, infer, write_results
+from histocnn.errors import ModelError, PatchesError, SlideError
+from histocnn.models.infer import Loading, Shares, infer, write_results
 from histocnn.models.runner import Runner
 from histocnn.patches.patches import Patches, open_patches
+from tests.grid_files import write_grid
 from tests.models.patch_files import patch, write_folder
 from tests.models.small_networks import all_features, feature_runner
 
@@ -69,3 +72,43 @@ def test_a_network_that_gives_nothing_for_a_patch_that_was_read_fails_its_slide(
             tmp_path / "a.h5", patches, broken, attributes={}, tick=lambda done, total: None
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def _written(target: Path, patches: Patches, runner: Runner) -> dict[str, Any]:
+    loading = Loading(batch_size=4)
+    ticks: list[int] = []
+    return write_results(
+        target, patches, runner, attributes={}, tick=lambda *done: ticks.extend(done), loading=loading
+    )
+
+
+def test_a_batch_of_which_nothing_can_be_read_is_nan(tmp_path: Path, runner: Runner) -> None:
+    folder = write_folder(tmp_path / "set", patients=1)
+    for path in sorted(folder.glob("*/*.png"))[4:8]:
+        path.write_bytes(b"")
+    [patches] = open_patches(folder)
+    notes = _written(tmp_path / "a.h5", patches, runner)["notes"]
+    assert notes[0] == "4 of 12 patches unreadable, NaN"
+
+
+def test_a_slide_of_which_no_patch_can_be_read_fails(tmp_path: Path, runner: Runner) -> None:
+    write_grid(tmp_path, size=(500, 400), damaged=True)  # its level has one tile
+    [patches] = open_patches(tmp_path / "grids")
+    with pytest.raises(PatchesError, match=r"s1: none of its \d+ patches can be read"):
+        _written(tmp_path / "b.h5", patches, runner)
+    assert not (tmp_path / "b.h5").exists()
+
+
+def test_a_slide_that_is_cut_short_while_it_is_read_fails(tmp_path: Path, runner: Runner) -> None:
+    write_grid(tmp_path)
+    [patches] = open_patches(tmp_path / "grids")
+    slide = tmp_path / "slides" / "s1.tiff"
+
+    def cut(pixels: np.ndarray) -> dict[str, torch.Tensor]:
+        os.truncate(slide, slide.stat().st_size - 1)
+        return runner(pixels)
+
+    patches.slide.fingerprint  # noqa: B018 taken before anything is read
+    with pytest.raises(SlideError, match=r"s1\.tiff: was changed while it was read"):
+        _written(tmp_path / "b.h5", patches, cut)
+    assert not (tmp_path / "b.h5").exists()

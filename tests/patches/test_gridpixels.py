@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from histocnn.errors import PatchesError
+from histocnn.errors import PatchesError, SlideError
 from histocnn.patches.gridpixels import GridPixels
 from histocnn.slides.slide import Slide
 from histocnn.slides.stain import Stains
@@ -75,3 +76,13 @@ def test_another_file_in_the_slides_place_is_refused(slide: Slide) -> None:
 def test_stains_are_those_that_tile_stored(slide: Slide) -> None:
     stored = Stains(((0.6, 0.8, 0.0), (0.0, 0.6, 0.8)), (2.0, 1.0))
     assert grid(slide, stains=stored.to_dict()).stains() == stored
+
+
+def test_a_slide_that_is_cut_short_while_it_is_read_is_said(slide: Slide) -> None:
+    pixels = grid(slide)
+    pixels.read(0)
+    pixels.check_same()
+    os.truncate(slide.path, slide.path.stat().st_size // 2)
+    with pytest.raises(SlideError, match=r"s1\.tiff: was changed while it was read"):
+        pixels.check_same()
+    grid(slide, fingerprint=None).check_same()  # nobody recorded what it was

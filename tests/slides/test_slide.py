@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import multiprocessing
+import os
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -217,3 +218,34 @@ def test_a_slide_that_is_gone_before_its_fingerprint_is_said(tmp_path: Path) -> 
     slide.path.unlink()
     with pytest.raises(SlideError, match=r"gone\.tiff: cannot be read \(No such file"):
         _ = slide.fingerprint
+
+
+def test_a_slide_that_goes_before_its_tiles_are_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = Slide(write_pyramid(tmp_path / "gone.tiff", position_image(64, 64)))
+
+    def gone(path: Path, flags: int) -> int:  # between looking at its tiles and opening it
+        slide.path.unlink()
+        return opened(path, flags)
+
+    opened = os.open
+    monkeypatch.setattr("histocnn.slides.jpeg_tiff_reader.os.open", gone)
+    with pytest.raises(SlideError, match=r"gone\.tiff: cannot be read \(No such file"):
+        _ = slide.reader
+
+
+@pytest.mark.parametrize("how", ["truncated", "replaced", "gone"])
+def test_a_slide_that_is_not_the_same_after_it_was_read_is_said(tmp_path: Path, how: str) -> None:
+    slide = Slide(write_pyramid(tmp_path / "a.tiff", position_image(64, 64)))
+    fingerprint = slide.fingerprint
+    os.utime(slide.path)
+    slide.check_same(fingerprint)
+    if how == "gone":
+        slide.path.unlink()
+    elif how == "truncated":
+        os.truncate(slide.path, slide.path.stat().st_size // 2)
+    else:
+        write_pyramid(slide.path, position_image(65, 64))
+    with pytest.raises(SlideError, match=r"a\.tiff: (was changed while it was|cannot be) read"):
+        slide.check_same(fingerprint)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from histocnn.cli import main
+from histocnn.patches import tiling
 from histocnn.slides.slide import Slide
 from histocnn.stages.tile import tile as from_python
 from histocnn.storage import store
@@ -369,3 +370,24 @@ def test_broken_slides_are_named_and_the_rest_completes(shared: Path, tmp_path: 
         "TCGA-XK-AAJU-prostate-pen-marks",
         "camelyon-jpeg",
     }
+
+
+def test_a_slide_that_is_cut_short_while_it_is_tiled_fails_and_is_tiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slides").mkdir()
+    slide = write_pyramid(tmp_path / "slides" / "a.tiff", tissue_image(), mpp=0.5)
+    whole, find = slide.read_bytes(), tiling.detect_tissue
+
+    def cut(*arguments: Any) -> Any:
+        found = find(*arguments)
+        os.truncate(slide, len(whole) // 2)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tiling, "detect_tissue", cut)
+        result = from_python(slide.parent, tmp_path / "grids", patch_px=128)
+    assert "a.tiff: was changed while it was read" in result.failures["a"]
+    assert not (tmp_path / "grids" / "a.h5").exists()
+    slide.write_bytes(whole)
+    assert from_python(slide.parent, tmp_path / "grids", patch_px=128).exit_code == 0

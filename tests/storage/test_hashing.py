@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
+from histocnn.errors import StoreError
 from histocnn.storage.hashing import sha256
 
 
@@ -20,3 +23,8 @@ def test_of_the_whole_file_however_large(tmp_path):
     assert sha256(path) == hashlib.sha256(content).hexdigest()
     (tmp_path / "empty").touch()
     assert sha256(tmp_path / "empty") == hashlib.sha256(b"").hexdigest()
+
+
+def test_a_file_that_is_gone_is_one_line(tmp_path):
+    with pytest.raises(StoreError, match=r"gone\.xml: cannot be read \(No such file"):
+        sha256(tmp_path / "gone.xml")

@@ -95,21 +95,42 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated`, unless somebody else has plans for it; a second one kills."""
+    """Let SIGTERM raise `Terminated`, unless somebody else has plans for it; a second one kills.
+
+    What a handler raises while Python tells somebody that an object is gone, Python only prints and
+    goes on: there the signal is sent again.
+    """
 
     def end(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         raise Terminated
 
+    def lost(what: Any) -> None:
+        if isinstance(what.exc_value, KeyboardInterrupt):
+            _soon(signal.SIGINT)
+        elif isinstance(what.exc_value, Terminated):
+            signal.signal(signal.SIGTERM, end)
+            _soon(signal.SIGTERM)
+        else:
+            before(what)
+
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
+    before = sys.unraisablehook
     signal.signal(signal.SIGTERM, end)
+    sys.unraisablehook = lost
     try:
         yield
     finally:
+        sys.unraisablehook = before
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _soon(number: signal.Signals) -> None:
+    """Send this process a signal in a moment, when Python is back where a handler may raise."""
+    threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
 
 
 def _run(name: str, words: list[str]) -> int:

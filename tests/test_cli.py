@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+import types
+import weakref
 from pathlib import Path
 
 import pytest
@@ -135,3 +139,42 @@ def test_a_name_that_is_no_text_is_one_line(
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert "is not UTF-8. Rename the slide." in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "said"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+)
+def test_a_signal_that_comes_while_python_cleans_up_is_not_lost(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    exit_code: int,
+    said: str,
+) -> None:
+    class Thing:
+        pass
+
+    def demo(out: str) -> None:
+        """Work, and drop a thing of which somebody wants to hear when it goes.
+
+        Args:
+            out: Not written.
+        """
+        thing = Thing()
+        told = weakref.ref(thing, lambda _: signal.raise_signal(number))
+        del thing
+        assert told() is None
+        time.sleep(10)
+        pytest.fail("the signal was lost")
+
+    module = types.ModuleType("demo_that_is_ended")
+    module.demo = demo  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(cli.COMMANDS, "demo", cli.Command(module.__name__, ""))
+    before = sys.unraisablehook
+    assert main(["demo", "--out", "x"]) == exit_code
+    assert sys.unraisablehook is before
+    assert capsys.readouterr().err == (
+        f"histocnn: {said}; the same command again does what is left\n"
+    )

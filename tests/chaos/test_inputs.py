@@ -79,7 +79,7 @@ def test_flipped_bits_of_an_input_are_read_or_said(
         folder = house.place / chance.choice(stage.inputs)
         with restored(folder):
             files = sorted(p for p in folder.rglob("*") if p.is_file() and _is_read(p))
-            _flip(chance.choice(files), chance)
+            flipped = _flip(chance.choice(files), chance)
             ended = house.run(stage)
         losses = []
         out = house.out(stage)
@@ -91,7 +91,7 @@ def test_flipped_bits_of_an_input_are_read_or_said(
         if left := trees.unfinished(out):
             losses.append(f"left: {left}")
         losses += house.losses(stage, house.run(stage))
-        tally.count(hit=ended.exit_code != 0, losses=losses)
+        tally.count(hit=ended.exit_code != 0, losses=[f"{flipped}: {loss}" for loss in losses])
     assert tally.lost == []
 
 
@@ -101,7 +101,7 @@ def _is_read(path: Path) -> bool:
     )
 
 
-def _flip(path: Path, chance: random.Random) -> None:
+def _flip(path: Path, chance: random.Random) -> str:
     """Flip one bit, or overwrite up to 64 bytes; mostly in the first 4 kB, where structure lies."""
     data = bytearray(path.read_bytes())
     at = chance.randrange(min(len(data), 4096) if chance.random() < 0.7 else len(data))
@@ -111,3 +111,4 @@ def _flip(path: Path, chance: random.Random) -> None:
         end = min(len(data), at + chance.randint(1, 64))
         data[at:end] = chance.randbytes(end - at)
     path.write_bytes(data)
+    return f"{path.parent.name}/{path.name} at {at}"

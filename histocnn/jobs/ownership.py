@@ -11,6 +11,7 @@ from pathlib import Path
 
 from histocnn.errors import StoreError, UsageError
 from histocnn.jobs import claims
+from histocnn.storage.atomic import sweep
 
 FAILURES_HEADER = "slide_id,error,message,command,time"
 
@@ -129,6 +130,7 @@ def claim_files(folder: Path, command: str, names: Iterable[str]) -> None:
     Raises:
         StoreError: The folder cannot be written.
     """
+    sweep(folder / claims.FOLDER)  # what a killed run left
     path, paths = _of(folder, command), [folder / name for name in names]
     if not {each.name for each in paths} <= claims.made(claims.read(path), command):
         claims.claim(path, command, paths)

@@ -19,6 +19,7 @@ from histocnn.jobs.ownership import (
     strangers,
 )
 from histocnn.storage import store
+from tests.killed import left_by_the_dead
 
 
 def touch(folder: Path, *names: str) -> list[Path]:
@@ -110,3 +111,10 @@ def test_records_of_a_stage_are_known_by_their_recipes(tmp_path: Path) -> None:
     record.write_text('{"recipe": {"stage": "knn"}}')
     assert has_records(tmp_path, "knn")
     assert not has_records(tmp_path, "probe")
+
+
+def test_what_a_killed_claim_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    claim_files(tmp_path, "train", ["model.safetensors"])
+    left = left_by_the_dead(tmp_path / claims.FOLDER / "train.json")
+    claim_files(tmp_path, "train", ["model.safetensors"])
+    assert not left.exists()

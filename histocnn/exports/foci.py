@@ -14,8 +14,18 @@ from histocnn.scores.scored import ScoredSlide
 
 
 def boxes_on_slide(slide: ScoredSlide) -> NDArray[np.float64]:
-    """Extent of every patch, cut at the slide's edge: float64 [N, 4] as `PatchGrid.boxes_l0`."""
-    return np.minimum(slide.grid.boxes_l0(), slide.grid.size_l0 * 2)
+    """Extent of every patch, cut at the slide's edge: float64 [N, 4] as `PatchGrid.boxes_l0`.
+
+    Windows of a dense grid, dozens of which lie over one another, are shown as squares of one
+    stride around their centres.
+    """
+    grid = slide.grid
+    boxes = grid.boxes_l0()
+    if grid.window:
+        stride, px_l0 = np.array(grid.stride_l0), np.array(grid.stride_l0) / grid.stride_px
+        start = boxes[:, :2] + (grid.window.centre_px - grid.window.offset_px) * px_l0 - stride / 2
+        boxes = np.hstack([start, start + stride])
+    return np.clip(boxes, 0, grid.size_l0 * 2)
 
 
 class Focus(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from histocnn.errors import UsageError
 from histocnn.jobs.workers import Tick
 from histocnn.models.backbones import embedder, normalisation
 from histocnn.models.custom import is_custom
+from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
@@ -90,7 +91,11 @@ def _open(source: Source, engine: Engine) -> Runner:
 
 
 def recipe_of(
-    patches: Patches, network: dict[str, Any], dtype: str, precision: str
+    patches: Patches,
+    network: dict[str, Any],
+    dtype: str,
+    precision: str,
+    dense: DenseOptions | None = None,
 ) -> dict[str, Any]:
     """The network, the numbers' precision and the input of one file."""
     return {
@@ -99,6 +104,7 @@ def recipe_of(
         "dtype": dtype,
         "precision": precision,
         "source": patches.describe(),
+        **({"dense": dense.recipe(patches)} if dense else {}),
     }
 
 
@@ -111,18 +117,20 @@ def embed_patches(
     source: Source,
     engine: Engine,
     dtype: str,
+    dense: DenseOptions | None = None,
 ) -> dict[str, Any]:
     """Write the features of one slide, folder or CSV."""
     runner = _open(source, engine)
     checked(patches, runner.spec)
     cohorts = source.cohorts()
-    return write_results(
-        target,
-        patches,
-        runner,
-        dtypes={"features": dtype},
-        attributes={"recipe": recipe},
-        tick=tick,
-        copy={} if cohorts is None else {COHORTS: [cohort.to_json() for cohort in cohorts]},
-        loading=engine.loading(normaliser(runner.spec, patches)),
-    )
+    how: dict[str, Any] = {
+        "dtypes": {"features": dtype},
+        "attributes": {"recipe": recipe},
+        "tick": tick,
+        "copy": {} if cohorts is None else {COHORTS: [cohort.to_json() for cohort in cohorts]},
+        "loading": engine.loading(normaliser(runner.spec, patches)),
+    }
+    if dense is None:
+        return write_results(target, patches, runner, **how)
+    slider = slider_of(partial(_open, source, engine), patches, dense)
+    return write_dense(target, patches, slider, **how)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -178,21 +178,78 @@ def write_results(
     carried, carried_attributes = patches.carried()
     side = patches.patch_px or 224
     shapes = {k: tuple(v.shape[1:]) for k, v in run(np.zeros((1, side, side, 3), np.uint8)).items()}
-    columns = {
+    shares = Shares()
+    facts = write_rows(
+        target,
+        patches,
+        infer(patches, run, shares=shares, **vars(loading)),
+        columns_of(shapes, dtypes),
+        Frame(len(patches), carried_attributes | attributes, carried | (copy or {})),
+        tick=tick,
+        shares=shares,
+    )
+    if isinstance(loading.normalise, OfSlide):
+        facts["notes"] += loading.normalise.normalise.notes(facts["patches"])
+    return facts | {"notes": facts["notes"] + patches.problems[:3]}
+
+
+class Frame(NamedTuple):
+    """What a file holds beside a network's arrays.
+
+    Attributes:
+        rows: Of every dataset.
+        attributes: By name.
+        datasets: Written whole at the start.
+    """
+
+    rows: int
+    attributes: dict[str, Any]
+    datasets: dict[str, Any]
+
+
+def columns_of(
+    shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str] | None = None
+) -> dict[str, store.Column]:
+    """The datasets of a network's arrays, and colour: float32 if `dtypes` does not say another."""
+    return {
         name: store.Column(shape, (dtypes or {}).get(name, "float32"), np.nan)
         for name, shape in {**shapes, "colour": (6,)}.items()
     }
-    carried = {k: v for k, v in carried.items() if k not in columns} | (copy or {})
-    shares, unreadable, done = Shares(), 0, 0
-    with store.Writer(
-        target, len(patches), columns, {**carried_attributes, **attributes}, carried
-    ) as writer:
-        for rows, arrays in infer(patches, run, shares=shares, **vars(loading)):
+
+
+def write_rows(
+    target: Path,
+    patches: Patches,
+    results: Iterable[tuple[NDArray[np.int64], Arrays]],
+    columns: dict[str, store.Column],
+    frame: Frame,
+    *,
+    tick: Tick,
+    shares: Shares,
+) -> dict[str, Any]:
+    """Write a file of a network's arrays while they are made.
+
+    Args:
+        target: The file.
+        patches: Of which slide or images.
+        results: Rows and arrays, as `infer` yields them.
+        columns: The arrays' datasets.
+        frame: What else the file holds.
+        tick: Called with rows done and total.
+        shares: Where the time went so far; the writer's is added.
+
+    Returns:
+        As `write_results`, which raises the same.
+    """
+    unreadable, done = 0, 0
+    kept = {name: values for name, values in frame.datasets.items() if name not in columns}
+    with store.Writer(target, frame.rows, columns, frame.attributes, kept) as writer:
+        for rows, arrays in results:
             _check_finite(arrays)
             writer.put(rows, arrays)
             unreadable += int(np.isnan(arrays["colour"][:, 0]).sum())
             done += len(rows)
-            tick(done, len(patches))
+            tick(done, frame.rows)
         patches.check_same()
         if done and unreadable == done:
             raise PatchesError(
@@ -200,12 +257,9 @@ def write_results(
                 "Check that the slide, or the images, are whole.",
             )
     shares.write = writer.seconds_waited
-    notes = [f"{unreadable} of {done} patches unreadable, NaN"] if unreadable else []
-    if isinstance(loading.normalise, OfSlide):
-        notes += loading.normalise.normalise.notes(done)
     return {
         "patches": done,
         "outcome": "ok" if done else "empty",
-        "notes": notes + patches.problems[:3],
+        "notes": [f"{unreadable} of {done} patches unreadable, NaN"] * bool(unreadable),
         "shares": vars(shares),
     }

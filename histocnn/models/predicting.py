@@ -12,12 +12,18 @@ import torch
 from histocnn.errors import ModelError
 from histocnn.jobs.workers import Tick
 from histocnn.models.custom import check_typed
+from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.infer import write_results
 from histocnn.models.runner import Runner, flips_and_turns
 from histocnn.models.spec import load, read_spec
 from histocnn.models.suitable import checked, normaliser
 from histocnn.patches.patches import Patches
+
+UNCALIBRATED = (
+    "temperature and operating points are those of single patches, because the model has no dense "
+    "ones"
+)
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,14 @@ class Scorer:
         backbone: Of a model of somebody's own network, its name once more.
         tta: Average the logits over the 8 flips and turns of each patch.
         engine: On what it runs.
+        dense: Score windows at the network's own stride; None: the patches.
     """
 
     model: Path
     backbone: str | None
     tta: bool
     engine: Engine
+    dense: DenseOptions | None = None
 
     def check(self) -> None:
         """Refuse a model that cannot score.
@@ -57,8 +65,10 @@ def _open(scorer: Scorer) -> Runner:
     place = scorer.engine.place()
     network, spec = load(scorer.model, place, scorer.backbone)
 
+    temperature, _ = spec.calibration(dense=scorer.dense is not None)
+
     def finish(logits: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"scores": torch.softmax(logits / spec.temperature, dim=1)}
+        return {"scores": torch.softmax(logits / temperature, dim=1)}
 
     views = flips_and_turns() if scorer.tta else flips_and_turns()[:1]
     return Runner(network, spec, place, scorer.engine.bf16, finish, views)
@@ -72,6 +82,7 @@ def recipe_of(patches: Patches, scorer: Scorer, model_sha256: str) -> dict[str, 
         "tta": scorer.tta,
         "precision": scorer.engine.precision,
         "source": patches.describe(),
+        **({"dense": scorer.dense.recipe(patches)} if scorer.dense else {}),
     }
 
 
@@ -81,6 +92,8 @@ def score(
     """Write the scores of one slide, folder or CSV."""
     runner = scorer.open()
     checked(patches, runner.spec)
+    if scorer.dense is not None:
+        return _score_densely(patches, target, recipe, tick, scorer=scorer, dense=scorer.dense)
     scoring = runner.spec.scoring(
         recipe, patches.slide_ids, patches.patient_ids, patches.slide_fingerprint
     )
@@ -94,3 +107,28 @@ def score(
         copy=verdicts,
         loading=scorer.engine.loading(normaliser(runner.spec, patches)),
     )
+
+
+def _score_densely(
+    patches: Patches,
+    target: Path,
+    recipe: dict[str, Any],
+    tick: Tick,
+    *,
+    scorer: Scorer,
+    dense: DenseOptions,
+) -> dict[str, Any]:
+    slider, spec = slider_of(scorer.open, patches, dense), scorer.open().spec
+    patient = str(patches.attributes.get("patient_id") or "")
+    scoring = spec.scoring(recipe, [patches.name], [patient], patches.slide_fingerprint, dense=True)
+    verdicts, attributes = scoring.stored(of_slide=True)
+    facts = write_dense(
+        target,
+        patches,
+        slider,
+        attributes=attributes,
+        tick=tick,
+        copy=verdicts,
+        loading=scorer.engine.loading(normaliser(spec, patches)),
+    )
+    return facts | {"notes": facts["notes"] + [UNCALIBRATED] * (not spec.is_dense_calibrated)}

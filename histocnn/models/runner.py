@@ -29,6 +29,7 @@ class Runner:
         bf16: Autocast to bfloat16.
         finish: Outputs (float32) → the arrays to store, by name.
         augment: Applied to the input; every result is averaged before `finish`.
+        per_px: Input px per pixel of a region, in place of the spec's side; None: patches.
     """
 
     network: nn.Module
@@ -37,6 +38,7 @@ class Runner:
     bf16: bool
     finish: Step
     augment: tuple[Callable[[Tensor], Tensor], ...] = field(default=(lambda images: images,))
+    per_px: float | None = None
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
@@ -49,7 +51,7 @@ class Runner:
         if self.device.type == "cuda":
             patches = patches.pin_memory().to(self.device, non_blocking=True)
         try:
-            images = to_input(patches, self.spec)
+            images = to_input(patches, self.spec, self._size(patches))
             with self._autocast():
                 outputs = [self.network(view(images)).float() for view in self.augment]
             return self.finish(torch.stack(outputs).mean(0) if len(outputs) > 1 else outputs[0])
@@ -58,6 +60,11 @@ class Runner:
                 f"a batch of {len(pixels)} patches does not fit the memory of {self.device}",
                 "Lower --batch_size.",
             ) from error
+
+    def _size(self, pixels: Tensor) -> tuple[int, int] | None:
+        if self.per_px is None:
+            return None
+        return round(pixels.shape[1] * self.per_px), round(pixels.shape[2] * self.per_px)
 
     def _autocast(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()

@@ -44,6 +44,8 @@ class ModelSpec:
         stain: Stain normalisation, as `slides.stain.Normaliser.to_dict`; None: not normalised.
         temperature: Divides the logits; fitted on validation.
         thresholds: Operating points: name → {class: threshold}.
+        dense: Of dense scores: `temperature` and `thresholds`, fitted on validation scored densely,
+            and `halo_px`, as `models.dense` measured it; empty where nobody did.
         seen: Who took part in training, as the `parts` of `cohort.seen.TrainingCohort`.
         salt: Of the hashed ids.
         earlier: Cohorts of the trainings that its first weights came from, as {"parts", "salt"}.
@@ -65,6 +67,7 @@ class ModelSpec:
     stain: Mapping[str, Any] | None = None
     temperature: float = 1.0
     thresholds: Mapping[str, Any] = field(default_factory=dict)
+    dense: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     salt: str | None = None
     earlier: tuple[Mapping[str, Any], ...] = ()
@@ -112,12 +115,24 @@ class ModelSpec:
         """Which part of the training cohort this slide, its file or its patient was in."""
         return seen_by(self.cohorts, slide_id, patient_id, fingerprint).seen
 
+    @property
+    def is_dense_calibrated(self) -> bool:
+        """Whether dense scores have a temperature of their own."""
+        return "temperature" in self.dense
+
+    def calibration(self, *, dense: bool) -> tuple[float, Mapping[str, Any]]:
+        """Temperature and operating points of dense scores or of patches'; theirs if need be."""
+        if not (dense and self.is_dense_calibrated):
+            return self.temperature, self.thresholds
+        return self.dense["temperature"], self.dense.get("thresholds", {})
+
     def scoring(
         self,
         recipe: Mapping[str, Any],
         slide_ids: Sequence[str],
         patient_ids: Sequence[str],
         fingerprint: str = "",
+        dense: bool = False,
     ) -> Scoring:
         """What a score file says of this model's scores.
 
@@ -126,31 +141,34 @@ class ModelSpec:
             slide_ids: The slide of each patch, "" unknown.
             patient_ids: The patient of each patch, "" unknown.
             fingerprint: Of the slide's file, which may bear another id here than in training.
+            dense: The scores are of windows, with a calibration of their own where there is one.
         """
+        temperature, thresholds = self.calibration(dense=dense)
         pairs = list(zip(slide_ids, patient_ids, strict=True))
         verdicts = {pair: seen_by(self.cohorts, *pair, fingerprint) for pair in set(pairs)}
         return Scoring(
             class_names=self.class_names,
             recipe=recipe,
             verdicts=[verdicts[pair] for pair in pairs],
-            temperature=self.temperature,
-            thresholds=self.thresholds,
+            temperature=temperature,
+            thresholds=thresholds,
             training=self.training,
             validation=self.validation or None,
             colour=self.colour,
         )
 
 
-def to_input(pixels: Tensor, spec: ModelSpec) -> Tensor:
+def to_input(pixels: Tensor, spec: ModelSpec, size: tuple[int, int] | None = None) -> Tensor:
     """uint8 [B, H, W, 3] → what the network takes: float [B, 3, h, w], normalised, channels last.
 
     The one place where pixels become input: training, predicting and embedding call it on the
-    device. h = w = `spec.input_px` where it is set (bilinear, antialiased).
+    device. h = w = `spec.input_px` where it is set (bilinear, antialiased), or `size` (h, w).
     """
     images = pixels.permute(0, 3, 1, 2).float()  # [B, 3, H, W]; NHWC in memory is channels last
-    side = spec.input_px
-    if side is not None and images.shape[-2:] != (side, side):
-        images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    if size is None and spec.input_px is not None:
+        size = (spec.input_px, spec.input_px)
+    if size is not None and images.shape[-2:] != size:
+        images = F.interpolate(images, size, mode="bilinear", antialias=True)
         images = images.contiguous(memory_format=torch.channels_last)
     mean = torch.tensor(spec.mean, device=images.device).mul(255).view(1, 3, 1, 1)
     std = torch.tensor(spec.std, device=images.device).mul(255).view(1, 3, 1, 1)

@@ -118,6 +118,19 @@ def _thresholds(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(of, dict) for of in value.values())
 
 
+def _dense(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _positive(value.get("temperature", 1.0))
+        and _thresholds(value.get("thresholds", {}))
+        and _or_none(_halo)(value.get("halo_px"))
+    )
+
+
+def _halo(value: Any) -> bool:
+    return value == 0 or _side(value)
+
+
 FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "backbone": ("a name", _text),
     "arguments": ("facts by name", _facts),
@@ -131,6 +144,7 @@ FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "stain": ("a stain normalisation", _or_none(_stain)),
     "temperature": ("a positive number", _positive),
     "thresholds": ("thresholds by name", _thresholds),
+    "dense": ("facts of dense scores", _dense),
     "seen": ("ids by part", _ids),
     "earlier": ("cohorts", _cohorts),
     "salt": ("a text", _or_none(_text)),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.pages.viewer_script import PAINT, POINT
+from histocnn.patches.grid import PatchGrid
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, class_colours, map_table
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.scores.scored import ScoredSlide
@@ -108,7 +109,7 @@ def _connect(slide: ScoredSlide, scene: _Scene, panel: _Panel) -> Any:
     models: Any = bokeh.models
     grid = slide.grid
     cells = models.ColumnDataSource(_cells(slide))
-    patches = models.ColumnDataSource(_patches(slide)) if grid.overlap_px else cells
+    patches = models.ColumnDataSource(_patches(slide)) if _is_laid_over(grid) else cells
     paint = models.CustomJS(
         code=PAINT,
         args={
@@ -127,7 +128,7 @@ def _connect(slide: ScoredSlide, scene: _Scene, panel: _Panel) -> Any:
     view = {
         "shape": list(grid.shape),
         "stride": list(grid.stride_l0),
-        "footprint": list(grid.footprint_l0),
+        "footprint": list(grid.footprint_l0 if _is_laid_over(grid) else grid.stride_l0),
         "nothing": _NOTHING,
     }
     point = models.CustomJS(
@@ -206,6 +207,11 @@ def _scene(slide: ScoredSlide, overview: NDArray[np.uint8]) -> _Scene:
         left=[], right=[], top=[], bottom=[], fill_alpha=0, line_color="black", line_width=2
     )
     return _Scene(plot, layer, mark)
+
+
+def _is_laid_over(grid: PatchGrid) -> bool:
+    """Whether patches are larger than cells, and no windows, of which a cell shows its own."""
+    return grid.overlap_px > 0 and grid.window is None
 
 
 def _cells(slide: ScoredSlide) -> dict[str, NDArray[Any]]:

@@ -206,6 +206,10 @@ def _pixels(value: Any) -> bool:
     return _number(value) and value == int(value) and 1 <= value <= MOST_PX
 
 
+def _place(value: Any) -> bool:
+    return _number(value) and abs(value) <= MOST_PX
+
+
 def _numbers(count: int, each: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: (
         isinstance(value, list | tuple) and len(value) == count and all(map(each, value))
@@ -224,6 +228,9 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         ("slide_mpp", "footprint_l0"), ("two positive numbers", _numbers(2, _positive))
     ),
+    "scoring": ("a text", _text),
+    "window_px": ("a whole number of pixels", _pixels),
+    **dict.fromkeys(("offset_px", "centre_px"), ("a place in a patch", _place)),
     "size_l0": ("two numbers of pixels", _numbers(2, lambda n: _positive(n) and n < MOST_L0)),
     "bounds_l0": ("four numbers", _numbers(4, _number)),
     **dict.fromkeys(

@@ -11,11 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import ResolutionError, SlideError, UsageError
+from histocnn.patches.cells import at_centres, covered_mean
 
 if TYPE_CHECKING:
     from histocnn.regions.tissue import TissueMask
 
 MAX_UPSAMPLING = 1.10  # a level 0 coarser than this × the asked µm/px has no such detail to show
+DENSE = "dense"  # the attribute `scoring` of files whose network slid
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one value of a dense grid is about, in px of the patches.
+
+    Attributes:
+        side_px: Of its footprint.
+        offset_px: Of the footprint from where the window begins.
+        centre_px: Of the pixels that move the value, from where the window begins.
+    """
+
+    side_px: int
+    offset_px: float
+    centre_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +51,8 @@ class PatchGrid:
         coords: int64 [N, 2], (x, y) of each patch's top left corner in level-0 pixels.
         cell: int64 [N, 2], (row, col) of each patch in the grid.
         tissue_fraction: float32 [N], share of the whole patch that is tissue; NaN where unknown.
+        window: Of a dense grid, whose network slid: its windows are the patches. None: patches
+            were cut out alone.
     """
 
     size_l0: tuple[int, int]
@@ -43,11 +62,11 @@ class PatchGrid:
     overlap_px: int
     cell: NDArray[np.int64]
     tissue_fraction: NDArray[np.float32]
+    window: Window | None = None
     coords: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        exact = self.cell[:, ::-1] * np.array(self.stride_l0)
-        object.__setattr__(self, "coords", np.rint(exact).astype(np.int64))
+        object.__setattr__(self, "coords", np.rint(self._starts_l0()).astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.cell)
@@ -65,7 +84,7 @@ class PatchGrid:
     @property
     def footprint_l0(self) -> tuple[float, float]:
         """Width and height of a patch, level-0 px, unrounded."""
-        return self._extent_l0(self.patch_px)
+        return self._extent_l0(self.window.side_px if self.window else self.patch_px)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -78,7 +97,7 @@ class PatchGrid:
 
     def boxes_l0(self) -> NDArray[np.float64]:
         """Exact extent of each patch: float64 [N, 4], (minx, miny, maxx, maxy) in level-0 px."""
-        start = self.cell[:, ::-1] * np.array(self.stride_l0)
+        start = self._starts_l0()
         return np.hstack([start, start + np.array(self.footprint_l0)])
 
     def raster(self, values: NDArray[Any]) -> NDArray[np.float32]:
@@ -89,26 +108,20 @@ class PatchGrid:
 
         Returns:
             float32 [rows, cols] or [rows, cols, C]: for each cell the mean of the patches that
-            cover its centre (without overlap: the patch's own value), NaN where there is none.
+            cover its centre (without overlap: the patch's own value); on a dense grid the value at
+            its centre, between those of the windows centred next to it. NaN where there is none.
         """
         if len(values) != len(self):
             raise ValueError(f"{len(values)} values for {len(self)} patches")
-        rows, columns = self.shape
         shape = np.shape(values)[1:]
         table = np.asarray(values, np.float64).reshape(len(self), math.prod(shape))
         scored = ~np.isnan(table).any(axis=1)
-        row, column = self.cell[scored].T
-        total = np.zeros((rows, columns, table.shape[1]))
-        count = np.zeros((rows, columns, 1))
-        for down in range(self._reach):
-            for right in range(self._reach):
-                inside = (row + down < rows) & (column + right < columns)
-                # Each patch has a cell of its own, so no target repeats within one shift.
-                target = row[inside] + down, column[inside] + right
-                total[target] += table[scored][inside]
-                count[target] += 1
-        mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-        return mean.astype(np.float32).reshape(rows, columns, *shape)
+        if self.window:
+            first = self.window.centre_px / self.stride_px
+            laid = at_centres(table[scored], self.cell[scored], self.shape, first)
+        else:
+            laid = covered_mean(table[scored], self.cell[scored], self.shape, self._reach)
+        return laid.astype(np.float32).reshape(*self.shape, *shape)
 
     def select(self, keep: NDArray[Any]) -> PatchGrid:
         """The same grid with only the patches of a mask or index array [N]."""
@@ -116,13 +129,14 @@ class PatchGrid:
 
     def attributes(self) -> dict[str, Any]:
         """What a file must hold, beside `cell`, to make this grid again."""
+        own = self.window
         return {
             "size_l0": self.size_l0,
             "slide_mpp": self.slide_mpp,
             "patch_px": self.patch_px,
             "mpp": self.mpp,
             "stride_px": self.stride_px,
-        }
+        } | ({} if own is None else {"scoring": DENSE, **stored_window(own)})
 
     @classmethod
     def from_attributes(
@@ -141,9 +155,11 @@ class PatchGrid:
         patch_px, stride_px = int(attributes["patch_px"]), int(attributes["stride_px"])
         mpp, (mpp_x, mpp_y) = float(attributes["mpp"]), attributes["slide_mpp"]
         width, height = attributes["size_l0"]
+        window = window_of(attributes)
         if cell is None:
-            stride_l0 = stride_px * mpp / np.array([mpp_x, mpp_y])
-            cell = np.rint(np.asarray(coords) / stride_l0)[:, ::-1]
+            starts_px = np.asarray(coords) * np.array([mpp_x, mpp_y]) / mpp
+            starts_px = starts_px - (window.offset_px if window else 0)
+            cell = np.rint(starts_px / stride_px)[:, ::-1]
         return cls(
             size_l0=(int(width), int(height)),
             slide_mpp=(float(mpp_x), float(mpp_y)),
@@ -152,7 +168,15 @@ class PatchGrid:
             overlap_px=patch_px - stride_px,
             cell=np.asarray(cell).astype(np.int64),
             tissue_fraction=np.full(len(coords), np.nan, np.float32),
+            window=window,
         )
+
+    def _starts_l0(self) -> NDArray[np.float64]:
+        """Exact (x, y) of each patch's top left corner, level-0 px, float64 [N, 2]."""
+        starts: NDArray[np.float64] = self.cell[:, ::-1] * np.array(self.stride_l0)
+        if self.window:
+            starts = starts + np.array(self._extent_l0(self.window.offset_px))
+        return starts
 
     @property
     def _reach(self) -> int:
@@ -160,8 +184,26 @@ class PatchGrid:
         # (d + 1/2) * stride < patch, in whole numbers.
         return -(-(2 * self.patch_px - self.stride_px) // (2 * self.stride_px))
 
-    def _extent_l0(self, px: int) -> tuple[float, float]:
+    def _extent_l0(self, px: float) -> tuple[float, float]:
         return px * self.mpp / self.slide_mpp[0], px * self.mpp / self.slide_mpp[1]
+
+
+def stored_window(window: Window) -> dict[str, float]:
+    """A window as the attributes of a file hold it."""
+    return {
+        "window_px": window.side_px,
+        "offset_px": window.offset_px,
+        "centre_px": window.centre_px,
+    }
+
+
+def window_of(attributes: Mapping[str, Any]) -> Window | None:
+    """The window of a file's grid; None where patches were cut out alone."""
+    if attributes.get("scoring") != DENSE:
+        return None
+    side_px = int(attributes.get("window_px", attributes["patch_px"]))
+    centre_px = attributes.get("centre_px", side_px / 2)
+    return Window(side_px, float(attributes.get("offset_px", 0)), float(centre_px))
 
 
 def build_grid(

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import PatchesError
+from histocnn.patches.grid import window_of
 from histocnn.patches.images import resize
+from histocnn.slides.partial import Boxes, read_partly, touching
 from histocnn.slides.slide import Slide
 from histocnn.slides.stain import Sampled, Stains, sample
 from histocnn.slides.stream import Batch, stream
@@ -93,8 +95,21 @@ class GridPixels:
             width, height = self.attributes["footprint_l0"]
             return float(width), float(height)
         patch_px, mpp = self._scale()
+        window = window_of(self.attributes)
+        side_px = window.side_px if window else patch_px
         x, y = self._slide_mpp or self.slide.require_mpp()
-        return patch_px * mpp / x, patch_px * mpp / y
+        return side_px * mpp / x, side_px * mpp / y
+
+    @property
+    def _corners_l0(self) -> NDArray[Any]:
+        """(x, y) where patches begin, [N, 2]; where footprints are larger, in their middle."""
+        window = window_of(self.attributes)
+        patch_px, mpp = self._scale()
+        if window is None or window.side_px == patch_px:
+            return self.coords
+        px_l0 = mpp / np.array(self._slide_mpp or self.slide.require_mpp())
+        inset: NDArray[np.float64] = (window.side_px - patch_px) / 2 * px_l0
+        return self.coords + inset
 
     def _scale(self) -> tuple[int, float]:
         patch_px, mpp = self.attributes.get("patch_px"), self.attributes.get("mpp")
@@ -109,7 +124,7 @@ class GridPixels:
 
     def read(self, row: int) -> NDArray[np.uint8]:
         """Give the pixels [H, W, 3] of one row."""
-        x, y = self.coords[row]
+        x, y = self._corners_l0[row]
         return self.slide.read((float(x), float(y)), *self._scale())
 
     def batches(
@@ -118,11 +133,38 @@ class GridPixels:
         """The rows' pixels in the order given, each native tile decoded once."""
         patch_px, mpp = self._scale()
         how: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "rows": rows}
-        for batch in stream(self.slide, self.coords, patch_px, mpp, **how):
+        for batch in stream(self.slide, self._corners_l0, patch_px, mpp, **how):
             if size_px is None or size_px == patch_px:
                 yield batch
             else:
                 yield batch._replace(pixels=np.stack([resize(p, size_px) for p in batch.pixels]))
+
+    def squares(
+        self, starts_px: NDArray[np.float64], side_px: int, threads: int
+    ) -> Iterator[Batch]:
+        """Squares of another side at the patches' µm/px one by one, in the order given.
+
+        Args:
+            starts_px: float64 [N, 2], (x, y) of their top left corners, px at that scale.
+            side_px: Their side.
+            threads: Readers.
+        """
+        _, mpp = self._scale()
+        px_l0 = mpp / np.array(self._slide_mpp or self.slide.require_mpp())
+        corners = starts_px * px_l0
+        return stream(self.slide, corners, side_px, mpp, batch_size=1, threads=threads)
+
+    def partly(
+        self, start_px: NDArray[np.float64], side_px: int
+    ) -> tuple[NDArray[np.uint8], Boxes]:
+        """A square as of `squares`, of which tiles cannot be decoded: see `slides.partial`."""
+        _, mpp = self._scale()
+        x, y = start_px * mpp / np.array(self._slide_mpp or self.slide.require_mpp())
+        return read_partly(self.slide, (float(x), float(y)), side_px, mpp)
+
+    def touch(self, coords: NDArray[np.int64], side_px: int, lost: Boxes) -> NDArray[np.bool_]:
+        """Which squares of `side_px` at `coords` [N, 2], level-0 px, touch tiles that are lost."""
+        return touching(self.slide, coords, side_px, self._scale()[1], lost)
 
     def stains(self) -> Stains | None:
         """The slide's, as tile stored them or from some of its patches."""

@@ -42,10 +42,10 @@ class FilePatches(Patches):
 
     def __init__(self, file: Path, slide: SlideEntry | None = None) -> None:
         self.file = file
-        self._entry = slide
+        self.entry = slide
 
     def __reduce__(self) -> tuple[type[FilePatches], tuple[Path, SlideEntry | None]]:
-        return FilePatches, (self.file, self._entry)  # arrays and handles stay where they are
+        return FilePatches, (self.file, self.entry)  # arrays and handles stay where they are
 
     @cached_property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class FilePatches(Patches):
         everything = door.attributes(self.file)
         carried = {f"{name}.class_names" for name in ("labels", "coverage", "state")}
         kept = {k: v for k, v in everything.items() if "." not in k or k in carried}
-        listed = {"patient_id": self._entry.patient_id} if self._entry else {}
+        listed = {"patient_id": self.entry.patient_id} if self.entry else {}
         return kept | {k: v for k, v in listed.items() if v}  # slides.csv knows it better
 
     @cached_property
@@ -90,7 +90,7 @@ class FilePatches(Patches):
     def pixels(self) -> GridPixels | ImageFiles:
         """The slide, or the image files."""
         if self.coords is not None:
-            path = self._entry.slide_path if self._entry else None
+            path = self.entry.slide_path if self.entry else None
             return GridPixels(self.file, self.attributes, self.coords, path)
         return ImageFiles(Path(self.attributes.get("slide_path", ".")), self.datasets["paths"])
 
@@ -108,7 +108,7 @@ class FilePatches(Patches):
     @property
     def annotation_path(self) -> Path | None:
         """What slides.csv says was drawn on the slide; None where nothing does."""
-        return self._entry.annotation_path if self._entry else None
+        return self.entry.annotation_path if self.entry else None
 
     @property
     def slide(self) -> Slide:

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 def stream(
     slide: Slide,
-    coords: NDArray[np.int64],
+    coords: NDArray[np.int64] | NDArray[np.float64],
     patch_px: int,
     mpp: float,
     *,

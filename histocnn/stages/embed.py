@@ -29,6 +29,9 @@ def embed(
     input_px: PositiveInt | None = None,
     stain: Literal["macenko"] | None = None,
     dtype: Literal["float16", "float32"] = "float16",
+    dense: bool = False,
+    dense_stride_px: PositiveInt | None = None,
+    exact: bool = False,
     precision: Precision = "auto",
     slides: str | Path | None = None,
     patient_pattern: str | None = None,
@@ -53,6 +56,11 @@ def embed(
         input_px: Resize patches to this side first.
         stain: Bring each slide's (or image's) stains to a common reference first.
         dtype: Of the stored features.
+        dense: Embed every window at the network's own stride, in passes over large regions,
+            instead of the grids' patches.
+        dense_stride_px: From window to window, px of the patches: a multiple of the network's
+            stride, which is the default, or its half.
+        exact: With --dense: regions overlap by all that the network can see.
         precision: Of the computation; auto: bf16 where the hardware has it.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
         patient_pattern: Regular expression whose first group is the patient in an image's path.
@@ -64,6 +72,7 @@ def embed(
     Returns:
         The feature files, and why a slide has none.
     """
+    from histocnn.models.dense_writing import DenseOptions
     from histocnn.models.device import Engine  # torch is loaded when it is needed
     from histocnn.models.embedding import Source, embed_patches, recipe_of
 
@@ -72,6 +81,7 @@ def embed(
     network = source.describe()
     slides = None if slides is None else Path(slides)
     items = open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern)
+    windows = DenseOptions.asked(dense, dense_stride_px, exact, items)
     engine = Engine.choose(
         device, precision, batch_size=batch_size, threads=threads, workers=workers
     )
@@ -80,7 +90,9 @@ def embed(
         out=Path(out),
         command="embed",
         source=patches,
-        recipe=partial(recipe_of, network=network, dtype=dtype, precision=engine.precision),
-        work=partial(embed_patches, source=source, engine=engine, dtype=dtype),
+        recipe=partial(
+            recipe_of, network=network, dtype=dtype, precision=engine.precision, dense=windows
+        ),
+        work=partial(embed_patches, source=source, engine=engine, dtype=dtype, dense=windows),
         workers=workers,
     )

@@ -24,6 +24,9 @@ def predict(
     model: str | Path,
     out: str | Path,
     tta: bool = False,
+    dense: bool = False,
+    dense_stride_px: PositiveInt | None = None,
+    exact: bool = False,
     precision: Precision = "auto",
     slides: str | Path | None = None,
     patient_pattern: str | None = None,
@@ -43,6 +46,11 @@ def predict(
         model: The model.safetensors that train wrote.
         out: Folder for the scores.
         tta: Average the logits over the 8 flips and turns of each patch.
+        dense: Score every window at the network's own stride, in passes over large regions,
+            instead of the grids' patches.
+        dense_stride_px: From window to window, px of the patches: a multiple of the network's
+            stride, which is the default, or its half.
+        exact: With --dense: regions overlap by all that the network can see.
         precision: Of the computation; auto: bf16 where the hardware has it.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
         patient_pattern: Regular expression whose first group is the patient in an image's path.
@@ -55,19 +63,22 @@ def predict(
     Returns:
         The score files, and why a slide has none.
     """
+    from histocnn.models.dense_writing import DenseOptions
     from histocnn.models.device import Engine  # torch is loaded when it is needed
     from histocnn.models.predicting import Scorer, recipe_of, score
 
+    moved_to = None if slides is None else Path(slides)
+    items = open_patches(Path(patches), slides=moved_to, patient_pattern=patient_pattern)
     scorer = Scorer(
         Path(model),
         backbone,
         tta,
         Engine.choose(device, precision, batch_size=batch_size, threads=threads, workers=workers),
+        DenseOptions.asked(dense, dense_stride_px, exact, items),
     )
     scorer.check()
-    slides = None if slides is None else Path(slides)
     return runs.run(
-        open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern),
+        items,
         out=Path(out),
         command="predict",
         source=patches,

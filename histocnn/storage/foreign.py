@@ -25,12 +25,13 @@ def coords_attributes(attributes: Mapping[str, Any]) -> dict[str, int | str]:
     """Translate our attributes into their words, as far as they are known.
 
     Args:
-        attributes: slide_id, size_l0, slide_mpp, patch_px, mpp, stride_px as in our files.
+        attributes: slide_id, size_l0, slide_mpp, patch_px, window_px, mpp, stride_px, as ours are.
 
     Returns:
         Whole numbers and the name, to be stored on `coords`; empty without patch_px.
     """
     patch_px, stride_px, mpp = (attributes.get(name) for name in ("patch_px", "stride_px", "mpp"))
+    patch_px = attributes.get("window_px", patch_px)  # of dense files what `coords` begin
     if patch_px is None:
         return {}
     theirs: dict[str, int | str] = {"patch_size": int(patch_px), "patch_level": 0}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
 
 from histocnn.exports.foci import boxes_on_slide, foci
-from histocnn.patches.grid import build_grid
+from histocnn.patches.grid import Window, build_grid
 from histocnn.scores.scored import ScoredSlide
 from tests.exports.scored_slide import scored_slide
 
@@ -60,6 +62,16 @@ def test_foci_of_dense_scores_are_smooth_and_keep_their_holes() -> None:
     assert 0.5 < focus.mean < focus.highest == 1
     raster = slide.raster()[..., 1]
     assert focus.mean == pytest.approx(raster[raster >= 0.5].mean(), rel=1e-5)
+
+
+def test_windows_are_shown_as_squares_of_a_stride_around_their_centres() -> None:
+    grid = build_grid((400, 400), (0.5, 0.5), patch_px=112, mpp=1.0, overlap_px=80)
+    dense = replace(grid, window=Window(side_px=128, offset_px=-16.0, centre_px=48.0))
+    slide = ScoredSlide("s1", dense, np.full((len(grid), 2), 0.5, np.float32), ("a", "b"))
+    boxes = boxes_on_slide(slide)
+    assert boxes[0].tolist() == [64, 64, 128, 128]  # 48 px are 96 level-0 px, a stride is 64
+    assert boxes[1].tolist() == [128, 64, 192, 128]
+    assert boxes[-1].tolist() == [400, 400, 400, 400]  # begins at 384: its centre lies beyond
 
 
 def test_a_focus_at_the_threshold_itself_has_its_score() -> None:

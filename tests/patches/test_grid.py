@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histocnn.errors import ResolutionError, SlideError, UsageError
-from histocnn.patches.grid import PatchGrid, build_grid
+from histocnn.patches.grid import PatchGrid, Window, build_grid, window_of
 
 
 def grid(**changes: Any) -> PatchGrid:
@@ -187,3 +188,37 @@ def test_refusals_name_the_option(
 def test_upsampling_within_ten_per_cent_is_no_upsampling() -> None:
     assert len(grid(mpp=0.23, patch_px=100)) > 0
     assert len(grid(mpp=0.1, allow_upsampling=True)) > 0
+
+
+def dense(size_l0: tuple[int, int] = (400, 300)) -> PatchGrid:
+    """112 px at 1 µm/px on 0.5: windows of four strides of 32 px, seen from 15.5 px before."""
+    g = build_grid(size_l0, (0.5, 0.5), patch_px=112, mpp=1.0, overlap_px=80)
+    return replace(g, window=Window(side_px=128, offset_px=-15.5, centre_px=48.5))
+
+
+def test_a_windows_footprint_is_its_own_and_not_the_patchs() -> None:
+    g = dense()
+    assert g.boxes_l0()[0].tolist() == [-31, -31, 225, 225]
+    assert g.coords[1].tolist() == [33, -31]
+    assert g.stride_px == 32
+
+
+def test_a_dense_raster_has_each_value_where_its_window_is_centred() -> None:
+    g = dense()
+    # In cells of 32 px window c is centred at c + 48.5 / 32: a ramp along x says where that is.
+    ramp = g.cell[:, 1] + 48.5 / 32
+    found = g.raster(ramp)
+    # Cells 0 and 1 are centred before the first window, 1.516; that of cell 3 is at 3.5.
+    np.testing.assert_allclose(found[2], [1.515625, 1.515625, 2.5, 3.5, 4.5, 5.5, 6.5], rtol=1e-6)
+
+
+def test_dense_grids_are_made_again_from_their_attributes() -> None:
+    g = dense()
+    for cell in (None, g.cell):
+        again = PatchGrid.from_attributes(g.attributes(), g.coords, cell)
+        np.testing.assert_array_equal(again.cell, g.cell)
+        np.testing.assert_array_equal(again.coords, g.coords)
+        assert again.window == g.window
+    plain = grid()
+    assert window_of(plain.attributes()) is None
+    assert plain.attributes().keys() == {"size_l0", "slide_mpp", "patch_px", "mpp", "stride_px"}

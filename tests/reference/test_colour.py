@@ -14,6 +14,7 @@ from histocnn.reference.colour import (
     ColourReference,
     colour,
     colour_baseline,
+    colours_of_squares,
     drawn,
     within,
 )
@@ -94,3 +95,12 @@ def test_within_is_of_other_patients_only() -> None:
     colours = np.repeat(np.eye(2, 6, dtype=np.float32), 2, axis=0)
     labels, patients = np.array([0, 0, 1, 1]), np.array([3, 3, 8, 8])
     assert within(colours, labels, patients, 2).argmax(axis=1).tolist() == [1, 1, 0, 0]
+
+
+def test_squares_of_an_image_have_the_patches_own_colours() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
+    starts = np.array([[0, 0], [13, 7], [70, 50]])
+    patches = np.stack([image[y : y + 20, x : x + 20] for y, x in starts])
+    np.testing.assert_allclose(colours_of_squares(image, starts, 20), colour(patches), atol=1e-3)
+    reaching_out = colours_of_squares(image, np.array([[-5, -5]]), 20)
+    np.testing.assert_allclose(reaching_out, colour(image[None, :15, :15]), atol=1e-3)

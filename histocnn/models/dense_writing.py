@@ -1,0 +1,118 @@
+"""Files of dense scores and features: what predict and embed do with a slide with --dense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from histocnn.errors import ModelError, UsageError
+from histocnn.jobs.workers import Tick
+from histocnn.models.dense import Dense, densified
+from histocnn.models.dense_infer import Slider, slide_over
+from histocnn.models.infer import Frame, Loading, Shares, columns_of, write_rows
+from histocnn.models.runner import Runner
+from histocnn.patches.dense_grid import check_places, dense_grid, inputs_of, placed
+from histocnn.patches.gridpixels import GridPixels
+from histocnn.patches.patches import Patches
+
+
+@dataclass(frozen=True)
+class DenseOptions:
+    """How windows are laid: the options of predict and embed.
+
+    Attributes:
+        stride_px: From window to window, px of the patches; None: the network's own.
+        exact: Give every region the whole receptive field as context.
+    """
+
+    stride_px: int | None = None
+    exact: bool = False
+
+    @classmethod
+    def asked(
+        cls, dense: bool, stride_px: int | None, exact: bool, items: Sequence[Patches]
+    ) -> DenseOptions | None:
+        """What was asked for these items; None where patches are scored one by one.
+
+        Raises:
+            UsageError: A detail of dense scoring without it.
+            PatchesError: The items are image files.
+        """
+        if dense:
+            check_places(items)
+        if not dense and (stride_px is not None or exact):
+            name = "--exact" if stride_px is None else "--dense_stride_px"
+            raise UsageError(f"{name} says how to score densely", "Give --dense true, too.")
+        return cls(stride_px, exact) if dense else None
+
+    def recipe(self, patches: Patches) -> dict[str, Any]:
+        """What decides a dense file beside network and patches."""
+        return {"stride_px": self.stride_px, "exact": self.exact, **inputs_of(patches)}
+
+
+@lru_cache(maxsize=2)
+def _dense(open_runner: Callable[[], Runner], patch_px: int, options: DenseOptions) -> Dense:
+    runner = open_runner()
+    spec = runner.spec
+    if spec.stain is not None and spec.stain.get("per_patch"):
+        raise ModelError(
+            f"{spec.backbone} takes every patch with its own stains brought to a reference",
+            "Leave --dense out, or train with stains normalised by slide.",
+        )
+    try:
+        halo_px = spec.dense.get("halo_px")
+        return densified(
+            runner.network, spec.input_px or patch_px, exact=options.exact, halo_px=halo_px
+        )
+    except ModelError as error:
+        said = f"{spec.backbone} cannot score densely: {error.message}"
+        raise ModelError(said, error.remedy) from error
+
+
+def slider_of(open_runner: Callable[[], Runner], patches: Patches, options: DenseOptions) -> Slider:
+    """A runner's network made to slide over patches like these, proved once for all slides.
+
+    Args:
+        open_runner: Gives the same runner every time.
+        patches: Of a slide.
+        options: How windows are laid.
+
+    Raises:
+        PatchesError: The patches have no place on a slide.
+        ModelError: It may not slide: with the reason and what to do.
+        UsageError: A stride that the network cannot have.
+    """
+    patch_px = int(placed(patches).attributes["patch_px"])
+    dense = _dense(open_runner, patch_px, options)
+    return Slider.of(dense, open_runner(), patch_px, options.stride_px)
+
+
+def write_dense(
+    target: Path,
+    patches: Patches,
+    slider: Slider,
+    *,
+    attributes: dict[str, Any],
+    tick: Tick,
+    copy: dict[str, Any],
+    loading: Loading,
+    dtypes: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Write the arrays of a slide's windows; arguments, facts and errors as of `write_results`."""
+    dense = dense_grid(patches, slider.window, slider.stride_px)
+    pixels = cast(GridPixels, patches.pixels)  # `slider_of` asked whether they have a place
+    shares = Shares()
+    facts = write_rows(
+        target,
+        patches,
+        slide_over(pixels, dense.grid, slider, loading, shares),
+        columns_of(slider.shapes(), dtypes),
+        Frame(len(dense.grid), dense.attributes | attributes, dense.datasets | copy),
+        tick=tick,
+        shares=shares,
+    )
+    parted = "regions were computed in quarters, because whole ones did not fit the memory"
+    return facts | {"notes": [*facts["notes"], *dense.notes, *[parted] * slider.parted]}

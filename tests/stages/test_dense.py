@@ -1,0 +1,216 @@
+"""histocnn predict and embed with --dense: the patches' own scores at every window."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from histocnn.errors import PatchesError, UsageError
+from histocnn.models import dense_infer
+from histocnn.patches.patches import open_patches
+from histocnn.stages.embed import embed
+from histocnn.stages.heatmap import heatmap
+from histocnn.stages.predict import predict
+from histocnn.stages.tile import tile
+from histocnn.storage import store
+from tests.grid_files import write_grid
+from tests.models.dense_files import NAME, SIDE_PX, write_valid
+from tests.models.patch_files import write_folder
+from tests.models.small_networks import write_model
+from tests.slide_files import write_pyramid
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dense")
+    write_grid(folder, "s1", size=(400, 260), patch_px=SIDE_PX, patient_id="p1")
+    write_valid(folder / "valid.safetensors", mpp=1.0)
+    return folder
+
+
+def scored(place: Path, out: Path, **how: object) -> dict[str, np.ndarray]:
+    """Scores of the one slide, dense unless `how` says another."""
+    options = {"dense": True, "precision": "fp32", "backbone": NAME, **how}
+    model = options.pop("model", place / "valid.safetensors")
+    grids = options.pop("patches", place / "grids")
+    assert predict(grids, model, out, **options).exit_code == 0  # type: ignore[arg-type]
+    return store.read(out / "s1.h5")
+
+
+def failure(out: Path) -> str:
+    return (out / "s1.failed.json").read_text()
+
+
+def test_a_network_without_padding_gives_the_patches_scores(place: Path, tmp_path: Path) -> None:
+    dense = scored(place, tmp_path / "dense")
+    # At every 8 px: 17 rows begin on the slide's 130 px and 25 columns on its 200 px; their
+    # centres, 32 px on, lie in the grid's 3 × 4 patches of 64 px.
+    assert len(dense["scores"]) == 17 * 25
+    alone = scored(place, tmp_path / "alone", patches=tmp_path / "dense", dense=False)
+    np.testing.assert_array_equal(alone["coords"], dense["coords"])
+    np.testing.assert_allclose(alone["scores"], dense["scores"], atol=1e-4)
+    inner = (dense["coords"] + 128 <= (400, 260)).all(axis=1)
+    np.testing.assert_allclose(alone["colour"][inner], dense["colour"][inner], atol=1e-3)
+    assert np.ptp(dense["scores"][:, 0]) > 0.2  # else all of it could be one number
+
+
+@pytest.mark.parametrize("stride_px", [4, 24])
+def test_other_strides_are_the_same_scores_at_other_places(
+    place: Path, tmp_path: Path, stride_px: int
+) -> None:
+    own = scored(place, tmp_path / "own")
+    other = scored(place, tmp_path / "other", dense_stride_px=stride_px)
+    score = {tuple(xy): row for xy, row in zip(own["coords"].tolist(), own["scores"], strict=True)}
+    shared = [row for row, xy in enumerate(other["coords"].tolist()) if tuple(xy) in score]
+    assert len(shared) >= len(own["scores"]) // 9
+    expected = [score[tuple(other["coords"][row])] for row in shared]
+    np.testing.assert_allclose(other["scores"][shared], expected, atol=1e-5)
+    if stride_px == 4:
+        alone = scored(place, tmp_path / "alone", patches=tmp_path / "other", dense=False)
+        np.testing.assert_allclose(alone["scores"], other["scores"], atol=1e-4)
+
+
+def test_views_are_those_of_each_patch(place: Path, tmp_path: Path) -> None:
+    dense = scored(place, tmp_path / "dense", tta=True)
+    alone = scored(place, tmp_path / "alone", patches=tmp_path / "dense", dense=False, tta=True)
+    np.testing.assert_allclose(alone["scores"], dense["scores"], atol=1e-4)
+
+
+def test_regions_of_any_size_give_the_same(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_model(tmp_path / "lenet5.safetensors", mpp=1.0, patch_px=28)
+    write_grid(tmp_path, "s1")
+    how = {"model": model, "patches": tmp_path / "grids", "backbone": None}
+    found = []
+    for region_px in (100, 152, 3072):
+        monkeypatch.setattr(dense_infer, "REGION_PX", region_px)
+        found.append(scored(place, tmp_path / str(region_px), **how)["scores"])
+    np.testing.assert_allclose(found[0], found[2], atol=1e-3)
+    np.testing.assert_allclose(found[1], found[2], atol=1e-3)
+
+
+def test_a_grid_of_tissue_gives_the_windows_that_tile_would(tmp_path: Path) -> None:
+    image = np.full((800, 1000, 3), 245, np.uint8)
+    cv2.ellipse(image, (430, 380), (330, 250), 20, 0, 360, (190, 90, 160), -1)
+    write_pyramid(tmp_path / "s1.tiff", image)
+    for name, overlap_px in (("plain", 0), ("overlapping", SIDE_PX - 8)):
+        options = {"patch_px": SIDE_PX, "mpp": 1.0, "overlap_px": overlap_px}
+        assert tile(tmp_path / "s1.tiff", tmp_path / name, **options).exit_code == 0  # type: ignore[arg-type]
+    model = write_valid(tmp_path / "valid.safetensors", mpp=1.0)
+    how = {"model": model, "patches": tmp_path / "plain"}
+    dense = scored(tmp_path, tmp_path / "dense", **how)
+    expected = store.read(tmp_path / "overlapping" / "s1.h5")
+    for name in ("cell", "coords"):
+        np.testing.assert_array_equal(dense[name], expected[name])
+    np.testing.assert_allclose(dense["tissue_fraction"], expected["tissue_fraction"], atol=1e-6)
+
+
+def test_windows_that_touch_a_damaged_tile_are_nan_and_no_others(
+    place: Path, tmp_path: Path
+) -> None:
+    write_grid(tmp_path, "s1", size=(680, 560), patch_px=SIDE_PX, damaged=True)
+    result = predict(
+        tmp_path / "grids", place / "valid.safetensors", tmp_path / "out",
+        dense=True, precision="fp32", backbone=NAME,
+    )  # fmt: skip
+    dense = store.read(tmp_path / "out" / "s1.h5")
+    lost = np.isnan(dense["scores"]).all(axis=1)
+    np.testing.assert_array_equal(lost, (dense["coords"] < 512).all(axis=1))
+    assert f"{lost.sum()} of {len(lost)} patches unreadable, NaN" in str(result.rows)
+    alone = scored(place, tmp_path / "alone", patches=tmp_path / "out", dense=False)
+    np.testing.assert_allclose(alone["scores"], dense["scores"], atol=1e-4)
+
+
+def test_a_file_says_that_its_network_slid(place: Path, tmp_path: Path) -> None:
+    result = predict(place / "grids", place / "valid.safetensors", tmp_path / "s", dense=True,
+                     backbone=NAME)  # fmt: skip
+    said = store.attributes(tmp_path / "s" / "s1.h5")
+    assert said["scoring"] == "dense"
+    assert (said["patch_px"], said["stride_px"], said["window_px"]) == (64, 8, 64)
+    assert (said["offset_px"], said["centre_px"]) == (0, 31)  # 62 of the 64 px count
+    assert said["recipe"]["dense"]["exact"] is False
+    assert "those of single patches" in str(result.rows)
+    assert "windows lie where the grid's patches do" in str(result.rows)
+    assert heatmap(tmp_path / "s", tmp_path / "h", html=True).exit_code == 0
+    again = predict(place / "grids", place / "valid.safetensors", tmp_path / "s", dense=True,
+                    backbone=NAME)  # fmt: skip
+    assert [row["status"] for row in again.rows] == ["skipped"]
+
+
+def test_a_model_with_a_dense_calibration_uses_it(place: Path, tmp_path: Path) -> None:
+    points = {"b": {"youden": {"threshold": 0.25}}}
+    dense = {"temperature": 3.0, "thresholds": points}
+    model = write_valid(tmp_path / "m.safetensors", mpp=1.0, temperature=1.5, dense=dense)
+    cold, warm = scored(place, tmp_path / "cold"), scored(place, tmp_path / "warm", model=model)
+    odds = [np.log(each["scores"][:, 0] / each["scores"][:, 1]) for each in (cold, warm)]
+    np.testing.assert_allclose(odds[1], odds[0] / 3, atol=1e-3)
+    said = store.attributes(tmp_path / "warm" / "s1.h5")
+    assert (said["temperature"], said["thresholds"]) == (3.0, points)
+    alone = tmp_path / "alone"
+    scored(place, alone, model=model, dense=False)
+    assert store.attributes(alone / "s1.h5")["temperature"] == 1.5
+
+
+def test_dense_features_are_the_patches_own(place: Path, tmp_path: Path) -> None:
+    how = {"model": place / "valid.safetensors", "backbone": NAME, "precision": "fp32"}
+    assert embed(place / "grids", tmp_path / "dense", dense=True, **how).exit_code == 0  # type: ignore[arg-type]
+    assert embed(tmp_path / "dense", tmp_path / "alone", **how).exit_code == 0  # type: ignore[arg-type]
+    dense, alone = (store.read(tmp_path / name / "s1.h5") for name in ("dense", "alone"))
+    assert dense["features"].dtype == np.float16
+    np.testing.assert_allclose(dense["features"], alone["features"], rtol=2e-3, atol=2e-3)
+    [patches] = open_patches(tmp_path / "dense")
+    assert patches.attributes["scoring"] == "dense"
+
+
+def test_what_cannot_be_scored_densely_is_refused_with_what_to_do(
+    place: Path, tmp_path: Path
+) -> None:
+    model = place / "valid.safetensors"
+    with pytest.raises(UsageError, match="Give --dense true"):
+        predict(place / "grids", model, tmp_path / "a", dense_stride_px=8, backbone=NAME)
+    write_folder(tmp_path / "images", patients=2)
+    for stage, how in ((predict, {}), (embed, {"precision": "fp32"})):
+        with pytest.raises(PatchesError, match="image files have no place on a slide"):
+            stage(tmp_path / "images", model=model, out=tmp_path / "a", dense=True, backbone=NAME,
+                  **how)  # fmt: skip
+    predict(place / "grids", model, tmp_path / "b", dense=True, dense_stride_px=12, backbone=NAME)
+    assert "Give one of 4, 8, 16, 24" in failure(tmp_path / "b")
+    other = write_valid(tmp_path / "other.safetensors", mpp=0.5)
+    predict(place / "grids", other, tmp_path / "c", dense=True, backbone=NAME)
+    assert "the model was trained on 64 px at 0.5 µm/px" in failure(tmp_path / "c")
+
+
+@pytest.mark.parametrize("backbone", ["mlp"])
+def test_networks_that_do_not_slide_are_refused(tmp_path: Path, backbone: str) -> None:
+    from histocnn.models.backbones import build
+    from histocnn.models.spec import ModelSpec, save
+
+    write_grid(tmp_path, "s1")
+    spec = ModelSpec(backbone, class_names=("a", "b"), patch_px=28, mpp=1.0)
+    save(tmp_path / "m.safetensors", build(backbone, 2), spec)
+    predict(tmp_path / "grids", tmp_path / "m.safetensors", tmp_path / "out", dense=True)
+    assert f"{backbone} cannot score densely" in failure(tmp_path / "out")
+
+
+def test_killed_and_started_again_it_is_as_if_undisturbed(place: Path, tmp_path: Path) -> None:
+    out, model = tmp_path / "scores", str(place / "valid.safetensors")
+    command = [sys.executable, "-m", "histocnn.cli", "predict", "--patches", str(place / "grids")]
+    command += ["--model", model, "--dense", "true", "--backbone", NAME, "--out", str(out)]
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not list(out.glob(".*tmp*")) and not list(out.glob("*.h5")):
+        assert first.poll() in (None, 0)
+        time.sleep(0.001)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    assert not list(out.glob("**/*.tmp"))
+    calm = scored(place, tmp_path / "calm", precision="auto")
+    np.testing.assert_array_equal(store.read(out / "s1.h5", "scores")["scores"], calm["scores"])

@@ -103,6 +103,16 @@ _LISTED = (
     ),
 )  # fmt: skip
 STAGES = {stage.name: stage for stage in _LISTED}
+RUN = Stage(
+    "run", "histocnn.pipeline run",
+    lambda at: ["--slides", at / "cohort" / "slides.csv", "--allow_seen",
+                "--model", at / "train" / "model.safetensors"],
+    ("cohort", "train"), per_slide=False,
+)  # fmt: skip
+DEMO = Stage(
+    "demo", "histocnn.demonstration demo", lambda at: ["--workers", "1"], (), per_slide=False
+)
+_ALL = {**STAGES, "run": RUN, "demo": DEMO}
 
 
 @dataclass
@@ -126,15 +136,15 @@ class House:
     def stage(self, name: str) -> Stage:
         """A stage, once it and those that it needs have run undisturbed."""
         if name not in self.undisturbed:
-            for needed in STAGES[name].inputs:
+            for needed in _ALL[name].inputs:
                 if needed in STAGES:
                     self.stage(needed)
-            if "reference" in STAGES[name].inputs and not (self.place / "reference").exists():
+            if "reference" in _ALL[name].inputs and not (self.place / "reference").exists():
                 (self.place / "reference").mkdir()
                 for slide_id in TRAINED_ON:
                     shutil.copy2(self.place / "embed" / f"{slide_id}.h5", self.place / "reference")
-            self._calm(STAGES[name])
-        return STAGES[name]
+            self._calm(_ALL[name])
+        return _ALL[name]
 
     def out(self, stage: Stage) -> Path:
         """Where the disturbed runs write."""

@@ -13,6 +13,7 @@ from tests.chaos.conftest import Tally
 from tests.chaos.stages import STAGES, House, Stage
 
 TRIES, LEAST_HITS, MOST_TRIES = 30, 20, 60
+PIPELINE_TRIES = 10
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -26,6 +27,35 @@ def test_a_killed_stage_is_done_again_as_if_nothing_had_happened(
         hit, losses = _kill(house, stage, moment.uniform(0, house.seconds[name]))
         tally.count(hit=hit, losses=losses)
     assert tally.hits >= LEAST_HITS
+    assert tally.lost == []
+
+
+def test_a_killed_run_of_all_stages_is_done_again(house: House, tallies: list[Tally]) -> None:
+    stage, moment, tally = house.stage("run"), random.Random("run"), Tally("kill -9", "run")  # noqa: S311
+    tallies.append(tally)
+    for _ in range(PIPELINE_TRIES):
+        house.clear(stage)
+        hit, losses = _kill(house, stage, moment.uniform(0, house.seconds["run"]))
+        tally.count(hit=hit, losses=losses)
+    assert tally.hits >= PIPELINE_TRIES // 2
+    assert tally.lost == []
+
+
+def test_a_demo_killed_again_and_again_comes_to_the_same_end(
+    house: House, tallies: list[Tally]
+) -> None:
+    stage, moment, tally = house.stage("demo"), random.Random("demo"), Tally("kill -9", "demo")  # noqa: S311
+    tallies.append(tally)
+    house.clear(stage)
+    for number in range(PIPELINE_TRIES):
+        command = house.start(stage, slow=stage.slow)
+        command.wait_until_begun()
+        time.sleep(moment.uniform(0, 0.4 * house.seconds["demo"]))
+        command.send(signal.SIGKILL)
+        hit = command.end().exit_code == -signal.SIGKILL
+        last = number + 1 == PIPELINE_TRIES
+        tally.count(hit=hit, losses=house.losses(stage, house.run(stage)) if last else [])
+    assert tally.hits >= PIPELINE_TRIES // 2
     assert tally.lost == []
 
 

@@ -26,7 +26,7 @@ def content(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_dir() or path.suffix == ".tmp" or name.parts[0] in ASIDE:
+        if path.is_dir() or path.suffix == ".tmp" or ASIDE & set(name.parts):
             continue
         if name.name in SUMS or _is_kept_sum(name):
             continue

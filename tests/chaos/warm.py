@@ -20,7 +20,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +124,7 @@ class Warm:
         slow: float = 0.0,
         user: int | None = None,
         files: int | None = None,
+        unlink: tuple[Path, int] | None = None,
     ) -> Command:
         """Start a command.
 
@@ -134,6 +134,8 @@ class Warm:
             slow: Seconds that every step of writing takes longer.
             user: Its user and group id.
             files: Its limit of open files.
+            unlink: A file, and how many functions of histocnn are called for the first time before
+                it goes.
         """
         self._count += 1
         order = {
@@ -142,6 +144,7 @@ class Warm:
             "slow": slow,
             "user": user,
             "files": files,
+            "unlink": [str(unlink[0]), unlink[1]] if unlink else None,
             "at": str(self.folder / str(self._count)),
         }
         return Command(self, self._count, self.ask(order)["pid"])
@@ -230,9 +233,11 @@ def _become(order: dict[str, Any]) -> NoReturn:
             os.setgroups([])
             os.setgid(order["user"])
             os.setuid(order["user"])
+        from tests.chaos import hooks
+
         os.environ[SLOW] = str(order["slow"])
-        _slow_down(order["slow"])
-        _note_beginning(order["stage"], begun, Path(order["at"]).name, folder)
+        hooks.slow_down(order["slow"])
+        hooks.note_beginning(order["stage"], begun, Path(order["at"]).name, folder, order["unlink"])
         from histocnn.cli import main
 
         code = main(order["words"])
@@ -250,50 +255,9 @@ def _become(order: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def _note_beginning(stage: str, file: int, name: str, folder: int) -> None:
-    """Leave `<number>.begun`, the time in it, when the stage's function is entered."""
-    import importlib
-
-    module, _, function = stage.partition(" ")
-    code = getattr(importlib.import_module(module), function).__code__
-
-    def watch(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is code:
-            sys.setprofile(None)
-            os.write(file, str(time.monotonic()).encode())
-            os.rename(f"{name}.unborn", f"{name}.begun", src_dir_fd=folder, dst_dir_fd=folder)
-
-    sys.setprofile(watch)
-
-
-def _slow_down(seconds: float) -> None:
-    """Let every step of writing a file take longer: its bytes, its sync, its name."""
-    if not seconds:
-        return
-    from histocnn.storage.atomic import RawFile
-
-    write, sync, replace = RawFile.write, os.fsync, Path.replace
-
-    def slow_write(self: RawFile, data: Any, /) -> int:
-        time.sleep(seconds / 10)
-        return write(self, data)
-
-    def slow_sync(file: Any) -> None:
-        time.sleep(seconds)
-        sync(file)
-
-    def slow_replace(self: Path, target: Any) -> Path:
-        time.sleep(seconds)
-        moved = replace(self, target)
-        time.sleep(seconds)
-        return moved
-
-    RawFile.write = slow_write  # type: ignore[assignment,method-assign]
-    os.fsync = slow_sync
-    Path.replace = slow_replace  # type: ignore[assignment,method-assign]
-
-
 if __name__ == "__main__":
     _serve()
 elif __name__ == "__mp_main__":  # a worker that a command started: as slow as its parent
-    _slow_down(float(os.environ[SLOW]))
+    from tests.chaos.hooks import slow_down
+
+    slow_down(float(os.environ[SLOW]))

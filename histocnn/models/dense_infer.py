@@ -20,7 +20,7 @@ from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.region_plan import Region, plan, side_of
 from histocnn.reference.colour import colours_of_squares
 
-REGION_PX = 3072  # side of a region with its context, network input px; see `models.dense`
+REGION_PX = 3072  # side of a region with its context; see `models.dense`
 LEAST_WINDOWS = 16  # along a region's side, however much context it needs
 
 
@@ -121,7 +121,9 @@ class Slider:
     @property
     def most(self) -> int:
         """Cells along the side of the largest region."""
-        room = (REGION_PX - self.dense.region_px(0)) // self.dense.stride_px
+        # Of the input's px or of the patches', whichever are more.
+        side_px = REGION_PX * min(self.dense.input_px, self.patch_px) // self.patch_px
+        room = (side_px - self.dense.region_px(0)) // self.dense.stride_px
         return max(LEAST_WINDOWS, room) * self.phases // self.step or 1
 
     def region_px(self, cells: int) -> int:

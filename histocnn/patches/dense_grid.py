@@ -142,7 +142,7 @@ def _laid(grid: PatchGrid, wanted: NDArray[np.bool_]) -> PatchGrid:
 def _with_tissue(whole: PatchGrid, tissue: TissueMask, least: float) -> PatchGrid:
     """Every window of which at least this share is tissue."""
     cells, shares = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
-    for part in _strips(whole):
+    for part in _strips(whole, *(_near(whole, tissue, axis, least) for axis in (1, 0))):
         fraction = tissue.fraction(part.boxes_l0())
         keep = fraction >= least
         cells.append(part.cell[keep])
@@ -150,11 +150,27 @@ def _with_tissue(whole: PatchGrid, tissue: TissueMask, least: float) -> PatchGri
     return replace(whole, cell=np.concatenate(cells), tissue_fraction=np.concatenate(shares))
 
 
-def _strips(whole: PatchGrid) -> Iterator[PatchGrid]:
-    rows, columns = whole.shape
-    for start in range(0, rows * columns, AT_ONCE):
-        index = np.arange(start, min(start + AT_ONCE, rows * columns))
-        cell = np.stack(np.divmod(index, columns), axis=1)
+def _near(whole: PatchGrid, tissue: TissueMask, axis: int, least: float) -> NDArray[np.int64]:
+    """Columns (axis 0) or rows (1) of windows that reach any tissue; all if none is asked for."""
+    count = whole.shape[1 - axis]
+    if least <= 0:
+        return np.arange(count)
+    line = replace(whole, cell=np.repeat(np.arange(count), 2).reshape(-1, 2))
+    edges = line.boxes_l0()[:, [axis, axis + 2]] / tissue.pixel_l0[axis]
+    any_tissue: NDArray[np.bool_] = np.asarray(tissue.mask.any(axis=axis))
+    before = np.concatenate([[0], any_tissue.cumsum()])
+    first, last = np.clip([np.floor(edges[:, 0]), np.ceil(edges[:, 1])], 0, len(any_tissue))
+    return np.flatnonzero(before[last.astype(int)] > before[first.astype(int)])
+
+
+def _strips(
+    whole: PatchGrid, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> Iterator[PatchGrid]:
+    """The crossings of rows and columns, a bounded number at once."""
+    for start in range(0, len(rows) * len(columns), AT_ONCE):
+        index = np.arange(start, min(start + AT_ONCE, len(rows) * len(columns)))
+        row, column = np.divmod(index, len(columns))
+        cell = np.stack([rows[row], columns[column]], axis=1)
         yield replace(whole, cell=cell, tissue_fraction=np.full(len(cell), np.nan, np.float32))
 
 

@@ -69,6 +69,15 @@ def test_a_region_that_does_not_fit_is_computed_in_quarters_once() -> None:
         fuller(pixels, at)
 
 
+@pytest.mark.parametrize("patch_px", [32, 64, 256])
+def test_regions_are_bounded_in_the_inputs_and_in_the_patches_pixels(patch_px: int) -> None:
+    dense = densified(valid_pooled(), 64)
+    slider = Slider.of(dense, runner(dense.network), patch_px, None)
+    side_px = slider.region_px(slider.most)
+    largest = max(side_px, side_px * 64 // patch_px)
+    assert 3072 - max(8, slider.own_px) < largest <= 3072
+
+
 def test_views_of_a_region_are_those_of_each_patch() -> None:
     network = valid_pooled()
     dense = densified(network, 64)

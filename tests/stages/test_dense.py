@@ -21,10 +21,11 @@ from histocnn.stages.predict import predict
 from histocnn.stages.tile import tile
 from histocnn.storage import store
 from tests.grid_files import write_grid
+from tests.memory import PEAK_KIB
 from tests.models.dense_files import NAME, SIDE_PX, write_valid
 from tests.models.patch_files import write_folder
 from tests.models.small_networks import write_model
-from tests.slide_files import write_pyramid
+from tests.slide_files import write_pyramid, write_sparse_pyramid
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +215,32 @@ def test_killed_and_started_again_it_is_as_if_undisturbed(place: Path, tmp_path:
     assert not list(out.glob("**/*.tmp"))
     calm = scored(place, tmp_path / "calm", precision="auto")
     np.testing.assert_array_equal(store.read(out / "s1.h5", "scores")["scores"], calm["scores"])
+
+
+@pytest.mark.slow
+def test_a_huge_sparse_slide_is_scored_in_bounded_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(-20, 20, (32, 32, 1)), np.ones((8, 8, 1), int))
+    patch = (np.array([200, 120, 170]) + texture).astype(np.uint8)
+
+    def tile_at(level: int, col: int, row: int) -> np.ndarray | None:
+        # Four pieces of 10,240 px, far apart.
+        scale = 4**level
+        return patch if col * scale % 200 < 40 and row * scale % 200 < 40 else None
+
+    write_sparse_pyramid(tmp_path / "huge.tiff", tile_at=tile_at, downsamples=(1, 4, 16, 64))
+    assert tile(tmp_path / "huge.tiff", tmp_path / "grids").exit_code == 0
+    model = write_model(tmp_path / "m.safetensors", patch_px=224, input_px=28, mpp=0.5)
+    arguments = ["predict", "--patches", str(tmp_path / "grids"), "--model", str(model)]
+    arguments += ["--dense", "true", "--out", str(tmp_path / "out")]
+    code = (
+        "import sys\nfrom histocnn.cli import main\n"
+        f"code = main({arguments!r})\nprint({PEAK_KIB})\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    scores = store.read(tmp_path / "out" / "huge.h5", "scores")["scores"]
+    assert len(scores) > 400_000
+    assert np.isfinite(scores).all()
+    print(done.stderr, done.stdout)
+    assert int(done.stdout.split()[-1]) < 2_000_000, "kB resident"

@@ -239,16 +239,12 @@ def slide_over(
     """
     side = side_of(grid.cell, slider.most, slider.phases)
     regions, stride = plan(grid.cell, side), slider.stride_px
-    corners = np.array([(each.col, each.row) for each in regions], np.float64).reshape(-1, 2)
+    corners = np.array([(each.col, each.row) for each in regions], np.int64).reshape(-1, 2)
     starts_px = corners * stride - slider.halo_px
-    side_px = slider.region_px(side)
-    batches = pixels.squares(starts_px, side_px, loading.threads)
-    for region, start_px in zip(regions, starts_px, strict=True):
+    squares = pixels.squares(starts_px, slider.region_px(side), loading.threads)
+    for region in regions:
         with shares.of("pixels"):
-            batch = next(batches)
-            image, lost = batch.pixels[0], None
-            if not batch.readable[0]:
-                image, lost = pixels.partly(start_px, side_px)
+            image, lost = next(squares)
         with shares.of("compute"):
             arrays = _arrays(slider, image, region, loading)
         if lost is not None:

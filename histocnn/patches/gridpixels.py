@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from histocnn.errors import PatchesError
 from histocnn.patches.grid import window_of
 from histocnn.patches.images import resize
+from histocnn.slides.lattice import Lattice
 from histocnn.slides.partial import Boxes, read_partly, touching
 from histocnn.slides.slide import Slide
 from histocnn.slides.stain import Sampled, Stains, sample
-from histocnn.slides.stream import Batch, stream
+from histocnn.slides.stream import Batch, stream, stream_crops
 
 
 class GridPixels:
@@ -140,27 +141,28 @@ class GridPixels:
                 yield batch._replace(pixels=np.stack([resize(p, size_px) for p in batch.pixels]))
 
     def squares(
-        self, starts_px: NDArray[np.float64], side_px: int, threads: int
-    ) -> Iterator[Batch]:
-        """Squares of another side at the patches' µm/px one by one, in the order given.
+        self, starts_px: NDArray[np.int64], side_px: int, threads: int
+    ) -> Iterator[tuple[NDArray[np.uint8], Boxes | None]]:
+        """Squares of another side at the patches' µm/px, as sharp as they are; in the order given.
 
         Args:
-            starts_px: float64 [N, 2], (x, y) of their top left corners, px at that scale.
+            starts_px: int64 [N, 2], (x, y) of their top left corners, px at that scale.
             side_px: Their side.
             threads: Readers.
-        """
-        _, mpp = self._scale()
-        px_l0 = mpp / np.array(self._slide_mpp or self.slide.require_mpp())
-        corners = starts_px * px_l0
-        return stream(self.slide, corners, side_px, mpp, batch_size=1, threads=threads)
 
-    def partly(
-        self, start_px: NDArray[np.float64], side_px: int
-    ) -> tuple[NDArray[np.uint8], Boxes]:
-        """A square as of `squares`, of which tiles cannot be decoded: see `slides.partial`."""
-        _, mpp = self._scale()
-        x, y = start_px * mpp / np.array(self._slide_mpp or self.slide.require_mpp())
-        return read_partly(self.slide, (float(x), float(y)), side_px, mpp)
+        Yields:
+            uint8 [side, side, 3], white where a tile cannot be decoded, and such tiles as of
+            `slides.partial`; None where there are none.
+        """
+        patch_px, mpp = self._scale()
+        lattice = Lattice.of(self.slide, patch_px, mpp)
+        crops = lattice.crops(self.slide, starts_px, side_px, mpp)
+        batches = stream_crops(self.slide, crops, threads=threads)
+        for batch, start_px, origin in zip(batches, starts_px, crops.origins_px, strict=True):
+            crop, lost = batch.pixels[0], None
+            if not batch.readable[0]:
+                crop, lost = read_partly(self.slide, crops._replace(origins_px=origin[None]))
+            yield lattice.pixels(crop, start_px, side_px), lost
 
     def touch(self, coords: NDArray[np.int64], side_px: int, lost: Boxes) -> NDArray[np.bool_]:
         """Which squares of `side_px` at `coords` [N, 2], level-0 px, touch tiles that are lost."""

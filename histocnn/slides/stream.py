@@ -74,7 +74,13 @@ def stream(
     """
     chosen = np.arange(len(coords)) if rows is None else np.asarray(rows, np.int64)
     crops = slide.crops(np.asarray(coords).reshape(-1, 2)[chosen], patch_px, mpp)
-    return _Stream(slide.reader, crops, chosen, patch_px, batch_size).batches(threads)
+    return _Stream(slide.reader, crops, chosen, (patch_px, patch_px), batch_size).batches(threads)
+
+
+def stream_crops(slide: Slide, crops: Crops, *, threads: int = 2) -> Iterator[Batch]:
+    """Crops one by one as they lie on their level, not resampled; else as `stream`."""
+    chosen = np.arange(len(crops.origins_px))
+    return _Stream(slide.reader, crops, chosen, crops.size_px, batch_size=1).batches(threads)
 
 
 class _Job(NamedTuple):
@@ -89,10 +95,10 @@ class _Stream:
     """Patches cut into runs; a run's task decodes the tiles that no earlier run's has."""
 
     def __init__(
-        self, reader: Reader, crops: Crops, rows: Index, patch_px: int, batch_size: int
+        self, reader: Reader, crops: Crops, rows: Index, patch_size: Size, batch_size: int
     ) -> None:
         self._reader, self._level, self._rows = reader, crops.level, rows
-        self._crop_size, self._patch_size = crops.size_px, (patch_px, patch_px)
+        self._crop_size, self._patch_size = crops.size_px, patch_size
         self._origins = crops.origins_px
         w, h = crops.size_px
         ends, level_size = crops.origins_px + crops.size_px, reader.level_sizes[crops.level]

@@ -20,13 +20,13 @@ def test_a_lost_tile_is_white_and_named(tmp_path: Path) -> None:
     slide = Slide(path)
     with pytest.raises(ReadError):
         slide.read((200.0, 200.0), 200, 0.5)
-    pixels, lost = read_partly(slide, (200.0, 200.0), 200, 0.5)
+    pixels, lost = read_partly(slide, slide.crops([(200.0, 200.0)], 200, 0.5))
     assert lost.tolist() == [[256, 256, 512, 500]]  # cut at the slide's edge
     assert (pixels[56:, 56:] == 255).all()
     pixels[56:, 56:] = whole[56:, 56:]
     np.testing.assert_array_equal(pixels, whole)
     coords = np.array([[156, 300], [157, 300], [511, 400], [512, 400], [300, 156]])
     assert touching(slide, coords, 100, 0.5, lost).tolist() == [False, True, True, False, False]
-    undamaged, none = read_partly(slide, (0.0, 0.0), 100, 0.5)
+    undamaged, none = read_partly(slide, slide.crops([(0.0, 0.0)], 100, 0.5))
     assert len(none) == 0
     np.testing.assert_array_equal(undamaged, slide.read((0.0, 0.0), 100, 0.5))

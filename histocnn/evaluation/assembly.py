@@ -32,6 +32,7 @@ from histocnn.evaluation.patch_report import (
     per_centre,
     stored_points,
 )
+from histocnn.evaluation.plain_words import plain_words
 from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows
 from histocnn.evaluation.slide_report import froc_report, slide_report
 from histocnn.evaluation.stage_report import fit, is_camelyon17, stage_report
@@ -114,12 +115,15 @@ def evaluated(options: Options) -> Evaluated:
         warnings += _admitted(other, inputs)
         report = replace(report, stamp=report.stamp or stamp(other))
         names = (title, inputs.compare.resolve().name)
-        report = replace(report, comparison=compare(judged, other, resampling, names))
+        report = replace(
+            report, comparison=compare(judged, other, resampling, names, inputs.primary)
+        )
     notes += stored_points(judged).notes
     if entries and target is None:
         notes.append("No figures of slides: say with --target which class they have.")
     report = replace(report, warnings=tuple(dict.fromkeys(warnings)), notes=tuple(notes))
-    return _with_slides(Evaluated(report, judged, entries, target), options)
+    found = _with_slides(Evaluated(report, judged, entries, target), options)
+    return replace(found, report=replace(found.report, words=plain_words(found.report)))
 
 
 def _admitted(judged: Judged, inputs: Inputs) -> list[str]:

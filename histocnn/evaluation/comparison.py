@@ -12,12 +12,17 @@ from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.options import Resampling
 from histocnn.evaluation.patch_report import groups_of
 from histocnn.metrics import patch
+from histocnn.metrics.multiplicity import PRIMARY, corrected
 from histocnn.metrics.sections import ComparisonReport
 from histocnn.patches.classes import recolumn
 
 
 def compare(
-    first: Judged, second: Judged, resampling: Resampling, names: tuple[str, str]
+    first: Judged,
+    second: Judged,
+    resampling: Resampling,
+    names: tuple[str, str],
+    primary: str | None = None,
 ) -> ComparisonReport:
     """Compare two models on the patches that both scored, patient by patient.
 
@@ -26,8 +31,10 @@ def compare(
         second: Another's.
         resampling: How intervals are made.
         names: Of the two.
+        primary: The figure that was named beforehand; None: the mean AUROC.
 
     Raises:
+        UsageError: There is no such figure.
         MetricError: The classes differ, or no patch is in both.
     """
     if set(first.class_names) != set(second.class_names):
@@ -41,9 +48,10 @@ def compare(
     if not (first.judged[a] & ~np.isnan(other).any(axis=1)).any():
         raise MetricError("no patch is judged in both score folders", "Score the same grids.")
     groups = groups_of(first, resampling).of(a)
-    return patch.comparison(
+    found = patch.comparison(
         (first.scores[a], other), first.labels[a], first.class_names, groups, names
     )
+    return corrected(found, primary or PRIMARY, resampling.replicates)
 
 
 def _pairs(first: Judged, second: Judged) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

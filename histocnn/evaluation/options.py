@@ -45,9 +45,13 @@ class Inputs:
         split: Only the slides that slides.csv puts in this split.
         match: Scores' class to truth's class, where names differ.
         compare: A second model's scores.
+        primary: The figure of the comparison that is tested; None: the mean AUROC.
         allow_seen: Evaluate patients that were seen in training.
         allow_shared_patient: Evaluate slides of patients of whom others were trained on.
         allow_missing: Evaluate although slides of slides.csv have no scores.
+
+    Raises:
+        UsageError: A primary figure is named, and nothing is compared.
     """
 
     scores: Path
@@ -55,9 +59,16 @@ class Inputs:
     split: str | None = None
     match: Mapping[str, str] = field(default_factory=dict)
     compare: Path | None = None
+    primary: str | None = None
     allow_seen: bool = False
     allow_shared_patient: bool = False
     allow_missing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.primary is not None and self.compare is None:
+            raise UsageError(
+                f"--primary {self.primary} without a comparison", "Give --compare, too."
+            )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from histocnn.evaluation.assembly import Evaluated
 from histocnn.evaluation.drawings import draw
+from histocnn.evaluation.explorer import FOLDER, TABLE, explored, write_errors
 from histocnn.evaluation.galleries import heatmap_pictures, worst_pictures
 from histocnn.evaluation.table import to_csv
 from histocnn.jobs import claims
@@ -17,7 +18,7 @@ from histocnn.pages.report import write_report
 from histocnn.pictures.palette import Colours
 from histocnn.storage.atomic import replacing, sweep, write_text
 
-FILES = ("report.html", "metrics.csv", "metrics.json", "stage_labels.csv", "figures")
+FILES = ("report.html", "metrics.csv", "metrics.json", "stage_labels.csv", "figures", TABLE, FOLDER)
 
 
 def check(out: Path, inputs: Iterable[Path] = ()) -> None:
@@ -42,14 +43,17 @@ def write(
     evaluation: Evaluated,
     heatmaps: Path | None = None,
     colours: Colours | None = None,
+    *,
+    show_ids: bool = False,
 ) -> list[Path]:
     """Write everything into a folder.
 
     Args:
         out: The folder.
         evaluation: The report, and what its pictures are drawn from.
-        heatmaps: Folder that heatmap wrote, for small pictures.
+        heatmaps: Folder that heatmap wrote, for small pictures and links.
         colours: Chosen for classes.
+        show_ids: Write absolute paths of images, too.
 
     Returns:
         The files; metrics.json is the last.
@@ -61,24 +65,27 @@ def write(
         with replacing(outputs[0]) as temporary:
             write_stage_labels(temporary, evaluation.classes)
     draw(out / "figures", evaluation, colours)
+    errors = write_errors(out, evaluation.judged, show_ids=show_ids)
     write_text(out / "metrics.csv", to_csv(evaluation.report))
     write_report(
         out / "report.html",
         evaluation.report,
         drawings=out / "figures",
         worst=worst_pictures(evaluation.judged, evaluation.entries),
+        explored=explored(evaluation.judged, out, heatmaps),
         heatmaps=heatmap_pictures(heatmaps, evaluation.judged) if heatmaps else (),
     )
     write_text(out / "metrics.json", evaluation.report.to_json())
-    for folder in (out, out / "figures"):
+    for folder in (out, out / "figures", out / FOLDER):
         sweep(folder)  # what a killed evaluation left
-    return [*sorted((out / "figures").glob("*.*")), *outputs]
+    return [*sorted((out / "figures").glob("*.*")), *errors, *outputs]
 
 
 def summary(out: Path, report: Report) -> str:
     """The figures that people look at first, and what they must know, as a few lines."""
     patch = report.patch
     lines = [f"{out / 'report.html'}: {patch.n:,} patches{patch.interval.of}"]
+    lines += [f"  {line}" for line in report.words]
     sections = {
         "patches": (patch.figures, ("macro_auroc", "macro_average_precision", "balanced_accuracy")),
         "slides": (report.slide.figures if report.slide else {}, ("auroc",)),

@@ -67,6 +67,7 @@ class Report:
         seen: Patches by what the model saw of their patients.
         score_files: Files of scores that were read.
         model: What the score files say of their making.
+        words: What was found, missed, and is not to be trusted, for people.
         transfer: Validation beside what was judged, or why it cannot be.
         target: The class that is looked for, where it is known.
         best_epoch: Training: the epoch whose weights were kept.
@@ -98,6 +99,7 @@ class Report:
     seen: Mapping[str, int] = field(default_factory=dict)
     score_files: int | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
     transfer: TransferReport | str | None = None
     target: str | None = None
     best_epoch: int | None = None
@@ -152,8 +154,11 @@ class Report:
         if self.comparison is not None:
             for key, gap in self.comparison.figures.items():
                 name, _, class_name = key.partition(":")
-                values = (gap.difference, gap.low, gap.high, gap.p)
-                about = (self.comparison.n, None, self.stamp or None)
+                p = gap.p if gap.p_corrected is None else gap.p_corrected
+                said = "p corrected (Holm)" if gap.p_corrected is not None else ""
+                values = (gap.difference, gap.low, gap.high, p)
+                note = "; ".join(filter(None, [self.stamp, said])) or None
+                about = (self.comparison.n, None, note)
                 yield "difference", name, class_name, *values, *about
 
     def _scopes(self) -> Iterator[tuple[str, PatchReport | SlideReport | FrocReport]]:

@@ -104,7 +104,7 @@ class PatchReport:
 
 @dataclass(frozen=True)
 class Gap:
-    """One figure of two models and its difference, first minus second, with a two-sided p."""
+    """One figure of two models: difference, first minus second, two-sided p, `multiplicity`'s p."""
 
     first: float | None
     second: float | None
@@ -112,6 +112,7 @@ class Gap:
     low: float | None
     high: float | None
     p: float | None
+    p_corrected: float | None = None
 
     @property
     def change(self) -> Figure:
@@ -145,6 +146,7 @@ class ComparisonReport:
         second: Name of the second's.
         figures: Differences by figure; a class's as `figure:class`.
         note: Why there are no p-values, or empty.
+        primary: The figure that was named beforehand.
     """
 
     n: int
@@ -153,6 +155,7 @@ class ComparisonReport:
     second: str
     figures: Mapping[str, Gap]
     note: str
+    primary: str | None = None
 
 
 @dataclass(frozen=True)

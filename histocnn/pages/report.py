@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histocnn.metrics import plain
+from histocnn.metrics.intervals import FEWEST
 from histocnn.metrics.report import Report
-from histocnn.metrics.sections import ColourReport, Figures
+from histocnn.metrics.sections import ColourReport, Figure, Figures, FrocReport, SlideReport
 from histocnn.metrics.transfer import TransferReport
 from histocnn.pages.embedded import Picture, svg
 from histocnn.pages.templating import render
@@ -58,12 +59,29 @@ class Errors(NamedTuple):
     lost: str
 
 
+class SlideErrors(NamedTuple):
+    """Errors on one slide: how many, the most confident of them, and links to look at them.
+
+    page: The slide's page that heatmap wrote, relative to the report; qupath: a file for QuPath;
+    None where there is none. rows: x and y in level-0 px (or the image), truth, call, probability.
+    """
+
+    slide: str
+    judged: int
+    errors: int
+    confident: int
+    page: str | None
+    qupath: str | None
+    rows: Sequence[Sequence[Any]]
+
+
 def write_report(
     path: Path,
     report: Report,
     *,
     drawings: Path,
     worst: Sequence[Errors] = (),
+    explored: Sequence[SlideErrors] = (),
     heatmaps: Sequence[Picture] = (),
 ) -> None:
     """Write the page.
@@ -73,6 +91,7 @@ def write_report(
         report: The figures.
         drawings: Folder of the curves as SVG.
         worst: The most confident errors, by kind.
+        explored: The errors, by slide.
         heatmaps: Small heatmaps.
     """
     drawn = {
@@ -88,6 +107,8 @@ def write_report(
         first=[drawn.pop("roc")] if "roc" in drawn else [],
         drawings=list(drawn.values()),
         worst=worst,
+        explored=explored,
+        few=few(report),
         heatmaps=heatmaps,
         headlines=HEADLINES,
         transfer=report.transfer if isinstance(report.transfer, TransferReport) else None,
@@ -99,6 +120,9 @@ def write_report(
         name=name_of,
         per_class=without_points,
         ordered=ordered,
+        coarse=coarse if few(report) else (lambda figure: figure),
+        pairs_of=pairs_of,
+        lesions_of=lesions_of,
         point_name=lambda point: POINT_NAMES.get(point, point),
     )
     write_text(path, page)
@@ -119,6 +143,23 @@ def without_points(figures: Figures) -> Figures:
     return ordered({key: own for key, own in figures.items() if not key.endswith(ends)})
 
 
+def few(report: Report) -> bool:
+    """Whether patients are too few for a third decimal."""
+    return report.patch.interval.groups < FEWEST
+
+
+def coarse(figure: Any) -> Any:
+    """A figure of few patients with two decimals; anything else as it is.
+
+    >>> from histocnn.metrics.sections import Figure
+    >>> coarse(Figure(0.9721, None, None)), coarse("x")
+    ('0.97', 'x')
+    """
+    if isinstance(figure, Figure) and figure.value is not None and figure.low is None:
+        return f"{figure.value:.2f}"
+    return figure
+
+
 def colours(report: Report) -> list[tuple[str, ColourReport | str]]:
     """The baselines of colour that there are, or why not, each under what it is."""
     both = {
@@ -129,7 +170,7 @@ def colours(report: Report) -> list[tuple[str, ColourReport | str]]:
     return [(title, own) for title, own in both.items() if own is not None]
 
 
-def ordered(figures: Figures) -> Figures:
+def ordered(figures: Mapping[str, Any]) -> dict[str, Any]:
     """The figures that a page shows, those that stand for ranking first.
 
     >>> from histocnn.metrics.sections import Figure
@@ -139,6 +180,36 @@ def ordered(figures: Figures) -> Figures:
     """
     rest = [name for name in figures if name not in (*FIRST, *UNORDERED)]
     return {name: figures[name] for name in [*(n for n in FIRST if n in figures), *rest]}
+
+
+FEW_THINGS = 10  # slides of a kind, or lesions, below which counts are shown
+
+
+def pairs_of(slide: SlideReport) -> str:
+    """The AUROC of few slides as pairs that are ordered rightly; empty of more.
+
+    >>> pairs_of(SlideReport("t", 4, 2, "", {"auroc": Figure(0.75, None, None)}, ""))
+    '3 of 4 pairs of a slide with and one without are ordered rightly'
+    """
+    without, auroc = slide.n - slide.positive, slide.figures["auroc"].value
+    if auroc is None or min(slide.positive, without) >= FEW_THINGS:
+        return ""
+    pairs = slide.positive * without
+    rightly = f"{round(auroc * pairs, 1):g} of {pairs:,}"
+    return f"{rightly} pairs of a slide with and one without are ordered rightly"
+
+
+def lesions_of(key: str, figure: Figure, froc: FrocReport) -> Any:
+    """A sensitivity over few lesions as their count, else the figure.
+
+    >>> lesions_of("sensitivity_at_1_fp", Figure(0.5, None, None), FrocReport(4, 2, 1, 0, (), "",
+    ...            "", ""))
+    '1 of 2'
+    """
+    counted = key.startswith("sensitivity") and froc.lesions < FEW_THINGS
+    if not counted or figure.value is None:
+        return figure
+    return f"{round(figure.value * froc.lesions, 1):g} of {froc.lesions}"
 
 
 def points(report: Report) -> list[tuple[Any, ...]]:

@@ -32,6 +32,7 @@ def evaluate(
     match: str = "",
     target: str | None = None,
     compare: str | Path | None = None,
+    primary: str | None = None,
     heatmaps: str | Path | None = None,
     detections: str | Path | None = None,
     radius_um: NonNegativeFloat = 200.0,
@@ -52,7 +53,8 @@ def evaluate(
     """Turn scores and truth into figures with intervals, and a report that people read.
 
     Writes OUT/metrics.json (every figure with its interval and n), OUT/metrics.csv, OUT/figures/
-    (PNG and SVG), OUT/report.html (one page that needs nothing else) and, for CAMELYON17's classes,
+    (PNG and SVG), OUT/report.html (one page that needs nothing else), OUT/errors.csv (every error
+    with its place), OUT/errors/ (the same per slide, for QuPath) and, for CAMELYON17's classes,
     OUT/stage_labels.csv. Without slides.csv the truth is the
     labels in the score files; with it, they are made again where it names another annotation or
     background than the slide was tiled with, and the report says so.
@@ -65,7 +67,10 @@ def evaluate(
         match: Scores' class = truth's class, where names differ: AC=Tumor,H=Normal.
         target: Class whose presence makes a slide positive, and whose regions are lesions.
         compare: A second score folder of the same patches: differences with p-values.
-        heatmaps: Folder that heatmap wrote, for small pictures in the report.
+        primary: The figure of the comparison that is named beforehand and tested, by default
+            macro_auroc; the others' p-values are corrected (Holm) and count only where it differs.
+        heatmaps: Folder that heatmap wrote, for small pictures in the report and links to the
+            slides' pages.
         detections: Folder of <slide_id>.csv (p,x,y in level 0) instead of the heatmap's maxima.
         radius_um: Of two detections closer than this the more probable one counts.
         min_prob: Least probability of a detection.
@@ -107,7 +112,7 @@ def evaluate(
     options = Options(
         inputs=Inputs(
             scores=Path(scores), slides=_path(slides), split=split, match=parse_match(match),
-            compare=_path(compare), allow_seen=allow_seen,
+            compare=_path(compare), primary=primary, allow_seen=allow_seen,
             allow_shared_patient=allow_shared_patient, allow_missing=allow_missing,
         ),
         target=target,
@@ -126,7 +131,7 @@ def evaluate(
     given = (options.inputs.scores, options.inputs.compare, _path(heatmaps), _path(detections))
     check(Path(out), [path for path in given if path is not None])
     evaluation = evaluated(options)
-    outputs = write(Path(out), evaluation, _path(heatmaps), chosen)
+    outputs = write(Path(out), evaluation, _path(heatmaps), chosen, show_ids=show_ids)
     print(summary(Path(out), evaluation.report))
     return Evaluation(outputs=outputs, rows=evaluation.report.rows(), report=evaluation.report)
 

@@ -81,11 +81,10 @@ def evaluated(options: Options) -> Evaluated:
     notes = check_missing(judged, entries, allow_missing=inputs.allow_missing) + left_out(judged)
     notes += truth_remarks(judged)
     target = choose_target(judged, entries, options.target)
-    title = inputs.scores.resolve().name
     patches = patch_report(judged, resampling)
     by_training, within = colour_reports(judged, resampling)
     report = Report(
-        title=title,
+        title=inputs.scores.resolve().name,
         class_names=judged.class_names,
         patch=patches,
         transfer=transfer_report(
@@ -111,19 +110,26 @@ def evaluated(options: Options) -> Evaluated:
         model=_model(judged, show_ids=options.show_ids),
     )
     if inputs.compare is not None:
-        other = _read(inputs.compare, entries, inputs)
-        warnings += _admitted(other, inputs)
-        report = replace(report, stamp=report.stamp or stamp(other))
-        names = (title, inputs.compare.resolve().name)
-        report = replace(
-            report, comparison=compare(judged, other, resampling, names, inputs.primary)
-        )
+        report, admitted = _compared(report, judged, entries, options, inputs.compare)
+        warnings += admitted
     notes += stored_points(judged).notes
     if entries and target is None:
         notes.append("No figures of slides: say with --target which class they have.")
     report = replace(report, warnings=tuple(dict.fromkeys(warnings)), notes=tuple(notes))
     found = _with_slides(Evaluated(report, judged, entries, target), options)
     return replace(found, report=replace(found.report, words=plain_words(found.report)))
+
+
+def _compared(
+    report: Report, judged: Judged, entries: Entries, options: Options, second: Path
+) -> tuple[Report, list[str]]:
+    """The report with the comparison, and what must be said of the other scores."""
+    inputs = options.inputs
+    other = _read(second, entries, inputs)
+    admitted = _admitted(other, inputs)
+    names = (report.title, second.resolve().name)
+    found = compare(judged, other, options.resampling, names, inputs.primary)
+    return replace(report, stamp=report.stamp or stamp(other), comparison=found), admitted
 
 
 def _admitted(judged: Judged, inputs: Inputs) -> list[str]:

@@ -11,14 +11,14 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from histocnn.errors import StoreError
 from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.provenance import private
+from histocnn.exports import qupath
+from histocnn.exports.qupath import PatchError
 from histocnn.pages.report import SlideErrors
-from histocnn.regions.geojson import Feature, write_geojson
 from histocnn.scores.scorefile import ScoreFile
 from histocnn.storage.atomic import write_text
 
@@ -72,12 +72,11 @@ def explored(judged: Judged, out: Path, heatmaps: Path | None = None) -> list[Sl
         out: The report's folder, in which `write_errors` wrote.
         heatmaps: Folder that heatmap wrote, with pages of the slides or without.
     """
-    listed = []
+    listed: list[SlideErrors] = []
     for file, rows in by_slide(judged):
         if len(listed) == SLIDES:
             break
         page = heatmaps / f"{file.slide_id}.html" if heatmaps else None
-        qupath = out / FOLDER / f"{file.path.stem}.geojson"
         listed.append(
             SlideErrors(
                 slide=file.slide_id,
@@ -85,7 +84,7 @@ def explored(judged: Judged, out: Path, heatmaps: Path | None = None) -> list[Sl
                 errors=len(rows),
                 confident=int((_confidence(judged, rows) >= CONFIDENT).sum()),
                 page=_link(page, out),
-                qupath=_link(qupath, out),
+                qupath=_link(out / FOLDER / f"{file.path.stem}.geojson", out),
                 rows=[row[1:] for row in _table_rows(judged, file, rows[:LISTED])],
             )
         )
@@ -114,26 +113,24 @@ def _write_qupath(
     folder: Path, judged: Judged, file: ScoreFile, rows: NDArray[np.int64]
 ) -> Path | None:
     """Write a slide's errors as annotations; None where they cannot be placed."""
-    if not file.is_slide:
-        return None
     try:
-        boxes = file.boxes_l0()
-    except StoreError:  # other tools' patches of unknown size
+        file.boxes_l0(), file.size_l0
+    except StoreError:  # images, and other tools' patches of unknown size
         return None
     called, names = judged.called, judged.class_names
     rows = rows[:MOST_DRAWN]
-    features = [
-        Feature(
-            shapely.box(*boxes[judged.row[row]].round(2)),
-            class_name=f"{names[judged.labels[row]]} called {names[called[row]]}",
-            measurements={"probability": round(float(judged.scores[row].max()), 4)},
+    errors = [
+        PatchError(
+            row=int(judged.row[row]),
+            truth=names[judged.labels[row]],
+            called=names[called[row]],
+            confidence=float(confidence),
         )
-        for row in rows
+        for row, confidence in zip(rows, _confidence(judged, rows), strict=True)
     ]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file.path.stem}.geojson"
-    bounds = file.attributes.get("bounds_l0")
-    write_geojson(path, features, bounds_l0=None if bounds is None else tuple(bounds))
+    folder.mkdir(parents=True, exist_ok=True)
+    qupath.write_errors(path, file, errors)
     return path
 
 

@@ -115,7 +115,7 @@ def _reasons(report: Report) -> Iterator[str]:
         if ranks(report.transfer) is False:
             yield "the order of patches by score, which was better in validation"
         if fallen(report.transfer):
-            yield "calls at the stored thresholds, which do not hold what validation promised"
+            yield "calls at the stored thresholds, which find or spare less than in validation"
     yield from _colour(report)
     ece = report.patch.figures["ece"].value
     if ece is not None and ece >= MISJUDGED:
@@ -124,8 +124,8 @@ def _reasons(report: Report) -> Iterator[str]:
     if not patients:
         yield "how sure any of this is, because nobody knows whose the patches are"
     elif patients < FEWEST:
-        one = unit.removesuffix("s") if patients == 1 else unit
-        yield f"more than the first digit, because {patients} {one} are too few for an interval"
+        few = f"{patients} {unit} are" if patients > 1 else f"1 {unit.removesuffix('s')} is"
+        yield f"more than the first digit, because {few} too few for an interval"
     elif patients < FEW:
         yield f"the width of the intervals, which is too small with {patients} {unit}"
 

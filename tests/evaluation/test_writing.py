@@ -58,10 +58,13 @@ def test_the_summary_says_what_people_look_at_first(found, tmp_path) -> None:
     report = found.report
     lines = summary(tmp_path, report).splitlines()
     assert lines[0] == f"{tmp_path / 'report.html'}: 2,400 patches of 8 patients"
-    assert lines[1].startswith(f"  patches  macro_auroc {report.patch.figures['macro_auroc']}, ")
-    assert lines[2:4] == [
+    assert [line.split(":")[0].strip() for line in lines[1:4]] == [
+        "Found", "Missed", "Not to be trusted",
+    ]  # fmt: skip
+    assert lines[4].startswith(f"  patches  macro_auroc {report.patch.figures['macro_auroc']}, ")
+    assert lines[5:7] == [
         f"  slides   auroc {report.slide.figures['auroc']}",
         f"  lesions  froc {report.froc.figures['froc']}",
     ]
-    assert lines[4] == "  few patients"
-    assert lines[5].startswith("  Transfer is not known: validation is not known")
+    assert lines[7] == "  few patients"
+    assert lines[8].startswith("  Transfer is not known: validation is not known")

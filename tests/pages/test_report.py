@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from histocnn.metrics.sections import (
 from histocnn.metrics.transfer import transfer
 from histocnn.metrics.validation import facts
 from histocnn.pages.embedded import Picture
-from histocnn.pages.report import Errors, name_of, points, write_report
+from histocnn.pages.report import Errors, SlideErrors, name_of, points, write_report
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 POINTS = {"youden": {"threshold": 0.25}}
@@ -57,6 +58,7 @@ def full(name: str) -> Report:
             delong=DeLong(0.5, 1.0, name),
         ),
         froc=FrocReport(4, 3, 1, 0, (), name, name, name, figures={name: Figure(0.5, 0.25, 1.0)}),
+        words=(f"{name}: told in words",),
         camelyon17=StageReport(0.5, 0.0, None, 0.5, 2, None),
         areas={name: AreaReport(2e6, 1e6, 0.5e6, (name,))},
         slides=(row,),
@@ -84,7 +86,8 @@ def text(html: str) -> str:
 def test_no_name_can_become_markup(tmp_path):
     picture = Picture("data:image/jpeg;base64,", (EVIL, EVIL))
     found = page(
-        tmp_path, full(EVIL), worst=[Errors(EVIL, [picture], EVIL)], heatmaps=[picture]
+        tmp_path, full(EVIL), worst=[Errors(EVIL, [picture], EVIL)], heatmaps=[picture],
+        explored=[SlideErrors(EVIL, 9, 3, 1, quote(EVIL), None, [(1, 2, EVIL, EVIL, EVIL, 0.5)])],
     )  # fmt: skip
     assert "<img src=x" not in found
     assert "onerror=alert(1)>" not in found
@@ -92,6 +95,7 @@ def test_no_name_can_become_markup(tmp_path):
     assert tags <= {
         "html", "head", "meta", "link", "title", "style", "body", "h1", "h2", "h3", "p", "div",
         "table", "tr", "th", "td", "figure", "img", "figcaption", "br", "details", "summary", "pre",
+        "b", "a",
     }  # fmt: skip
     attributes = {name for tag in re.findall(r"<img [^>]*>", found)
                   for name in re.findall(r'(\w+)="', tag)}  # fmt: skip
@@ -103,12 +107,19 @@ def test_every_section_is_shown(tmp_path):
     (tmp_path / "roc.svg").write_text("<svg/>")
     (tmp_path / "froc.svg").write_text("<svg/>")
     errors = [Errors("tumour called normal: 3", [picture], "2 of 3 patches cannot be shown.")]
-    found = page(tmp_path, full("tumour"), worst=errors, heatmaps=[picture])
+    wrong = SlideErrors(
+        "s1", 90, 30, 12, "../heat/s1.html", "errors/s1.geojson",
+        [(112, 224, "", "tumour", "normal", 0.987)],
+    )  # fmt: skip
+    found = page(tmp_path, full("tumour"), worst=errors, heatmaps=[picture], explored=[wrong])
+    assert '<a href="../heat/s1.html">the slide\'s page</a>' in found
+    assert '<a href="errors/s1.geojson">for QuPath</a>' in found
     titles = re.findall(r"<h2>(.*?)</h2>", found)
     assert titles == [
         "Transfer", "Patches", "Slides and lesions", "Curves", "Colour alone",
-        "Patches at outlines", "By centre", "Comparison", "Most confident errors", "Heatmaps",
-        "Annotated area lost", "Cohort", "Model, recipe and versions",
+        "Patches at outlines", "By centre", "Comparison", "Errors by slide",
+        "Most confident errors", "Heatmaps", "Annotated area lost", "Cohort",
+        "Model, recipe and versions",
     ]  # fmt: skip
     said = text(found)
     for sentence in (
@@ -126,6 +137,9 @@ def test_every_section_is_shown(tmp_path):
         "Validation: 60 patches of 6 tumour (tumour). Test: 60 patches of 6 tumour.",
         "their greatest sum (Youden) 0.250",
         "+0.000 (",
+        "tumour: told in words",
+        "s1: 30 errors among 90 patches, 12 confident",
+        "112 224 tumour normal 0.987 29 more in errors.csv.",
         "Calling every patch",
         "By the training patients 60 patches; the reference: tumour.",
         "By the other judged patients, each left out in turn 60 patches",

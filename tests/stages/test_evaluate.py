@@ -124,7 +124,8 @@ def test_python_gets_the_figures_as_objects(cohort, tmp_path):
     table = result.to_dataframe()
     assert table.equals(result.report.to_dataframe())
     assert len(table) == len((tmp_path / "metrics.csv").read_text().splitlines()) - 1
-    assert [path.name for path in result.outputs] == ["report.html", "metrics.csv", "metrics.json"]
+    names = [path.name for path in result.outputs if path.suffix != ".geojson"]
+    assert names == ["errors.csv", "report.html", "metrics.csv", "metrics.json"]
 
 
 def test_figures_are_pictures_and_vectors(report):
@@ -137,7 +138,9 @@ def test_figures_are_pictures_and_vectors(report):
 def test_the_report_needs_nothing_else_and_shows_no_patient(report):
     page = (report / "report.html").read_text()
     links = re.findall(r"(?:src|href)=\"(?!data:)[^\"]*|https?://[^\s\"<]+|url\((?!data:)", page)
-    assert links == []
+    # What is asked for: nothing. What people may click on: files that lie beside the page.
+    assert {link.rpartition("/")[0] for link in links} == {'href="errors'}
+    assert all((report / link.partition('"')[2]).is_file() for link in links)
     assert "<script" not in page
     assert "slide_03" in page
     assert "research use only" in page

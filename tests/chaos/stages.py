@@ -112,7 +112,7 @@ RUN = Stage(
 DEMO = Stage(
     "demo", "histocnn.demonstration demo", lambda at: ["--workers", "1"], (), per_slide=False
 )
-_ALL = {**STAGES, "run": RUN, "demo": DEMO}
+_ALL = {**STAGES, "run": RUN}
 
 
 @dataclass

@@ -68,7 +68,7 @@ def test_a_demo_killed_again_and_again_comes_to_the_same_end(
 
 
 def _figures(out: Path) -> dict[str, Any]:
-    """What a demo made, but for hashes: a network's file and a page differ in bytes, not in content."""
+    """What a demo made, without hashes of files: a model's and a page differ in bytes alone."""
     found = {}
     for name, value in trees.content(out).items():
         if name.endswith(".html") or "/.runs/" in name:

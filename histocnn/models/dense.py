@@ -87,16 +87,16 @@ class Dense:
 
 
 @torch.inference_mode()
-def densified(
-    network: nn.Module, input_px: int, *, exact: bool = False, halo_px: int | None = None
-) -> Dense:
-    """Make a network slide, and prove that it may.
+def densified(network: nn.Module, input_px: int, *, exact: bool = False) -> Dense:
+    """Make a network slide, prove that it may, and measure the context that it needs.
+
+    That takes as long as some 60 patches. No file's word is taken for it: too little would
+    falsify scores, too much would fill the memory.
 
     Args:
         network: float [B, 3, P, P] → [B, C], in evaluation mode; a `Network` or an `Embedder`.
         input_px: P.
         exact: Take the whole receptive field for a halo.
-        halo_px: As it was measured before; None: measure it, for as long as some 60 patches take.
 
     Raises:
         ModelError: It may not: with the reason and what to do.
@@ -110,7 +110,7 @@ def densified(
     proved(network, whole.maps, sees, input_px)
     if exact:
         halo_px = sees.receptive_px
-    elif halo_px is None:
+    else:
         scale = float(own.abs().max()) if isinstance(network, Embedder) else 1.0
         halo_px = measured_halo(whole, sees, cells, TOLERANCE * scale)
     window_px, offset_px = _footprint(sees, input_px, cells)

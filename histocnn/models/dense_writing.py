@@ -63,10 +63,7 @@ def _dense(open_runner: Callable[[], Runner], patch_px: int, options: DenseOptio
             "Leave --dense out, or train with stains normalised by slide.",
         )
     try:
-        halo_px = spec.dense.get("halo_px")
-        return densified(
-            runner.network, spec.input_px or patch_px, exact=options.exact, halo_px=halo_px
-        )
+        return densified(runner.network, spec.input_px or patch_px, exact=options.exact)
     except ModelError as error:
         said = f"{spec.backbone} cannot score densely: {error.message}"
         raise ModelError(said, error.remedy) from error

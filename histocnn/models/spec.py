@@ -44,8 +44,8 @@ class ModelSpec:
         stain: Stain normalisation, as `slides.stain.Normaliser.to_dict`; None: not normalised.
         temperature: Divides the logits; fitted on validation.
         thresholds: Operating points: name → {class: threshold}.
-        dense: Of dense scores: `temperature` and `thresholds`, fitted on validation scored densely,
-            and `halo_px`, as `models.dense` measured it; empty where nobody did.
+        dense: Of dense scores: `temperature` and `thresholds`, fitted on validation scored densely;
+            empty where nobody did.
         seen: Who took part in training, as the `parts` of `cohort.seen.TrainingCohort`.
         salt: Of the hashed ids.
         earlier: Cohorts of the trainings that its first weights came from, as {"parts", "salt"}.

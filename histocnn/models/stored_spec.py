@@ -123,12 +123,7 @@ def _dense(value: Any) -> bool:
         isinstance(value, dict)
         and _positive(value.get("temperature", 1.0))
         and _thresholds(value.get("thresholds", {}))
-        and _or_none(_halo)(value.get("halo_px"))
     )
-
-
-def _halo(value: Any) -> bool:
-    return value == 0 or _side(value)
 
 
 FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {

@@ -1,9 +1,11 @@
 """Does the last slide cost what the first did? One process over many small slides.
 
-python benchmarks/scale.py --out FOLDER [--slides 10000 --scores 10000 --features 1000]
+python benchmarks/scale.py --out FOLDER [--stages tile predict …] [--slides 10000] [--pictures]
 
-For tile and knn: CPU per slide of the last tenth over the first (after a warm-up), memory and open
-descriptors then. For evaluate: CPU per score file of all over that of a tenth.
+For each stage: CPU per slide (of all threads) of the last tenth over the first, after a warm-up;
+memory and open descriptors then. For evaluate: CPU per score file of all over that of a tenth.
+Pictures cost ten times what the rest of such a small slide does; without --pictures an empty file
+stands for each, so that what the tool does per slide is measured, and not what it draws.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +26,12 @@ import histocnn
 from histocnn.jobs import ledger
 from histocnn.patches.grid import build_grid
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
+from histocnn.pictures import heat, overlay
 from histocnn.slides.slide import Slide
 from tests.feature_files import write_features
 from tests.score_files import random_scores, write_scores
 
+STAGES = ("tile", "predict", "embed", "heatmap", "evaluate", "knn")
 KINDS = 50  # slides that differ; the others are hard links
 Point = tuple[float, float, int]  # CPU seconds of the process, MB resident, open descriptors
 
@@ -35,23 +40,65 @@ def main() -> None:
     """Make what is missing, and print a line per stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--slides", type=int, default=10_000)
-    parser.add_argument("--scores", type=int, default=10_000)
-    parser.add_argument("--features", type=int, default=1_000)
+    parser.add_argument("--pictures", action="store_true")
     given = parser.parse_args()
     out = given.out.resolve()
-    if given.features:
-        features(out / "features", given.features)
-        with points() as found:
-            histocnn.knn(out / "features", out / "features", out / "knn", k=5)
-        show("knn", found)
-    if given.slides:
-        slides(out / "slides", given.slides)
-        with points() as found:
-            histocnn.tile(out / "slides", out / "grids", patch_px=112, mpp=1.0, min_tissue=0.1)
-        show("tile", found)
-    if given.scores:
-        evaluations(out / "scores", given.scores)
+    if not given.pictures:
+        leave_out_pictures()
+    for stage in given.stages:
+        if stage == "evaluate":
+            evaluations(out / "judged", given.slides)
+        else:
+            with points() as found:
+                calls(out, given.slides)[stage]()
+            show(stage, found)
+
+
+def calls(out: Path, count: int) -> dict[str, Callable[[], Any]]:
+    """Each stage, over what the stage before it made."""
+    model = out / "model.safetensors"
+
+    def tile() -> Any:
+        slides(out / "slides", count)
+        return histocnn.tile(out / "slides", out / "grids", patch_px=28, mpp=2.0, min_tissue=0.1)
+
+    def predict() -> Any:
+        untrained(model)
+        return histocnn.predict(out / "grids", model, out / "scores")
+
+    def knn() -> Any:
+        features(out / "many", count)
+        return histocnn.knn(out / "many", out / "many", out / "knn", k=5)
+
+    return {
+        "tile": tile,
+        "predict": predict,
+        "embed": lambda: histocnn.embed(out / "grids", out / "features", model=model),
+        "heatmap": lambda: histocnn.heatmap(out / "scores", out / "heatmaps"),
+        "knn": knn,
+    }
+
+
+def leave_out_pictures() -> None:
+    """Let an empty file stand for each picture of a slide."""
+
+    def blank(*arguments: Any, **named: Any) -> None:
+        path = named["path"] if "path" in named else arguments[-2]
+        path.write_bytes(b"")
+
+    overlay.tile_overview = blank
+    heat.class_picture = heat.score_picture = heat.novelty_picture = blank
+
+
+def untrained(model: Path) -> None:
+    """A LeNet-5 for patches of 28 px at 2 µm/px, of no training."""
+    from histocnn.models.backbones import build
+    from histocnn.models.spec import ModelSpec, save
+
+    spec = ModelSpec(backbone="lenet5", class_names=("normal", "tumour"), patch_px=28, mpp=2.0)
+    save(model, build("lenet5", 2), spec)
 
 
 def slides(folder: Path, count: int) -> None:

@@ -70,6 +70,20 @@ def check_range(name: str, value: Any, hint: Any) -> None:
             raise UsageError(f"--{name} {number} is {wrong}", remedy) from None
 
 
+def plain(value: Any) -> Any:
+    """A number as Python's own, whatever type of ours the command line made it; the rest as it is.
+
+    What is pickled by the type of an option is unpickled by nobody who takes care.
+
+    >>> type(plain(NonNegativeFloat(0.5)))
+    <class 'float'>
+    """
+    for kind in (int, float):
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return kind(value)
+    return value
+
+
 def in_words(kind: str) -> tuple[str, str] | None:
     """What a value outside a range is not, and what to give, by the range's name; None: no such.
 

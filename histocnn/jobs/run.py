@@ -27,7 +27,7 @@ from histocnn.jobs.progress import Bars
 from histocnn.jobs.workers import Event, Tick, over, worker_index
 from histocnn.storage import store
 from histocnn.storage.atomic import check_writable, sweep
-from histocnn.storage.json import differing_keys, to_json
+from histocnn.storage.json import differing_keys, shortened, to_json
 from histocnn.storage.signals import held
 
 __all__ = ["Files", "Summary", "Tick", "run", "verdict", "worker_index"]
@@ -223,7 +223,7 @@ class _Job(Generic[T]):
             return []
 
     def _make(self, item: T, tick: Tick) -> Result:
-        recipe = json.loads(to_json(self.recipe(item)))
+        recipe = json.loads(to_json(shortened(self.recipe(item))))
         target = self._target(item)
         path = claims.record_path(target)
         record = claims.read(path)

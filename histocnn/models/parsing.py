@@ -7,16 +7,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from jsonargparse import Namespace
 
 from histocnn.errors import UsageError
+from histocnn.jobs.ranges import plain
 from histocnn.jobs.words import Parser
 from histocnn.models.options import SECTIONS, RunOptions, TrainerOptions, TrainOptions, better
 from histocnn.storage.yaml import read_yaml
 
+T = TypeVar("T")
 DESCRIPTION = """Train or fine-tune a network on labelled patches.
 
 Writes OUT/model.safetensors, metrics.json, the test split's scores, pictures, logs and checkpoints.
@@ -51,13 +53,19 @@ def parse(words: Sequence[str]) -> TrainOptions:
     ready = _made(made, found, whole=whole)
     trainer = vars(ready.trainer)
     return TrainOptions(
-        run=RunOptions(**{f.name: getattr(found, f.name) for f in fields(RunOptions)}),
-        data=ready.data,
-        model=ready.model,
-        trainer=DEFAULTS | trainer,
-        early_stopping=ready.early_stopping,
+        run=RunOptions(**{f.name: plain(getattr(found, f.name)) for f in fields(RunOptions)}),
+        data=_plain_numbers(ready.data),
+        model=_plain_numbers(ready.model),
+        trainer=DEFAULTS | {name: plain(value) for name, value in trainer.items()},
+        early_stopping=_plain_numbers(ready.early_stopping),
         text=text,
     )
+
+
+def _plain_numbers(options: T) -> T:
+    """The same options; a checkpoint, which holds some, is read without our types."""
+    values = {f.name: plain(getattr(options, f.name)) for f in fields(options)}  # type: ignore[arg-type]
+    return type(options)(**values)
 
 
 def _made(made: Parser, found: Namespace, *, whole: bool) -> Namespace:

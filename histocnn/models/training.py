@@ -156,8 +156,7 @@ def make_trainer(options: TrainOptions) -> Trainer:
         save_last=True, enable_version_counter=False,
         save_on_train_epoch_end=True,  # after validation a resumed run would be in mid-epoch
     )  # fmt: skip
-    plain = {"mode": mode, "patience": int(stopping.patience)}  # a checkpoint holds no flag's type
-    stop = EarlyStopping(**asdict(stopping) | plain)
+    stop = EarlyStopping(**asdict(stopping) | {"mode": mode})
     ours: list[Callback] = [best, LearningRateMonitor(), stop]
     if asked["enable_progress_bar"] is not False:
         ours.append(RichProgressBar(leave=True))

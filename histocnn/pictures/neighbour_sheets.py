@@ -20,7 +20,8 @@ from histocnn.patches.patches import Patches, open_files
 from histocnn.pictures.lettering import GREY, Words, write_png, write_words
 from histocnn.pictures.palette import Colours, class_colours
 from histocnn.pictures.sheet import FOOTNOTE, length_text, scale_bar_um
-from histocnn.reference.features import Exclude, Features
+from histocnn.reference.apart import Exclude
+from histocnn.reference.features import Features
 from histocnn.scores.query import seen
 
 SHOWN_NEIGHBOURS = 8

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,11 @@ from histocnn.errors import FeaturesError
 from histocnn.patches import door
 from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
-from histocnn.reference.neighbours import UNKNOWN, codes
+from histocnn.reference.neighbours import codes, places
 from histocnn.storage.hashing import sha256
 from histocnn.storage.hdf5 import check_is_hdf5, opening
-from histocnn.storage.json import differing_keys
+from histocnn.storage.json import differing_keys, shortened
 
-Exclude = Literal["patient", "slide", "none"]
 COHORTS = "network_cohorts"  # dataset: each training behind the network, as JSON
 _SAME_SCALE = 0.01  # relative difference of µm/px that rounding explains
 
@@ -45,6 +44,7 @@ class Features:
         network: What made them, from the files' recipe; None where nobody recorded it.
         scales: (patch_px, mpp) of each file, None where unknown.
         cohorts: Who took part in the network's training; None where nobody recorded it.
+        fingerprints: Of each file's slide; "" for image files, and where nobody recorded it.
     """
 
     files: tuple[Path, ...]
@@ -59,6 +59,7 @@ class Features:
     network: Mapping[str, Any] | None
     scales: tuple[tuple[int | None, float | None], ...]
     cohorts: Cohorts | None = None
+    fingerprints: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -67,6 +68,28 @@ class Features:
     def hashes(self) -> tuple[str, ...]:
         """The sha256 of each file, by which scores name their reference."""
         return tuple(sha256(file) for file in self.files)
+
+    @cached_property
+    def recipe(self) -> Any:
+        """What a recipe says of these files: their hashes in order, or a digest of so many."""
+        return shortened({"reference": sorted(self.hashes)})["reference"]
+
+    @cached_property
+    def places(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Of each patient, and of each slide, its number; looked up for every query."""
+        return places(self.patient_ids), places(self.slide_ids)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """The rows' patients and slides by these numbers, int64 [N, 2]; -1 unknown."""
+        found = groups_of(self, self)
+        found.flags.writeable = False
+        return found
+
+    @cached_property
+    def owners(self) -> tuple[tuple[str, str], ...]:
+        """Each slide with each patient that one of its rows names, once."""
+        return tuple(dict.fromkeys(zip(self.slide_ids, self.patient_ids, strict=True)))
 
     def only(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Features:
         """Keep the chosen rows."""
@@ -119,16 +142,23 @@ def feature_files(source: Path) -> list[Path]:
 
 
 def load(files: Sequence[Path], entries: Mapping[str, SlideEntry] | None = None) -> Features:
-    """Read and join feature files, ours or those of CLAM and TRIDENT.
+    """Read and join feature files, ours or those of CLAM and TRIDENT; see `join`."""
+    return join((FilePatches(file) for file in files), entries)
+
+
+def join(
+    opened: Iterable[FilePatches], entries: Mapping[str, SlideEntry] | None = None
+) -> Features:
+    """Read and join the features of files whose patches are opened.
 
     Args:
-        files: The files.
+        opened: The files; what is read of their patches stays with them.
         entries: Rows of slides.csv by slide id, which say whose a slide is.
 
     Raises:
         FeaturesError: They do not fit each other; infinite values; nothing but NaN.
     """
-    parts = [_load_one(file) for file in files]
+    parts = [_load_one(patches) for patches in opened]
     for part in parts[1:]:
         check_same(parts[0], part)
     class_names = tuple(sorted({name for part in parts for name in part.class_names}))
@@ -136,7 +166,7 @@ def load(files: Sequence[Path], entries: Mapping[str, SlideEntry] | None = None)
     slide_ids = [name for part in parts for name in part.slide_ids]
     patient_ids = [name for part in parts for name in part.patient_ids]
     return Features(
-        files=tuple(files),
+        files=tuple(file for part in parts for file in part.files),
         values=parts[0].values if len(parts) == 1 else np.concatenate([p.values for p in parts]),
         labels=np.concatenate(labels),
         class_names=class_names,
@@ -148,6 +178,7 @@ def load(files: Sequence[Path], entries: Mapping[str, SlideEntry] | None = None)
         network=next((part.network for part in parts if part.network), None),
         scales=tuple(scale for part in parts for scale in part.scales),
         cohorts=cohorts_of(parts),
+        fingerprints=tuple(each for part in parts for each in part.fingerprints),
     )
 
 
@@ -169,7 +200,8 @@ def _recorded(file: Path) -> Cohorts | None:
     return tuple(map(TrainingCohort.from_json, door.read(file, COHORTS)[COHORTS]))
 
 
-def _load_one(file: Path) -> Features:
+def _load_one(patches: FilePatches) -> Features:
+    file = patches.file
     values = door.read_features(file)
     broken = np.asarray(np.isnan(values).any(axis=1))
     if np.isinf(values).any():
@@ -181,7 +213,6 @@ def _load_one(file: Path) -> Features:
         raise FeaturesError(
             f"{file}: all {len(values)} rows are NaN", "None of its patches could be read."
         )
-    patches = FilePatches(file)
     if len(patches) != len(values):
         raise FeaturesError(
             f"{file}: {len(values)} features of {len(patches)} patches", "Embed them again."
@@ -207,6 +238,7 @@ def _load_one(file: Path) -> Features:
         network=network if isinstance(network, Mapping) else None,
         scales=((patches.patch_px, patches.mpp),),
         cohorts=_recorded(file),
+        fingerprints=(patches.slide_fingerprint,),
     )
     return everything.only(~broken) if broken.any() else everything
 
@@ -241,60 +273,5 @@ def check_same(a: Features, b: Features) -> None:
 
 def groups_of(rows: Features, reference: Features) -> NDArray[np.int64]:
     """Codes int64 [N, 2] of each row's patient and slide; -1 where not in the reference."""
-    return np.stack(
-        [
-            codes(rows.patient_ids, reference.patient_ids),
-            codes(rows.slide_ids, reference.slide_ids),
-        ],
-        axis=1,
-    )
-
-
-def left_out(query: Features, reference: Features, exclude: Exclude) -> NDArray[np.int64]:
-    """The query's groups [N, 2] that are kept from the reference; -1 keeps nothing from it."""
-    groups = groups_of(query, reference)
-    if exclude != "patient":
-        groups[:, 0] = UNKNOWN
-    if exclude == "none":
-        groups[:, 1] = UNKNOWN
-    return groups
-
-
-def own_rows(query: Features, reference: Features) -> NDArray[np.int64]:
-    """Which row of the reference each query row itself is, by its file's hash; -1 none."""
-    own = np.full(len(query), UNKNOWN)
-    if set(reference.hashes) & set(query.hashes):
-        rows = zip(reference.file.tolist(), reference.row.tolist(), strict=True)
-        places = {(reference.hashes[file], row): i for i, (file, row) in enumerate(rows)}
-        asked = zip(query.file.tolist(), query.row.tolist(), strict=True)
-        own[:] = [places.get((query.hashes[file], row), UNKNOWN) for file, row in asked]
-    return own
-
-
-def units(
-    rows: Features, reference: Features, exclude: Exclude
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What is left out together: patients (slides, then patches, where unknown), slides, patches.
-
-    Returns:
-        Codes of the reference [N] and of the rows [M]; -1 where the reference has no such unit.
-    """
-    patients = {}
-    for part in (reference, rows):
-        known = zip(part.slide_ids, part.patient_ids, strict=True)
-        patients.update({slide: patient for slide, patient in known if slide and patient})
-
-    def names(part: Features) -> list[str]:
-        found = []
-        for i, (patient, slide) in enumerate(zip(part.patient_ids, part.slide_ids, strict=True)):
-            patient = patient or patients.get(slide, "")
-            if exclude == "patient" and patient:
-                found.append(f"patient {patient}")
-            elif exclude != "none" and slide:
-                found.append(f"slide {slide}")
-            else:
-                found.append(f"row {part.row[i]} of {part.hashes[part.file[i]]}")
-        return found
-
-    vocabulary = names(reference)
-    return codes(vocabulary, vocabulary), codes(names(rows), vocabulary)
+    patients, slides = reference.places
+    return np.stack([codes(rows.patient_ids, patients), codes(rows.slide_ids, slides)], axis=1)

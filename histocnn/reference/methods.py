@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.jobs.ranges import PositiveFloat, check_ranges
-from histocnn.reference.features import Exclude, Features, groups_of, left_out, own_rows, units
+from histocnn.reference.apart import Exclude, left_out, own_rows, units
+from histocnn.reference.features import Features
 from histocnn.reference.linear import Probe
 from histocnn.reference.neighbours import Knn, Reference, vote
 
@@ -67,7 +68,7 @@ class ByNeighbours:
     @cached_property
     def index(self) -> Reference:
         """The examples, ready to be searched."""
-        return Reference(self.examples.values, groups_of(self.examples, self.examples), self.knn)
+        return Reference(self.examples.values, self.examples.groups, self.knn)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ reference with labels, rows of a query, and the groups (patient, slide) of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -132,7 +132,10 @@ class Reference:
             raise FeaturesError(
                 f"k = {k} neighbours asked of {remaining - (own is not None)} reference rows"
                 + (" that remain after exclusion" if kept is not None or own is not None else ""),
-                "Lower --k or add reference patches.",
+                "Lower --k, or add reference patches of other patients."
+                if remaining
+                else "All of the reference is of the same patient or slide (see --exclude): add "
+                "others.",
             )
         space = self._whole if kept is None else _Space(self.features[kept], self.knn)
         space.place(queries)
@@ -267,7 +270,11 @@ def scores_by_k(
         yield k, vote(labels[:, :k], distances[:, :k], num_classes, weights)
 
 
-def codes(ids: list[str], among: list[str]) -> Int:
-    """Ids as int64 [N]: their place in the sorted vocabulary `among`; -1 for "" and strangers."""
-    place = {name: i for i, name in enumerate(sorted(set(among) - {""}))}
-    return np.array([place.get(name, UNKNOWN) for name in ids], np.int64)
+def places(names: Iterable[str]) -> dict[str, int]:
+    """Each name's place in alphabetical order; "" has none."""
+    return {name: i for i, name in enumerate(sorted(set(names) - {""}))}
+
+
+def codes(ids: Iterable[str], among: Mapping[str, int]) -> Int:
+    """Ids as int64 [N]: their `places`; -1 for "" and strangers."""
+    return np.array([among.get(name, UNKNOWN) for name in ids], np.int64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from histocnn.errors import PatchesError, StoreError
 from histocnn.jobs import run as runs
 from histocnn.jobs.ownership import check_apart
 from histocnn.patches.patches import FilePatches, open_files
-from histocnn.reference.features import Exclude, Features
+from histocnn.reference.apart import Exclude
+from histocnn.reference.features import Features
 from histocnn.reference.methods import Method
 from histocnn.scores.query import open_query, write_query
 from histocnn.storage.hashing import sha256
@@ -53,7 +54,8 @@ def score_features(
     """
     check_apart(out, method.examples.files)
     patches, entries = open_files(queries), entries or {}
-    everything = [*open_files(method.examples.files), *patches]
+    opened = [*open_files(method.examples.files), *patches]
+    everything = list({each.file: each for each in opened}.values())
     _check_copies(everything, method.exclude, entries)
     told = _told(everything, entries)
     more = {**(more or {}), **({"patients": told} if told else {})}
@@ -73,11 +75,18 @@ def _sheet(query: FilePatches, target: Path) -> list[Path]:
     return [target.with_name(f"{target.stem}_neighbours.png")]
 
 
+@contextmanager
+def _looking(file: FilePatches) -> Iterator[None]:
+    """Give back what was read; a file that is not whole fails alone, when it is scored."""
+    with suppress(StoreError, PatchesError), closing(file):
+        yield
+
+
 def _told(files: Sequence[FilePatches], entries: Mapping[str, SlideEntry]) -> dict[str, str]:
     """The patients that slides.csv names otherwise than the files do; they decide scores, too."""
     pairs: set[tuple[str, str]] = set()
     for file in files if entries else ():
-        with suppress(StoreError, PatchesError):  # as below
+        with _looking(file):
             pairs |= set(zip(file.slide_ids, file.patient_ids, strict=True))
     known = ((slide, said, entries.get(slide)) for slide, said in sorted(pairs))
     return {s: e.patient_id for s, said, e in known if e and e.patient_id not in (None, said)}
@@ -91,7 +100,7 @@ def _check_copies(
         return
     sides = []
     for file in files:
-        with suppress(StoreError, PatchesError):  # one that is not whole fails alone, when scored
+        with _looking(file):
             if not file.slide_fingerprint or not len(file):
                 continue
             slide, patient = file.slide_ids[0], ""
@@ -109,7 +118,7 @@ def _recipe(query: FilePatches, *, method: Method, more: Mapping[str, Any]) -> d
         **method.options,
         "exclude": method.exclude,
         **more,
-        "reference": sorted(method.examples.hashes),
+        "reference": method.examples.recipe,
         "query": sha256(query.file),
     }
 
@@ -128,7 +137,7 @@ def _score(
     rows = open_query(query, examples, entries)
     arrays = method.arrays(rows)
     notes = explain(target, rows, examples, arrays) if explain else []
-    facts = write_query(target, rows, examples, arrays, recipe, method.exclude)
+    facts = write_query(target, query, rows, examples, arrays, recipe, method.exclude)
     facts["notes"] += [*notes, *method.notes]
     tick(facts["patches"], facts["patches"])
     return facts

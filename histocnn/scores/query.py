@@ -16,15 +16,8 @@ from histocnn.cohort.seen import UNKNOWN as NOT_KNOWN
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import patients_of
 from histocnn.patches.patches import FilePatches
-from histocnn.reference.features import (
-    Exclude,
-    Features,
-    check_same,
-    cohorts_of,
-    groups_of,
-    left_out,
-    load,
-)
+from histocnn.reference.apart import Exclude, left_out
+from histocnn.reference.features import Features, check_same, cohorts_of, groups_of, join
 from histocnn.reference.neighbours import UNKNOWN
 from histocnn.scores.scoring import Scoring, write_scores
 
@@ -37,10 +30,10 @@ def open_query(
     Raises:
         FeaturesError: As `features.load`, or the two do not fit each other.
     """
-    rows = load([query.file], entries)
+    rows = join([query], entries)
     check_same(reference, rows)
-    slides = [*rows.slide_ids, *reference.slide_ids]
-    patients = patients_of(slides, [*rows.patient_ids, *reference.patient_ids])
+    owners = [*zip(rows.slide_ids, rows.patient_ids, strict=True), *reference.owners]
+    patients = patients_of([slide for slide, _ in owners], [patient for _, patient in owners])
     return replace(rows, patient_ids=patients[: len(rows)])
 
 
@@ -50,13 +43,10 @@ def seen(reference: Features, query: Features, exclude: Exclude) -> list[Verdict
     The worse of two: whether it is among the examples that were not left out for it, and what the
     network that made the features saw in its own training.
     """
-    everyone, shared = groups_of(reference, reference), groups_of(query, reference)
+    everyone, shared = reference.groups, groups_of(query, reference)
     excluded = left_out(query, reference, exclude)
-    of_nobody, of_no_slide = (
-        np.array([not name for name in names], bool)
-        for names in (reference.patient_ids, reference.slide_ids)
-    )
-    fingerprint = FilePatches(query.files[0]).slide_fingerprint
+    of_nobody, of_no_slide = (everyone == UNKNOWN).T
+    [fingerprint] = query.fingerprints
     cohorts = cohorts_of([reference, query])
 
     @cache
@@ -77,6 +67,7 @@ def seen(reference: Features, query: Features, exclude: Exclude) -> list[Verdict
 
 def write_query(
     target: Path,
+    patches: FilePatches,
     query: Features,
     reference: Features,
     arrays: Mapping[str, NDArray[Any]],
@@ -87,6 +78,7 @@ def write_query(
 
     Args:
         target: The file.
+        patches: The query's file.
         query: Its readable rows.
         reference: What they were compared with.
         arrays: `scores` [M, C] and others with a row per query row; rows that were left out
@@ -97,7 +89,6 @@ def write_query(
     Returns:
         The facts that `jobs.run.run` keeps.
     """
-    patches = FilePatches(query.files[0])
     total, rows = len(patches), query.row
     datasets: dict[str, Any] = {}
     for name, array in arrays.items():
@@ -107,8 +98,8 @@ def write_query(
     datasets |= {
         "reference_files": [file.name for file in reference.files],
         "reference_sha256": list(reference.hashes),
-        "reference_slide_ids": sorted(set(reference.slide_ids) - {""}),
-        "reference_patient_ids": sorted(set(reference.patient_ids) - {""}),
+        "reference_slide_ids": list(reference.places[1]),
+        "reference_patient_ids": list(reference.places[0]),
     }
     verdicts = seen(reference, query, exclude)
     if patches.coords is None:

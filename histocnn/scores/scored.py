@@ -19,6 +19,7 @@ from histocnn.patches.grid import PatchGrid
 from histocnn.regions.field import level_set
 from histocnn.regions.raster import outline
 from histocnn.scores.scorefile import open_score_file
+from histocnn.storage.json import count_of
 
 Points: TypeAlias = Mapping[str, Mapping[str, float]]  # class → operating point → threshold
 
@@ -155,7 +156,7 @@ def _origin(stored: Mapping[str, Any]) -> str:
     if trained_on is not None:
         said.append(f"model trained on {trained_on:,} patches")
     elif "reference" in recipe:
-        files = len(recipe["reference"])
+        files = count_of(recipe["reference"])
         said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")
     if stored.get("seen") in SEEN:
         said.append(Verdict(stored["seen"], stored.get("seen_by") or "").stamp)

@@ -16,7 +16,8 @@ from histocnn.jobs.ownership import check_files, claim_files, has_records
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.result import StageResult
 from histocnn.pictures.palette import check_colours, parse_colours
-from histocnn.reference.features import Exclude, feature_files, load
+from histocnn.reference.apart import Exclude
+from histocnn.reference.features import feature_files, load
 from histocnn.reference.methods import ByNeighbours
 from histocnn.reference.neighbours import UNI, Knn, Metric, Weights
 from histocnn.scores.compared import score_features

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from histocnn.jobs.ranges import PositiveFloat
 from histocnn.jobs.result import StageResult
-from histocnn.reference.features import Exclude, feature_files, load
+from histocnn.reference.apart import Exclude
+from histocnn.reference.features import feature_files, load
 from histocnn.reference.methods import ByRegression
 from histocnn.scores.compared import score_features
 

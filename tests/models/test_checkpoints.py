@@ -36,7 +36,9 @@ def words(tmp_path_factory):
              "--data.augment=none", "--model.backbone=lenet5", "--model.weights=null",
              "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
              "--trainer.enable_progress_bar=false",
-             "--early_stopping.patience=3"]  # fmt: skip  # a number of a flag's own type
+             # Numbers of the flags' own types, which no checkpoint may hold.
+             "--early_stopping.patience=3", "--model.weight_decay=0.05",
+             "--model.learning_rate=0.001", "--model.warmup_epochs=0.5"]  # fmt: skip
     train(words)
     return words
 

@@ -14,6 +14,7 @@ from histocnn.reference.neighbours import (
     Knn,
     Reference,
     codes,
+    places,
     scores_by_k,
     vote,
 )
@@ -155,10 +156,12 @@ def test_too_large_k_is_refused() -> None:
     groups[:30] = 1
     with pytest.raises(FeaturesError, match="30 reference rows that remain after exclusion"):
         Reference(REFERENCE, groups, Knn(40)).search(QUERIES, np.zeros((50, 2), np.int64))
+    with pytest.raises(FeaturesError, match=r"0 reference rows .* of the same patient or slide"):
+        Reference(REFERENCE, groups * 0, Knn(5)).search(QUERIES, np.zeros((50, 2), np.int64))
 
 
 def test_codes_leave_strangers_out() -> None:
-    assert codes(["b", "", "x", "a"], ["a", "b", ""]).tolist() == [1, -1, -1, 0]
+    assert codes(["b", "", "x", "a"], places(["b", "a", "b", ""])).tolist() == [1, -1, -1, 0]
 
 
 @pytest.mark.parametrize("own", [None, np.arange(50)])

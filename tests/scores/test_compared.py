@@ -9,10 +9,12 @@ import h5py
 import pytest
 
 from histocnn.errors import CohortError
-from histocnn.reference.features import Exclude, load
+from histocnn.reference.apart import Exclude
+from histocnn.reference.features import load
 from histocnn.reference.methods import ByNeighbours, ByRegression
 from histocnn.reference.neighbours import Knn
 from histocnn.scores.compared import score_features
+from histocnn.scores.scored import _origin
 from histocnn.storage import store
 from histocnn.storage.hashing import sha256
 from tests.feature_files import write_features
@@ -35,6 +37,26 @@ def test_the_recipe_is_method_reference_and_query(tmp_path: Path) -> None:
         "query": sha256(query),
     }
     assert score_features([query], out, method, more={"explain": [0, ()]}).skipped == ["q"]
+
+
+def test_however_large_the_reference_its_digest_is_in_the_recipe(tmp_path: Path) -> None:
+    files = [
+        write_features(tmp_path / "r" / f"{i}.h5", n=2, patients=(f"p{i}",), seed=i, width=2)
+        for i in range(120)
+    ]
+    method = ByNeighbours(load(files).labelled(), Knn(k=3))
+    [target] = score_features(files[:1], tmp_path / "out", method).outputs
+    attributes = store.attributes(target)
+    assert attributes["recipe"]["reference"].keys() == {"count", "sha256"}
+    assert _origin(store.attributes(target)) == "knn on 120 reference files"
+    # Version 0.1.0 listed them: such a file is done, and says as much of its making.
+    hashes = sorted(sha256(file) for file in files)
+    attributes["recipe"]["reference"] = hashes
+    store.write(target, store.read(target), attributes)
+    assert _origin(store.attributes(target)) == "knn on 120 reference files"
+    assert score_features(files[:1], tmp_path / "out", method).skipped == ["0"]
+    method = ByNeighbours(load(files[:-1]).labelled(), Knn(k=3))
+    assert score_features(files[:1], tmp_path / "out", method).done == ["0"]
 
 
 def test_the_picture_is_drawn_before_the_file_says_done(tmp_path: Path) -> None:

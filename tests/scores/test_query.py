@@ -79,7 +79,7 @@ def test_rows_that_cannot_be_read_stay_in_place_and_are_not_scored(reference, tm
     }
     target = tmp_path / "out.h5"
     recipe = {"stage": "knn", "reference": list(reference.hashes)}
-    facts = write_query(target, query, reference, arrays, recipe, "patient")
+    facts = write_query(target, FilePatches(path), query, reference, arrays, recipe, "patient")
     assert facts == {
         "patches": 4, "outcome": "ok", "notes": ["1 of 4 rows are NaN, not scored"],
     }  # fmt: skip
@@ -100,7 +100,9 @@ def test_a_slide_has_one_verdict_although_its_first_patch_was_unreadable(referen
     path = write_features(tmp_path / "q.h5", like=grid, nan_rows=(0,))
     query = open_query(FilePatches(path), reference)
     scores = np.full((len(query), 2), 0.5, np.float32)
-    write_query(tmp_path / "out.h5", query, reference, {"scores": scores}, {}, "patient")
+    write_query(
+        tmp_path / "out.h5", FilePatches(path), query, reference, {"scores": scores}, {}, "patient"
+    )
     file = open_score_file(tmp_path / "out.h5")
     assert file.attributes["seen"] == "no"
     assert file.slide_id == "s1"

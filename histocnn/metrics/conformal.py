@@ -99,7 +99,7 @@ class Calibration:
         return own.patients if own else 0
 
     def always(self, confidence: float) -> dict[str, int]:
-        """Classes that every set holds at this confidence, and the patients that would change it."""
+        """Classes that every set holds at this confidence, and the patients each would need."""
         needed = math.ceil(confidence / (1 - confidence) - 1e-6)
         return {name: needed for name, own in self.classes.items() if own.patients < needed}
 

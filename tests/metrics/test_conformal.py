@@ -84,7 +84,7 @@ def test_beyond_what_patients_can_promise_every_set_holds_the_class():
 def test_nothing_is_promised_from_fewer_than_twenty_patients():
     scores, labels, patient = cohort(FEWEST - 1, np.random.default_rng(4))
     found = calibrate(scores, labels, Groups(patient), ["a", "b"])
-    with pytest.raises(MetricError, match="too few calibration patients .*: a 19, b 19"):
+    with pytest.raises(MetricError, match=r"too few calibration patients .*: a 19, b 19"):
         found.least(0.9, ["a", "b"])
     with pytest.raises(MetricError, match="c 0"):
         found.least(0.9, ["c"])

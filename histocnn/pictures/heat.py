@@ -15,13 +15,19 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from shapely import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from histocnn.pictures.overlay import Floats, Pixels, at_pixels, canvas, lay, tissue_share
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, Colours, class_colours, map_table
 from histocnn.pictures.sheet import ColourBar, Entry, Key, write_sheet
-from histocnn.pictures.strokes import Stroke, draw_outline, hatch
+from histocnn.pictures.strokes import (
+    Points,
+    Stroke,
+    draw_lines,
+    draw_outline,
+    hatch,
+    kept_lines,
+)
 from histocnn.scores.scored import ScoredSlide, most_likely
 
 # How opaque the value of each of the map's 256 steps lies: what is unlikely hides nothing.
@@ -29,7 +35,7 @@ OPACITY = (0.6 * np.linspace(0, 1, 256) ** 1.5).astype(np.float32)
 NOVELTY_OPACITY = np.linspace(0.05, 0.6, 256, dtype=np.float32)
 CLASS_OPACITY = 0.45  # of a class that is certain
 NEW = 95  # the percentile from which on a patch is unlike the reference
-_INK = (20, 20, 20)
+INK = (20, 20, 20)
 _HATCH = (70, 70, 70)
 _HATCHED = 0.7
 _GLASS = 0.05  # surroundings with less tissue are glass
@@ -114,6 +120,22 @@ class View:
         named = [(*_POINTS[name], own[name]) for name in _POINTS if name in own]
         return named or [("threshold", "line", self.threshold)]
 
+    def lines(self, index: int, score: float) -> list[Points]:
+        """A contour of a class as lines through level-0 points [N, 2].
+
+        It has gaps where it would run over glass or along the slide's edge.
+        """
+        grid = self.slide.grid
+        size_l0, shape = np.array(grid.size_l0), np.array(self.near_tissue.shape)
+
+        def kept(ends: NDArray[np.float64]) -> NDArray[np.bool_]:
+            at_px = ends.mean(axis=1) / size_l0 * shape[::-1]
+            col, row = np.minimum(at_px.astype(np.intp), shape[::-1] - 1).T
+            on_edge = ((ends == 0) | (ends == size_l0)).all(axis=1).any(axis=1)
+            return np.asarray(self.near_tissue[row, col] & ~on_edge)
+
+        return kept_lines(self.slide.areas_at(index, score), kept, min(grid.stride_l0) / 4)
+
     def write(self, drawn: Drawn, path: Path, title: str) -> None:
         """Write a picture in its frame.
 
@@ -141,13 +163,11 @@ def score_picture(view: View, index: int) -> Drawn:
     pixels = _painted(view, values, bar)
     key: list[Entry | ColourBar] = [bar, *_hatched(view, pixels)]
     for said, stroke, score in contours:
-        inked = pixels.copy()
-        draw_outline(
-            inked, MultiPolygon(slide.areas_at(index, score)), slide.grid.size_l0,
-            colour=_INK, stroke=stroke, width_px=1 + slide.smooth, halo=slide.smooth,
+        draw_lines(
+            pixels, view.lines(index, score), slide.grid.size_l0,
+            colour=INK, stroke=stroke, width_px=1 + slide.smooth, halo=slide.smooth,
         )  # fmt: skip
-        pixels[view.near_tissue] = inked[view.near_tissue]
-        key.append(Entry(f"{said}: {score:.2g}", _INK, stroke))
+        key.append(Entry(f"{said}: {score:.2g}", INK, stroke))
     return Drawn(pixels, [*key, *_annotated(view, pixels)])
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -42,13 +43,27 @@ def draw_outline(
         stroke: Whole, dashed or dotted.
         halo: A white seam on both sides, which keeps the line readable on any stain.
     """
-    scale = np.array([picture.shape[1] / size_l0[0], picture.shape[0] / size_l0[1]])
-    pieces = [
-        piece
+    rings = [
+        shapely.get_coordinates(ring)
         for polygon in _polygons(outline)
         for ring in (polygon.exterior, *polygon.interiors)
-        for piece in dashes(np.asarray(ring.coords)[:, :2] * scale - 0.5, stroke, width_px)
     ]
+    draw_lines(picture, rings, size_l0, colour=colour, width_px=width_px, stroke=stroke, halo=halo)
+
+
+def draw_lines(
+    picture: NDArray[np.uint8],
+    lines: Iterable[Points],
+    size_l0: tuple[int, int],
+    *,
+    colour: Sequence[int],
+    width_px: int = 2,
+    stroke: Stroke = "line",
+    halo: bool = True,
+) -> None:
+    """Draw lines through level-0 points [N, 2] on the picture, in place; as `draw_outline`."""
+    scale = np.array([picture.shape[1] / size_l0[0], picture.shape[0] / size_l0[1]])
+    pieces = [piece for line in lines for piece in dashes(line * scale - 0.5, stroke, width_px)]
     fixed = [_fixed_point(piece) for piece in pieces]
     if halo:
         cv2.polylines(
@@ -56,6 +71,37 @@ def draw_outline(
         )
     ink = tuple(int(channel) for channel in colour)
     cv2.polylines(picture, fixed, False, ink, width_px, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def kept_lines(
+    areas: Iterable[BaseGeometry], kept: Callable[[Points], NDArray[np.bool_]], longest: float
+) -> list[Points]:
+    """The rings of polygons without the pieces that are not to be drawn.
+
+    Args:
+        areas: Polygons.
+        kept: Given the ends of pieces, [N, 2, 2], tells which are drawn, bool [N].
+        longest: Pieces are no longer than this.
+
+    Returns:
+        Lines [N, 2]; a ring that is drawn whole is closed.
+
+    >>> left = lambda ends: ends[:, :, 0].max(axis=1) <= 3
+    >>> [line.tolist() for line in kept_lines([shapely.box(0, 0, 5, 2)], left, 10)]
+    [[[0.0, 2.0], [0.0, 0.0]]]
+    """
+    lines = []
+    for ring in shapely.get_rings(np.array(list(areas), object)):
+        points = shapely.get_coordinates(shapely.segmentize(ring, longest))
+        drawn = kept(np.stack([points[:-1], points[1:]], axis=1))
+        if not drawn.all():
+            # Begin behind a gap, so that no line is cut where the ring happens to begin.
+            first = int(np.argmin(drawn)) + 1
+            points, drawn = np.roll(points[:-1], -first, axis=0), np.roll(drawn, -first)
+            points = np.vstack([points, points[:1]])
+        steps = np.flatnonzero(np.diff(np.concatenate([[0], drawn, [0]])))
+        lines += [points[start : stop + 1] for start, stop in steps.reshape(-1, 2)]
+    return lines
 
 
 def dashes(points: Points, stroke: Stroke, width_px: float) -> list[Points]:

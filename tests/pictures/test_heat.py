@@ -169,6 +169,21 @@ def test_what_lies_on_glass_has_no_contour() -> None:
     assert not ink_of(pixels)[:200].any()
 
 
+def test_no_contour_runs_along_the_slides_edge() -> None:
+    """High in the upper left quarter, 0 to 500 either way: two sides are the slide's own."""
+    tumour = np.zeros((100, 100), np.float32)
+    tumour[:50, :50] = 1
+    thumbnail = np.full((1000, 1000, 3), PINK, np.uint8)
+    view = View(dense(tumour), thumbnail)
+    (line,) = view.lines(1, 0.5)
+    assert np.hypot(*np.diff(line, axis=0).T).sum() == pytest.approx(1000, abs=40)
+    assert (line[[0, -1]].min(axis=1) == 0).all()
+    inked = ink_of(score_picture(view, 1).pixels)
+    assert inked[:, :3].any(axis=1).sum() <= 4
+    assert inked[:3].any(axis=0).sum() <= 4
+    assert inked.sum() > 1500
+
+
 def test_a_written_picture_says_what_it_rests_on(tmp_path: Path) -> None:
     slide = replace(scored_slide([0.9] * 6), origin="knn on 2 reference files")
     view = View(slide, THUMBNAIL)

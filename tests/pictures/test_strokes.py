@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from shapely.geometry import LineString, Polygon, box
 
-from histocnn.pictures.strokes import dashes, draw_outline, hatch
+from histocnn.pictures.strokes import dashes, draw_outline, hatch, kept_lines
 
 INK = (20, 20, 20)
 
@@ -53,3 +53,19 @@ def test_a_quarter_is_hatched_along_diagonals() -> None:
     lines = hatch((16, 24))
     assert lines.mean() == 0.25
     assert (lines[1:, :-1] == lines[:-1, 1:]).all()
+
+
+def test_a_ring_is_cut_only_where_it_is_not_drawn() -> None:
+    """Wherever a ring happens to begin: of a square of 10 with its right side left out, one line
+    over the other three; nothing of a ring that is not drawn at all, and all of one that is.
+    """
+    corners = [(0, 0), (10, 0), (10, 10), (0, 10)]
+    for turn in range(4):
+        square = Polygon(corners[turn:] + corners[:turn])
+        (line,) = kept_lines([square], lambda ends: ~(ends[:, :, 0] == 10).all(axis=1), 2.5)
+        assert len(line) == 13
+        assert {tuple(end) for end in line[[0, -1]].tolist()} == {(10, 0), (10, 10)}
+    assert kept_lines([box(0, 0, 1, 1)], lambda ends: np.zeros(len(ends), bool), 5) == []
+    (whole,) = kept_lines([box(0, 0, 1, 1)], lambda ends: np.ones(len(ends), bool), 5)
+    assert whole[0].tolist() == whole[-1].tolist()
+    assert kept_lines([], lambda ends: np.ones(len(ends), bool), 5) == []

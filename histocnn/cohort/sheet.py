@@ -19,6 +19,8 @@ SUFFIXES = (
     *(".svslide", ".czi", ".zvi", ".png", ".jpg", ".jpeg"),
 )
 SPLITS = ("train", "val", "test")
+CALIBRATION = "calibration"  # patients of prediction sets, who serve nothing else
+GIVEN = (*SPLITS, CALIBRATION)  # what a table may say
 _NEEDED = ("slide_id", "slide_path")
 _UNSAFE = re.compile(r'^\.|[/\\:*?"<>|\x00-\x1f\x7f]|^$')
 
@@ -152,8 +154,8 @@ def _entry(path: Path, line: int, row: Mapping[str, str], decimal: str) -> Slide
             values[column] = path.parent / text
         elif column == "mpp":
             values[column] = _mpp(where, text, decimal)
-        elif column == "split" and text not in SPLITS:
-            raise CohortError(f'{where}: "{text}" is no split', f"Write {' or '.join(SPLITS)}.")
+        elif column == "split" and text not in GIVEN:
+            raise CohortError(f'{where}: "{text}" is no split', f"Write {' or '.join(GIVEN)}.")
         else:
             values[column] = text
     return SlideEntry(**values)  # type: ignore[arg-type]  # by column, each of its type

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histocnn.cohort.sheet import SPLITS, check_leakage
+from histocnn.cohort.sheet import CALIBRATION, GIVEN, SPLITS, check_leakage
 from histocnn.cohort.table import read_table
 from histocnn.errors import CohortError, UsageError
 from histocnn.storage.atomic import write_text
 
 _log = logging.getLogger(__name__)
+GIVEN_TYPE = f"<U{max(map(len, GIVEN))}"
 
 
 def split(
@@ -70,6 +71,37 @@ def split(
     rows = names[part]
     _warn_of_missing_classes(np.asarray(labels), rows)
     return rows
+
+
+def set_apart(
+    labels: NDArray[Any],
+    groups: Sequence[str],
+    parts: NDArray[np.str_],
+    share: float,
+    seed: int = 0,
+) -> NDArray[np.str_]:
+    """Take a share of training's groups for calibration; the other splits stay as they are.
+
+    Args:
+        labels: [N], the rows' classes.
+        groups: [N], the rows' patients.
+        parts: [N], the split of each.
+        share: Of the training rows, in whole groups.
+        seed: As for `split`.
+
+    Returns:
+        [N] of "train", "val", "test", "calibration".
+
+    Raises:
+        CohortError: Training has fewer than two groups.
+    """
+    train = np.flatnonzero(parts == "train")
+    taken = (
+        divide(labels[train], [groups[i] for i in train.tolist()], (1 - share, share), seed) == 1
+    )
+    found = np.array(parts, GIVEN_TYPE)
+    found[train[taken]] = CALIBRATION
+    return found
 
 
 def divide(
@@ -167,17 +199,17 @@ def read_split(path: str | Path, groups: Sequence[str]) -> NDArray[np.str_]:
         groups: [N], the rows' groups.
 
     Returns:
-        [N] of "train", "val", "test".
+        [N] of "train", "val", "test", "calibration".
 
     Raises:
         CohortError: Not such a file, an unknown split, a group in two splits or in none.
     """
     rows = read_table(Path(path), ("group", "split"))
     for line, row in rows:
-        if row["split"] not in SPLITS:
+        if row["split"] not in GIVEN:
             raise CohortError(
                 f'{path}: line {line}: "{row["split"]}" is no split',
-                f"Write {' or '.join(SPLITS)}.",
+                f"Write {' or '.join(GIVEN)}.",
             )
     check_leakage([row["group"] for _, row in rows], [row["split"] for _, row in rows], path)
     split_of = {row["group"]: row["split"] for _, row in rows}
@@ -187,4 +219,4 @@ def read_split(path: str | Path, groups: Sequence[str]) -> NDArray[np.str_]:
             f"{path}: does not name {', '.join(absent[:3])} ({len(absent)} in all)",
             "Make the split anew for these patches.",
         )
-    return np.array([split_of[group] for group in groups], dtype="<U5")
+    return np.array([split_of[group] for group in groups], dtype=GIVEN_TYPE)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from histocnn.errors import CohortError
-from histocnn.models.rows import SPLITS, Part, Rows
+from histocnn.models.rows import Part, Rows
 
 UNITS = ("patches", "slides", "patients")
 UNKNOWN = "?"
@@ -44,12 +44,12 @@ def table(rows: Mapping[Part, Rows]) -> str:
     """Set class × split as text, with patches, slides and patients; `?` where nobody knows them."""
     names = rows["train"].class_names
     body = [[name, *_cells(rows, label)] for label, name in enumerate(names)]
-    lines = [["", *UNITS * len(SPLITS)], *body, ["all", *_cells(rows, None)]]
+    lines = [["", *UNITS * len(rows)], *body, ["all", *_cells(rows, None)]]
     first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
     blocks = [widths[i : i + len(UNITS)] for i in range(0, len(widths), len(UNITS))]
     head = "".join(
         f"   {part:^{sum(block) + len(UNITS) - 1}}"
-        for part, block in zip(SPLITS, blocks, strict=True)
+        for part, block in zip(rows, blocks, strict=True)
     )
     text = [" " * first + head.rstrip()]
     for name, *cells in lines:
@@ -63,8 +63,7 @@ def table(rows: Mapping[Part, Rows]) -> str:
 def _cells(rows: Mapping[Part, Rows], label: int | None) -> list[str]:
     """Count the patches, slides and patients of a class (None: of all) in each split."""
     cells = []
-    for part in SPLITS:
-        mine = rows[part]
+    for mine in rows.values():
         index = np.flatnonzero(mine.labels == label) if label is not None else range(len(mine))
         cells.append(f"{len(index):,}")
         for ids in (mine.slide_ids, mine.patient_ids):

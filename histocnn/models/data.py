@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from histocnn.cohort.splits import read_split, split
-from histocnn.errors import PatchesError, TrainingError
+from histocnn.cohort.splits import read_split, set_apart, split
+from histocnn.errors import PatchesError, TrainingError, UsageError
+from histocnn.models.abstention import check_calibration
 from histocnn.models.augment import Pipeline
 from histocnn.models.census import check_classes
 from histocnn.models.hard import with_hard
 from histocnn.models.options import DataOptions
-from histocnn.models.rows import SPLITS, Part, Rows, check, gather, group, is_given
+from histocnn.models.rows import CALIBRATION, SPLITS, Part, Rows, check, gather, group, is_given
 from histocnn.models.samples import (
     Collate,
     EpochSampler,
@@ -36,7 +37,7 @@ FEW_UNREADABLE = 5
 
 
 class PatchDataModule(LightningDataModule):
-    """Labelled patches in three splits.
+    """Labelled patches in three splits, and a fourth where prediction sets are asked for.
 
     Args:
         options: Which patches, how they are split, and how they are loaded.
@@ -68,9 +69,12 @@ class PatchDataModule(LightningDataModule):
             rows, groups, parts = rows.take(kept), [groups[i] for i in kept], parts[kept]
         self.all_rows, self.groups, self.parts = rows, groups, parts
         self.rows: dict[Part, Rows] = {
-            p: rows.take(np.flatnonzero(self.parts == p)) for p in SPLITS
+            p: rows.take(np.flatnonzero(self.parts == p))
+            for p in (*SPLITS, CALIBRATION)
+            if p in SPLITS or (self.parts == p).any()
         }
         check_classes(self.rows, decided_by(rows, options))
+        check_calibration(self.rows, decided_by(rows, options))
         if options.hard is not None:
             self.rows["train"] = with_hard(self.rows["train"], options.hard)
         self.class_names = list(rows.class_names)
@@ -177,6 +181,11 @@ def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], ND
     shared = {"allow_shared_patient": options.allow_shared_patient}
     all_listed = is_given(rows) if options.split_file is None else all(rows.splits)
     groups = group(rows, "given" if all_listed else options.split_by, **shared)
+    if options.calibration and (all_listed or options.split_file is not None):
+        raise UsageError(
+            f"--data.calibration {options.calibration:g}, but {decided_by(rows, options)} decides",
+            "Write calibration as the split of these patients there.",
+        )
     if options.split_file is not None:
         parts = read_split(options.split_file, groups)
     elif all_listed:
@@ -184,6 +193,8 @@ def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], ND
     else:
         parts = split(rows.labels, groups, fractions=options.fractions, folds=options.folds,
                       fold=options.fold, seed=seed)  # fmt: skip
+        if options.calibration:
+            parts = set_apart(rows.labels, groups, parts, options.calibration, seed)
     by_file = options.split_by == "file" and not all_listed
     check(rows, parts, decided_by(rows, options), by_file=by_file, **shared)
     return groups, parts

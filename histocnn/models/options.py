@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from histocnn.jobs.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Probability
+from histocnn.jobs.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Probability, Share
 
 Precision = Literal["auto", "fp32", "bf16"]  # of predict and embed
 Measure = Literal["val_loss", "val_accuracy", "val_auroc", "train_loss", "train_accuracy"]
@@ -50,6 +50,8 @@ class DataOptions:
         fractions: Of train, val and test.
         folds: Instead of fractions k folds by turns: `fold` is test, the next val.
         fold: Which, from 0.
+        calibration: Share of training's patients who are kept for nothing but `predict
+            --confidence`, at least 20 of each class; in tables the split `calibration`.
         split_file: A split.csv of an earlier run, to be used again.
         allow_shared_patient: Split by slide where patients are too few; every figure says so.
         allow_copies: Go on although images of two splits show the same, recompressed, mirrored or
@@ -73,6 +75,7 @@ class DataOptions:
     fractions: tuple[Probability, Probability, Probability] = (0.7, 0.15, 0.15)
     folds: PositiveInt | None = None
     fold: NonNegativeInt = 0
+    calibration: Share | None = None
     split_file: Path | None = None
     allow_shared_patient: bool = False
     allow_copies: bool = False

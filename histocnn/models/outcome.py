@@ -30,7 +30,7 @@ from histocnn.metrics.transfer_words import words
 from histocnn.metrics.validation import Facts, facts
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
-from histocnn.models.rows import Part, Rows
+from histocnn.models.rows import CALIBRATION, Part, Rows
 from histocnn.models.spec import ModelSpec, cohorts_behind
 from histocnn.reference.colour import MOST_STORED, ColourReference, drawn
 from histocnn.reference.colour_figures import Coloured, by_others, by_training
@@ -38,6 +38,7 @@ from histocnn.scores import scoring
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
+HELD_OUT = ("val", CALIBRATION)
 UNGROUPED = "file-level split, patients unknown, optimistic"
 
 
@@ -132,10 +133,9 @@ def finished_spec(
         colour=colour.to_dict() if colour else None,
         validation=plain(facts(scores, labels, units(rows), names, points)),
         seen={
-            part: {"patients": stored_ids(data.rows[part].patient_ids, salt),
-                   "slides": stored_ids(data.rows[part].slide_ids, salt),
-                   "fingerprints": stored_ids(fingerprints(data.rows[part]), salt)}
-            for part in ("train", "val")
+            "train": _whom([data.rows["train"]], salt),
+            # Who calibrates is no new patient either.
+            "val": _whom([rows for part, rows in data.rows.items() if part in HELD_OUT], salt),
         },
         salt=salt,
         earlier=tuple({"parts": cohort.parts, "salt": cohort.salt} for cohort in behind),
@@ -147,6 +147,15 @@ def finished_spec(
             "seed": data.seed,
         },
     )  # fmt: skip
+
+
+def _whom(parts: Sequence[Rows], salt: str | None) -> dict[str, list[str]]:
+    """The ids of some splits, as a cohort holds them."""
+    return {
+        "patients": stored_ids([one for rows in parts for one in rows.patient_ids], salt),
+        "slides": stored_ids([one for rows in parts for one in rows.slide_ids], salt),
+        "fingerprints": stored_ids([one for rows in parts for one in fingerprints(rows)], salt),
+    }
 
 
 def units(rows: Rows) -> Groups:

@@ -23,8 +23,9 @@ from histocnn.storage.hashing import sha256
 
 log = logging.getLogger(__name__)
 
-Part = Literal["train", "val", "test"]
+Part = Literal["train", "val", "test", "calibration"]
 SPLITS: tuple[Part, ...] = ("train", "val", "test")
+CALIBRATION: Part = "calibration"  # there if somebody asked for it
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,8 @@ class ModelSpec:
         training: Facts for the report: cohort, prior, seed, settings.
         validation: What is remembered of validation's scores, as `metrics.validation.Facts`.
         colour: Of training patches, as `reference.colour.ColourReference`; None: not stored.
+        conformal: Limits of prediction sets, as `metrics.conformal.Calibration`; None: no patients
+            were kept for them.
         version: Of histocnn that wrote it.
     """
 
@@ -74,6 +76,7 @@ class ModelSpec:
     training: Mapping[str, Any] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
     colour: Mapping[str, Any] | None = None
+    conformal: Mapping[str, Any] | None = None
     version: str = __version__
     format: int = FORMAT
 

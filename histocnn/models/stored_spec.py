@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from histocnn.errors import ModelError
+from histocnn.errors import MetricError, ModelError
+from histocnn.metrics.conformal import Calibration
 from histocnn.reference.colour import ColourReference
 from histocnn.slides.stain import Normaliser
 
@@ -101,6 +102,14 @@ def _colours(value: Any) -> bool:
     return True
 
 
+def _limits(value: Any) -> bool:
+    try:
+        Calibration.from_dict(value)
+    except MetricError:
+        return False
+    return True
+
+
 def _ids(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(part, dict) and all(map(_texts, part.values())) for part in value.values()
@@ -146,5 +155,6 @@ FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "training": ("facts by name", _facts),
     "validation": ("facts by name", _facts),
     "colour": ("colours of training", _or_none(_colours)),
+    "conformal": ("limits of prediction sets", _or_none(_limits)),
     "version": ("a text", _text),
 }

@@ -32,12 +32,14 @@ from histocnn.cohort.splits import write_split
 from histocnn.errors import TrainingError
 from histocnn.metrics.report import Report
 from histocnn.models import outcome
+from histocnn.models.abstention import calibrated
 from histocnn.models.census import table
 from histocnn.models.checkpoints import check_fits, read_checkpoint, restoring
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.device import choose_bf16
 from histocnn.models.options import TrainOptions, better
+from histocnn.models.rows import CALIBRATION
 from histocnn.models.run_folder import METRICS, MODEL, begin, checkpoint
 from histocnn.models.saving import WholeCheckpoints
 from histocnn.models.shared import Shared, find_shared
@@ -132,6 +134,9 @@ class _Run:
         best = read_checkpoint(stored)
         model.load_state_dict(best["state_dict"])
         val, test = (outcome.predict(self.trainer, model, data, part) for part in ("val", "test"))
+        kept = None
+        if CALIBRATION in data.rows:
+            kept = outcome.predict(self.trainer, model, data, CALIBRATION)
         colour = outcome.training_colours(data)
         if not self.trainer.is_global_zero:
             return None
@@ -139,6 +144,8 @@ class _Run:
             model, data, val, colour,
             anonymise=self.options.run.anonymise, weights=self.options.model.weights,
         )  # fmt: skip
+        if kept is not None:
+            spec = calibrated(spec, kept.logits, data.rows[CALIBRATION])
         save(out / MODEL, model.network, spec)
         scores = outcome.write_scores(out, data, test, spec)
         report = outcome.report(data, scores, test.colour, spec)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.cohort.sheet import GIVEN
 from histocnn.cohort.table import separator_of
 from histocnn.errors import CohortError, PatchesError, UsageError
 from histocnn.storage.ordinary import is_ordinary
@@ -80,7 +81,7 @@ def list_csv(file: Path, patient_pattern: str | None = None) -> Listing:
     """The rows of `path[,label][,patient_id][,slide_id][,split]`; paths relative to the CSV.
 
     Raises:
-        PatchesError: Not such a table, no rows, or a file in it that does not exist.
+        PatchesError: Not such a table, no rows, a file in it that does not exist, or no split.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -104,14 +105,20 @@ def list_csv(file: Path, patient_pattern: str | None = None) -> Listing:
             f"{row + 2}",
             "Paths are relative to the CSV.",
         )
-    patients = column("patient_id")
+    patients, splits = column("patient_id"), column("split")
+    odd = [(i, name) for i, name in enumerate(splits) if name not in ("", *GIVEN)]
+    if odd:
+        row, name = odd[0]
+        raise PatchesError(
+            f'{file}: line {row + 2}: "{name}" is no split', f"Write {' or '.join(GIVEN)}."
+        )
     return Listing(
         root=file.parent,
         paths=paths,
         classes=column("label"),
         patient_ids=_patients(paths, patient_pattern) if patient_pattern else patients,
         slide_ids=column("slide_id"),
-        splits=column("split"),
+        splits=splits,
     )
 
 

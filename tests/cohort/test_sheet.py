@@ -114,7 +114,10 @@ HEAD = "slide_id,slide_path,mpp,split\n"
         (HEAD + "a,slides/a.svs,inf,\n", ['"inf" is no resolution']),
         (HEAD + "a,,0.5,\n", ["line 2, column slide_path is empty"]),
         (HEAD + "a,slides/a.svs,,validation\n", ['column split: "validation" is no split']),
-        (HEAD + "a,slides/a.svs,,holdout\n", ["column split", "Write train or val or test."]),
+        (
+            HEAD + "a,slides/a.svs,,holdout\n",
+            ["column split", "Write train or val or test or calibration."],
+        ),
         (HEAD + "a,slides/a.svs,0,25,\n", ["line 2 has 5 values for 4 columns", "quotes", "point"]),
         (HEAD + "a,slides/a.svs\n", ["line 2 has 2 values for 4 columns"]),
         (HEAD + 'a,"slides/a.svs,,\n', ["is not CSV"]),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocnn.cohort.sheet import SPLITS
-from histocnn.cohort.splits import read_split, split, write_split
+from histocnn.cohort.sheet import CALIBRATION, SPLITS
+from histocnn.cohort.splits import read_split, set_apart, split, write_split
 from histocnn.errors import CohortError, UsageError
 
 COHORTS = st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 9)), min_size=30, max_size=200)
@@ -135,3 +135,18 @@ def test_a_split_that_leaks_is_neither_written_nor_read(tmp_path: Path) -> None:
     path.write_text("patient_id,split\np1,train\n")
     with pytest.raises(CohortError, match="no column group"):
         read_split(path, ["p1"])
+
+
+def test_calibration_patients_come_from_training_whole_and_of_every_class(tmp_path: Path) -> None:
+    labels, groups = _rows(100, 20_000)
+    before = split(labels, groups, seed=3)
+    parts = set_apart(labels, groups, before, 0.4, seed=3)
+    kept, train = parts == CALIBRATION, parts == "train"
+    assert ((before == "train") == (kept | train)).all()
+    assert (parts[~kept & ~train] == before[~kept & ~train]).all()
+    assert kept.sum() / (before == "train").sum() == pytest.approx(0.4, abs=0.02)
+    assert not set(np.array(groups)[kept]) & set(np.array(groups)[~kept])
+    assert labels[kept].mean() == pytest.approx(labels.mean(), abs=0.05)
+    assert (set_apart(labels, groups, before, 0.4, seed=3) == parts).all()
+    write_split(tmp_path / "split.csv", groups, parts.tolist())
+    assert (read_split(tmp_path / "split.csv", groups) == parts).all()

@@ -72,6 +72,9 @@ def test_refusals_name_the_place(tmp_path: Path) -> None:
     table.write_text("path\na/x.png\nb.png\n")
     with pytest.raises(PatchesError, match=r"1 of 2 files do not exist, first 'b\.png' in line 3"):
         list_csv(table)
+    table.write_text("path,split\na/x.png,calib\n")
+    with pytest.raises(PatchesError, match=r'line 2: "calib" is no split.*or calibration'):
+        list_csv(table)
     table.write_bytes(b"path\n\xff\n")
     with pytest.raises(PatchesError, match="It must be a UTF-8 CSV"):
         list_csv(table)

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from histocnn.errors import StoreError
+from histocnn.storage.heaps import check_dataset
 
 MOST_LINKS = 10_000  # ours have about ten
 SMALL_BYTES = 64 << 20  # anyone may declare so much
@@ -75,7 +76,10 @@ def texts(dataset: h5py.Dataset, path: Path) -> Iterator[str]:
 
     Raises:
         StoreError: Together they are far more than the file.
+        ValueError: One is not there.
     """
+    if isinstance(kind := dataset.id.get_type(), h5py.h5t.TypeStringID) and kind.is_variable_str():
+        check_dataset(dataset)
     file_bytes = max(1, path.stat().st_size)
     most = max(SMALL_BYTES, MOST_BYTES_PER_STORED * file_bytes)
     rows = max(1, min(most // file_bytes, 1 << 16))

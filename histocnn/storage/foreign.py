@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+THEIRS = (
+    *("patch_size", "patch_size_level0", "patch_level", "overlap", "name", "downsample"),
+    *("level0_magnification", "target_magnification", "level0_width", "level0_height", "level_dim"),
+)
 UM_AT_1X = 10.0  # µm/px at magnification 1 by the field's convention: 0.5 µm/px is "20x"
 
 
@@ -49,18 +52,17 @@ def coords_attributes(attributes: Mapping[str, Any]) -> dict[str, int | str]:
     return theirs
 
 
-def attributes(file: h5py.File, stem: str) -> dict[str, Any]:
+def attributes(theirs: Mapping[str, Any], stem: str) -> dict[str, Any]:
     """Translate their attributes into our words, as far as they say.
 
     Args:
-        file: An open file that is not ours.
+        theirs: The attributes `THEIRS` of `coords`; empty where there are none.
         stem: The file's name without suffix: the slide's id where the file names none.
 
     Returns:
         slide_id; and where known patch_px, stride_px, size_l0, footprint_l0 (x, y), and, nominal
         because derived from a magnification, mpp and slide_mpp.
     """
-    theirs = dict(file["coords"].attrs) if "coords" in file else {}
     ours: dict[str, Any] = {"slide_id": str(theirs.get("name", stem.removesuffix("_patches")))}
     if "patch_size" not in theirs:
         return ours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from histocnn.errors import StoreError
 from histocnn.storage import foreign
 from histocnn.storage.atomic import RawFile, replacing, write_error
 from histocnn.storage.contained import check_contained, check_size, texts
+from histocnn.storage.heaps import check_attributes
 from histocnn.storage.json import to_json
 from histocnn.storage.ordinary import check_ordinary
 
@@ -120,19 +121,28 @@ def decode(value: Any) -> Any:
     raise TypeError(f"an attribute of {type(value).__name__}")
 
 
-def said_by(item: h5py.Group | h5py.Dataset) -> dict[str, Any]:
-    """The attributes of an item, decoded.
+def said_by(item: h5py.Group | h5py.Dataset, names: Iterable[str]) -> dict[str, Any]:
+    """What `attributes_of` gives, decoded."""
+    return {name: decode(value) for name, value in attributes_of(item, names).items()}
+
+
+def attributes_of(item: h5py.Group | h5py.Dataset, names: Iterable[str]) -> dict[str, Any]:
+    """The attributes of an item that bear these names, as HDF5 gives them.
 
     Raises:
         TypeError: One is neither numbers nor texts: HDF5 dies of rows of no fixed length.
+        ValueError: One is a text that is not there.
     """
-    said = {}
-    for name in item.attrs:
-        kind = h5py.h5a.open(item.id, name.encode()).get_type().get_class()
-        if kind not in _PLAIN:
+    present = [name for name in names if name in item.attrs]
+    free = []
+    for name in present:
+        kind = h5py.h5a.open(item.id, name.encode()).get_type()
+        if kind.get_class() not in _PLAIN:
             raise TypeError(f"the attribute {name} is neither numbers nor texts")
-        said[name] = decode(item.attrs[name])
-    return said
+        if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
+            free.append(name)
+    check_attributes(item, free)
+    return {name: item.attrs[name] for name in present}
 
 
 def array_of(dataset: h5py.Dataset, path: Path) -> NDArray[Any] | list[str]:

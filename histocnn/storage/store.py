@@ -28,6 +28,7 @@ from histocnn.storage.hdf5 import (
     PREFIX,
     Datasets,
     array_of,
+    attributes_of,
     creating,
     describe,
     fill,
@@ -105,18 +106,15 @@ def attributes(path: str | Path) -> dict[str, Any]:
     """
     with opening(Path(path)) as file:
         if is_ours(file):
-            said = {
-                name.removeprefix(PREFIX): value
-                for name, value in said_by(file).items()
-                if name.startswith(PREFIX)
-            }
+            names = [name for name in file.attrs if name.startswith(PREFIX)]
+            said = {name.removeprefix(PREFIX): v for name, v in said_by(file, names).items()}
         else:
-            said = foreign.attributes(file, Path(path).stem)
+            theirs = attributes_of(file["coords"], foreign.THEIRS) if "coords" in file else {}
+            said = foreign.attributes(theirs, Path(path).stem)
         for dataset in set(_datasets(file)) - {"coords"}:  # there it is for CLAM and TRIDENT
-            if is_ours(file) or CLASS_NAMES in file[dataset].attrs:
-                for name, value in said_by(file[dataset]).items():
-                    if is_ours(file) or name == CLASS_NAMES:
-                        said[f"{dataset}.{name}"] = value
+            names = list(file[dataset].attrs) if is_ours(file) else [CLASS_NAMES]
+            found = said_by(file[dataset], names)
+            said |= {f"{dataset}.{name}": value for name, value in found.items()}
         return said
 
 

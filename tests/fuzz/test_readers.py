@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ from histocnn.regions.annotations import read_annotations
 from histocnn.scores.scored import read_scored, summarise
 from histocnn.scores.scorefile import open_score_file
 from histocnn.storage import store
-from tests.fuzz.fuzzing import MOST_MB_OF_HDF5, Tally, damaged, replaced, run
+from tests.fuzz.fuzzing import Tally, damaged, replaced, run
 
 ROWS = 6
 
@@ -90,7 +91,28 @@ def read_scores(path: Path) -> None:
 )
 def test_hdf5(reader: str, read: Callable[[Path], Any], tmp_path: Path) -> None:
     content = between_stages(tmp_path)
-    tally = Tally(reader, read, tmp_path / "fuzz.h5", MOST_MB_OF_HDF5)
+    run(Tally(reader, read, tmp_path / "fuzz.h5"), partial(damaged, content, text=False))
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_hdf5_of_other_tools(libver: str, tmp_path: Path) -> None:
+    """In chunks, zipped, and in both forms of HDF5's headers."""
+    with h5py.File(tmp_path / "plain.h5", "w", libver=libver) as file:
+        size = {"maxshape": (None, None), "chunks": (4, 2)}
+        coords = file.create_dataset("coords", data=np.arange(2 * ROWS).reshape(ROWS, 2), **size)
+        file.create_dataset("features", data=np.eye(ROWS, 4), compression=1, **size)
+        paths = [f"{row}.png" for row in range(ROWS)]
+        file.create_dataset("paths", data=paths, dtype=h5py.string_dtype(), chunks=(4,))
+        theirs = {"patch_size": 256, "patch_size_level0": 512, "level0_magnification": 40}
+        coords.attrs.update({**theirs, "target_magnification": 20, "overlap": 0, "name": "s"})
+
+    def read_all(path: Path) -> None:
+        store.attributes(path)
+        store.read(path)
+        load([path])
+
+    content = (tmp_path / "plain.h5").read_bytes()
+    tally = Tally(f"hdf5-{libver}", read_all, tmp_path / "fuzz.h5")
     run(tally, partial(damaged, content, text=False))
 
 

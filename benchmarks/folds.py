@@ -25,6 +25,7 @@ from histocnn.models.networks import Embedder
 from histocnn.models.rows import gather, group
 from histocnn.models.runner import Runner
 from histocnn.models.spec import ModelSpec
+from histocnn.models.stain_split import with_stain_groups
 from histocnn.patches.patches import open_patches
 from histocnn.pictures import curves
 from histocnn.reference import neighbours
@@ -76,6 +77,8 @@ def main() -> None:
     mine, words, asked = options()
     sources = open_patches(Path(asked.patches), patient_pattern=asked.patient_pattern)
     rows = gather(sources, None, None)
+    if asked.split_by == "stain":
+        rows = with_stain_groups(rows)
     groups = group(rows, asked.split_by or "patient")
     fold_of = divide(rows.labels, groups, [1 / mine.folds] * mine.folds, SEED)
     names = list(rows.class_names)

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from histocnn.cohort.sheet import SlideEntry
 
 NOBODY = -1
+STAIN_GROUPS = "stain groups"
+PESSIMISTIC = f"{STAIN_GROUPS.capitalize()} stand in for patients, whom nobody knows: pessimistic."
+UNITS = ("patients", "slides", STAIN_GROUPS)  # the first that is known of a row
 
 
 def patients_of(
@@ -44,12 +47,12 @@ def patients_of(
 
 @dataclass(frozen=True, eq=False)
 class Owners:
-    """What rows belong to and intervals resample: patients, or slides where these are unknown.
+    """What rows belong to and intervals resample: patients, or what stands in for them.
 
     Attributes:
         of_row: int64 [N], index into `names`; NOBODY where neither is known.
-        names: Patients, then slides that stand in for one.
-        unit: What they are: "patients", "slides", "patients and slides".
+        names: Patients, then slides, then stain groups that stand in for one.
+        unit: What they are: "patients", "slides", "patients and slides", "stain groups" …
     """
 
     of_row: NDArray[np.int64]
@@ -57,23 +60,30 @@ class Owners:
     unit: str
 
 
-def owners(slide_ids: Sequence[str], patient_ids: Sequence[str]) -> Owners:
+def owners(
+    slide_ids: Sequence[str], patient_ids: Sequence[str], stain_groups: Sequence[str] = ()
+) -> Owners:
     """Group rows by patient, by slide where no patient is known; a slide is never a patient.
+
+    Args:
+        slide_ids: [N], "" unknown.
+        patient_ids: [N], "" unknown.
+        stain_groups: [N], what stands in where neither is known, "" nothing; or none at all.
 
     >>> found = owners(["s1", "s2", ""], ["P1", "", ""])
     >>> found.of_row.tolist(), found.names, found.unit
     ([0, 1, -1], ('P1', 's2'), 'patients and slides')
     """
-    pairs = set(zip(slide_ids, patient_ids, strict=True))
-    patients = sorted({p for _, p in pairs if p})
-    slides = sorted({s for s, p in pairs if s and not p})
-    of_patient = {name: i for i, name in enumerate(patients)}
-    of_slide = {name: len(patients) + i for i, name in enumerate(slides)} | {"": NOBODY}
-    code = {(s, p): of_patient[p] if p else of_slide[s] for s, p in pairs}
-    of_row = (code[pair] for pair in zip(slide_ids, patient_ids, strict=True))
-    unit = " and ".join(
-        name for name, found in (("patients", patients), ("slides", slides)) if found
-    )
+    rows = list(zip(patient_ids, slide_ids, stain_groups or [""] * len(slide_ids), strict=True))
+    owner_of = {
+        row: next(((kind, name) for kind, name in enumerate(row) if name), None)
+        for row in set(rows)
+    }
+    known = sorted({owner for owner in owner_of.values() if owner})
+    index = {owner: i for i, owner in enumerate(known)} | {None: NOBODY}
+    unit = " and ".join(UNITS[kind] for kind in sorted({kind for kind, _ in known}))
     return Owners(
-        np.fromiter(of_row, np.int64, len(slide_ids)), (*patients, *slides), unit or "slides"
+        np.fromiter((index[owner_of[row]] for row in rows), np.int64, len(rows)),
+        tuple(name for _, name in known),
+        unit or "slides",
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN
 from histocnn.cohort.sheet import SlideEntry
+from histocnn.cohort.whose import PESSIMISTIC, STAIN_GROUPS
 from histocnn.errors import MetricError
 from histocnn.evaluation.judged import Judged
 from histocnn.scores.scorefile import ScoreFile
@@ -118,6 +119,8 @@ def left_out(judged: Judged) -> list[str]:
         lines.append(f"{_count(unscored, 'patch', 'patches')} without score (unreadable).")
     if (judged.seen == SEEN.index("unknown")).any():
         lines.append(UNKNOWN_SEEN)
+    if STAIN_GROUPS in judged.unit:
+        lines.append(PESSIMISTIC)
     return lines
 
 

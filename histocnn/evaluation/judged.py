@@ -33,7 +33,7 @@ class Judged:
             their largest part.
         file: int64 [N], index into `files`; row: int64 [N], row of that file.
         slide: int64 [N], index into `slide_ids`, -1 unknown.
-        patient: int64 [N], index into `patient_ids` (slides where no patient is known), or -1.
+        patient: int64 [N], index into `patient_ids` (see `owners` for what stands in), or -1.
         seen: int64 [N], index into SEEN.
         shared: bool [N]: seen is the patch's patient, but not its slide, as far as is known.
         colour: float32 [N, 6], NaN where no file has it.
@@ -112,8 +112,10 @@ def judge(
     parts = [_part(truth, class_names, match) for truth in truths]
     slide, slide_ids = _codes([part["slide_ids"] for part in parts])
     slides = [name for part in parts for name in part["slide_ids"]]
-    owned = owners(slides, patients_of(slides, [p for part in parts for p in part["patient_ids"]],
-                                       entries))  # fmt: skip
+    patients, stains = (
+        [name for part in parts for name in part[key]] for key in ("patient_ids", "stain_groups")
+    )
+    owned = owners(slides, patients_of(slides, patients, entries), stains)
     return Judged(
         files=tuple(files),
         truths=truths,
@@ -164,6 +166,7 @@ def _part(
         "border": border,
         "slide_ids": file.slide_ids(),
         "patient_ids": file.patient_ids(),
+        "stain_groups": file.stain_groups(),
         "seen": file.seen(),
         "shared": file.shared_patient(),
         "colour": file.colour(),

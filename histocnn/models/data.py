@@ -27,6 +27,7 @@ from histocnn.models.samples import (
     class_weights,
 )
 from histocnn.models.spec import ModelSpec
+from histocnn.models.stain_split import with_stain_groups
 from histocnn.patches.patches import open_patches
 from histocnn.slides.stain import Normaliser
 
@@ -63,7 +64,7 @@ class PatchDataModule(LightningDataModule):
             **shared,
         )
         rows = gather(sources, options.class_names, options.slides, **shared)
-        groups, parts = _divided(rows, options, seed)
+        rows, groups, parts = _divided(rows, options, seed)
         if options.max_per_class is not None:
             kept = _thinned(rows.labels, parts, options.max_per_class, seed)
             rows, groups, parts = rows.take(kept), [groups[i] for i in kept], parts[kept]
@@ -176,10 +177,14 @@ class PatchDataModule(LightningDataModule):
         return batch
 
 
-def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], NDArray[np.str_]]:
-    """What stays together, and the split of each row."""
+def _divided(
+    rows: Rows, options: DataOptions, seed: int
+) -> tuple[Rows, list[str], NDArray[np.str_]]:
+    """The rows, with their stain groups where these are asked for, what stays together, splits."""
     shared = {"allow_shared_patient": options.allow_shared_patient}
     all_listed = is_given(rows) if options.split_file is None else all(rows.splits)
+    if options.split_by == "stain" and not all_listed:
+        rows = with_stain_groups(rows)
     groups = group(rows, "given" if all_listed else options.split_by, **shared)
     if options.calibration and (all_listed or options.split_file is not None):
         raise UsageError(
@@ -197,7 +202,7 @@ def _divided(rows: Rows, options: DataOptions, seed: int) -> tuple[list[str], ND
             parts = set_apart(rows.labels, groups, parts, options.calibration, seed)
     by_file = options.split_by == "file" and not all_listed
     check(rows, parts, decided_by(rows, options), by_file=by_file, **shared)
-    return groups, parts
+    return rows, groups, parts
 
 
 def decided_by(rows: Rows, options: DataOptions) -> str:

@@ -46,7 +46,8 @@ class DataOptions:
         slides: Where the slides of grids are now; slides.csv decides patients and splits.
         patient_pattern: Regular expression that finds the patient in an image's path.
         class_names: The classes in order; default: those that occur, sorted.
-        split_by: `patient` (slide where no patient is known), or `file`: optimistic.
+        split_by: `patient` (slide where no patient is known), `stain` for images of unknown
+            patients: pessimistic, or `file`: optimistic.
         fractions: Of train, val and test.
         folds: Instead of fractions k folds by turns: `fold` is test, the next val.
         fold: Which, from 0.
@@ -71,7 +72,7 @@ class DataOptions:
     slides: Path | None = None
     patient_pattern: str | None = None
     class_names: list[str] | None = None
-    split_by: Literal["patient", "file"] = "patient"
+    split_by: Literal["patient", "stain", "file"] = "patient"
     fractions: tuple[Probability, Probability, Probability] = (0.7, 0.15, 0.15)
     folds: PositiveInt | None = None
     fold: NonNegativeInt = 0

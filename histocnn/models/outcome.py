@@ -18,7 +18,7 @@ from pytorch_lightning import Trainer
 from scipy.special import softmax
 
 from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN, UNRECORDED, stored_ids
-from histocnn.cohort.whose import owners
+from histocnn.cohort.whose import PESSIMISTIC, STAIN_GROUPS, owners
 from histocnn.errors import TrainingError
 from histocnn.metrics.calibration import fit_temperature, operating_points
 from histocnn.metrics.patch import Groups, patch_report
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 HELD_OUT = ("val", CALIBRATION)
 UNGROUPED = "file-level split, patients unknown, optimistic"
+BY_STAIN = f"{STAIN_GROUPS}, patients unknown, pessimistic"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,8 @@ def training_colours(data: PatchDataModule) -> ColourReference:
     if not read.any():
         raise TrainingError("no training patch can be read", "Repair the data.")
     of = groups.of_patch[rows[order[read]]]
-    patients = len(np.unique(of)) if (of >= 0).all() else 0
+    known = (of >= 0).all() and STAIN_GROUPS not in groups.unit
+    patients = len(np.unique(of)) if known else 0
     return ColourReference(colours[read], labels[read], patients)
 
 
@@ -159,8 +161,8 @@ def _whom(parts: Sequence[Rows], salt: str | None) -> dict[str, list[str]]:
 
 
 def units(rows: Rows) -> Groups:
-    """What intervals resample of these rows: patients, slides where these are unknown."""
-    owned = owners(rows.slide_ids, rows.patient_ids)
+    """What intervals resample of these rows: see `owners`."""
+    owned = owners(rows.slide_ids, rows.patient_ids, rows.stain_groups)
     return Groups(owned.of_row, owned.unit)
 
 
@@ -185,6 +187,8 @@ def write_scores(out: Path, data: PatchDataModule, test: Predictions, spec: Mode
         carried, attributes = source.carried()
         datasets = {name: _take(values, rows.row[mine]) for name, values in carried.items()}
         own = rows.take(mine)
+        if own.stain_groups:
+            datasets["stain_groups"] = list(own.stain_groups)
         arrays = {"labels": own.labels, "scores": scores[mine], "colour": test.colour[mine]}
         single = len(rows.sources) == 1
         scoring.write_scores(
@@ -238,7 +242,8 @@ def report(
         seen={verdict: seen[verdict] for verdict in SEEN},
         stamp=SAME_PATIENT if was_seen else "",
         warnings=(f"{SAME_PATIENT.capitalize()}: optimistic.",) if was_seen else (),
-        notes=(UNKNOWN_SEEN,) if seen["unknown"] else (),
+        notes=(UNKNOWN_SEEN,) * bool(seen["unknown"])
+        + (PESSIMISTIC,) * (STAIN_GROUPS in groups.unit),
     )
 
 
@@ -260,6 +265,8 @@ def _title(data: PatchDataModule, *, nobody: bool, was_seen: bool) -> str:
     """What must be said of all figures."""
     if nobody:
         return UNGROUPED
+    if data.all_rows.stain_groups:
+        return BY_STAIN
     by_file = data.options.split_by == "file" and not all(data.all_rows.splits)
     said = ["file-level split"] * by_file + [SAME_PATIENT] * was_seen
     return ", ".join([*said, *["optimistic"] * bool(said)])

@@ -42,6 +42,7 @@ class Rows:
         slide_ids: "" unknown.
         splits: As the source gives them, "" where it does not.
         splits_from: What gave them: slides.csv, or the patches themselves.
+        stain_groups: What stands in for patients that nobody knows; empty where nobody asked.
     """
 
     sources: Sequence[Patches]
@@ -53,6 +54,7 @@ class Rows:
     slide_ids: list[str]
     splits: list[str]
     splits_from: str = ""
+    stain_groups: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.row)
@@ -69,6 +71,7 @@ class Rows:
             [self.slide_ids[i] for i in index],
             [self.splits[i] for i in index],
             self.splits_from,
+            [self.stain_groups[i] for i in index] if self.stain_groups else (),
         )
 
     def name(self, index: int) -> str:
@@ -169,11 +172,11 @@ def check_labels(sources: Sequence[Patches], entries: Mapping[str, SlideEntry]) 
         )
 
 
-By = Literal["patient", "slide", "file", "given"]
+By = Literal["patient", "slide", "stain", "file", "given"]
 
 
 def group(rows: Rows, split_by: By, *, allow_shared_patient: bool = False) -> list[str]:
-    """What must stay in one split: each row's patient, slide or file.
+    """What must stay in one split: each row's patient, slide, stain group or file.
 
     By patient, a row's slide stands in where its patient is not known; where the split is given,
     its file stands in for both. Where a patient may be shared, slides take the place of patients.
@@ -185,6 +188,8 @@ def group(rows: Rows, split_by: By, *, allow_shared_patient: bool = False) -> li
         log.warning("split by file: patches of one patient are in several splits, so the figures "
                     "will be optimistic")  # fmt: skip
         return [rows.name(i) for i in range(len(rows))]
+    if split_by == "stain":
+        return list(rows.stain_groups)
     patients = [""] * len(rows) if allow_shared_patient else rows.patient_ids
     groups = [p or s for p, s in zip(patients, rows.slide_ids, strict=True)]
     if split_by == "given":
@@ -195,7 +200,7 @@ def group(rows: Rows, split_by: By, *, allow_shared_patient: bool = False) -> li
         raise CohortError(
             f"of {unknown} patches {wanted} known, first {rows.name(groups.index(''))}",
             "Give --data.patient_pattern or a patient_id column; if patients are truly unknown, "
-            "--data.split_by file.",
+            "--data.split_by stain, which is pessimistic.",
         )
     by_slide = sum(not p for p in rows.patient_ids)
     if by_slide:

@@ -61,7 +61,9 @@ DATASETS: Mapping[str, Kind] = {
     "neighbour_labels": Kind((None,), kinds="iu", low=-1),
     "distances": Kind((None,)),
     "novelty": Kind(low=-ROUNDING, high=100 + ROUNDING),
-    **dict.fromkeys(("paths", "slide_ids", "patient_ids", "seen", "seen_by"), _TEXT),
+    **dict.fromkeys(
+        ("paths", "slide_ids", "patient_ids", "stain_groups", "seen", "seen_by"), _TEXT
+    ),
     "network_cohorts": _TEXT,
     **dict.fromkeys(("reference_files", "reference_sha256"), _TEXT),
     **dict.fromkeys(("reference_slide_ids", "reference_patient_ids"), _TEXT),

@@ -29,6 +29,7 @@ CARRIED = (
     "paths",
     "slide_ids",
     "patient_ids",
+    "stain_groups",
     "labels",
     "excluded",
     "state",

@@ -34,6 +34,7 @@ ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
     "seen": (),
     "seen_by": (),
     "slide_ids": (),
+    "stain_groups": (),
     "state": (),
 }
 
@@ -117,6 +118,10 @@ class ScoreFile:
         """The patient of each patch, "" unknown; `of_slide` knows better than the file."""
         own = (of_slide or self.attributes.get("patient_id") or "") if self.is_slide else ""
         return self.read("patient_ids").get("patient_ids") or [str(own)] * len(self)
+
+    def stain_groups(self) -> list[str]:
+        """What stands in for each patch's patient where nobody knows it, "" nothing."""
+        return self.read("stain_groups").get("stain_groups") or [""] * len(self)
 
     def seen(self) -> NDArray[np.int64]:
         """int64 [N], index into SEEN: whether what scored had seen the patch's patient."""

@@ -138,7 +138,7 @@ def find(pixels: Pixels) -> Stains | str:
     Returns:
         The stains, or why there are none: too few stained pixels, or one colour alone.
     """
-    density = _stained(pixels)
+    density = stained(pixels)
     if len(density) < MIN_TISSUE_PX:
         return f"fewer than {MIN_TISSUE_PX} stained pixels"
     if _second_share(pixels) < MIN_SECOND_SHARE:
@@ -159,9 +159,10 @@ def find(pixels: Pixels) -> Stains | str:
     return Stains.from_dict({"vectors": vectors.tolist(), "maxima": maxima.tolist()})
 
 
-def _stained(pixels: Pixels) -> Floats:
+def stained(pixels: Pixels) -> Floats:
+    """Optical density float64 [N, 3] of the stained pixels of images uint8 [..., H, W, 3]."""
     density = _DENSITY[pixels.reshape(-1, 3)].astype(np.float64)
-    return np.asarray(density[(density > MIN_OD).all(axis=1)])  # [N, 3]
+    return np.asarray(density[(density > MIN_OD).all(axis=1)])
 
 
 def _second_share(pixels: Pixels) -> float:
@@ -169,7 +170,7 @@ def _second_share(pixels: Pixels) -> float:
     images = pixels.reshape(-1, *pixels.shape[-3:])
     height, width = images.shape[1:3]
     size = max(1, width // BLOCK_PX), max(1, height // BLOCK_PX)
-    density = _stained(
+    density = stained(
         np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
     )
     if len(density) < 2:

@@ -32,3 +32,11 @@ def test_slides_stand_in_for_patients_and_are_never_mistaken_for_them() -> None:
     assert owners(["s1"], [""]).unit == "slides"
     assert owners(["s1", ""], ["P1", "P1"]).unit == "patients"
     assert owners(["", ""], ["", ""]).of_row.tolist() == [-1, -1]
+
+
+def test_stain_groups_stand_in_where_neither_is_known() -> None:
+    found = owners(["", "s1", "", ""], ["P1", "", "", ""], ["x", "x", "x", ""])
+    assert found.of_row.tolist() == [0, 1, 2, -1]
+    assert found.names == ("P1", "s1", "x")
+    assert found.unit == "patients and slides and stain groups"
+    assert owners(["", ""], ["", ""], ["x", "x"]).unit == "stain groups"

@@ -28,7 +28,7 @@ def _log_everything(caplog):
 
 
 def test_without_patients_only_by_file_when_asked(folder, caplog):
-    with pytest.raises(CohortError, match=r"144 patches neither patient nor slide.*split_by file"):
+    with pytest.raises(CohortError, match=r"144 patches neither patient nor slide.*split_by stain"):
         module(folder, patient_pattern=None)
     module(folder, patient_pattern=None, split_by="file")
     assert "optimistic" in caplog.text

@@ -55,7 +55,15 @@ class DenseOptions:
 
 @lru_cache(maxsize=2)
 def _dense(open_runner: Callable[[], Runner], patch_px: int, options: DenseOptions) -> Dense:
-    runner = open_runner()
+    return dense_of(open_runner(), patch_px, exact=options.exact)
+
+
+def dense_of(runner: Runner, patch_px: int, *, exact: bool = False) -> Dense:
+    """A runner's network, proved to slide over patches of this side.
+
+    Raises:
+        ModelError: It may not: with the reason and what to do.
+    """
     spec = runner.spec
     if spec.stain is not None and spec.stain.get("per_patch"):
         raise ModelError(
@@ -63,7 +71,7 @@ def _dense(open_runner: Callable[[], Runner], patch_px: int, options: DenseOptio
             "Leave --dense out, or train with stains normalised by slide.",
         )
     try:
-        return densified(runner.network, spec.input_px or patch_px, exact=options.exact)
+        return densified(runner.network, spec.input_px or patch_px, exact=exact)
     except ModelError as error:
         said = f"{spec.backbone} cannot score densely: {error.message}"
         raise ModelError(said, error.remedy) from error

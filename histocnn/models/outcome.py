@@ -117,11 +117,7 @@ def finished_spec(
         anonymise: Store ids as salted hashes.
         weights: What its training began with.
     """
-    rows, names = data.rows["val"], data.class_names
-    labels = rows.labels
-    temperature = fit_temperature(val.logits, labels)
-    scores = softmax(val.logits / temperature, axis=1)
-    points = operating_points(scores, labels, names)
+    rows = data.rows["val"]
     salt = secrets.token_hex(8) if anonymise else None
     behind = cohorts_behind(weights)
     behind = (UNRECORDED,) if behind is None else behind
@@ -130,10 +126,8 @@ def finished_spec(
         model.spec,
         patch_px=data.patch_px,
         mpp=data.mpp,
-        temperature=temperature,
-        thresholds=points,
+        **fitted(val.logits, rows.labels, units(rows), data.class_names),
         colour=colour.to_dict() if colour else None,
-        validation=plain(facts(scores, labels, units(rows), names, points)),
         seen={
             "train": _whom([data.rows["train"]], salt),
             # Who calibrates is no new patient either.
@@ -158,6 +152,30 @@ def _whom(parts: Sequence[Rows], salt: str | None) -> dict[str, list[str]]:
         "slides": stored_ids([one for rows in parts for one in rows.slide_ids], salt),
         "fingerprints": stored_ids([one for rows in parts for one in fingerprints(rows)], salt),
     }
+
+
+def fitted(
+    logits: Floats, labels: NDArray[np.int64], groups: Groups, names: Sequence[str]
+) -> dict[str, Any]:
+    """What is fitted on validation, of patches or of windows alike.
+
+    Args:
+        logits: [N, C]; rows of NaN take no part.
+        labels: [N].
+        groups: Whose the rows are.
+        names: C classes.
+
+    Returns:
+        `temperature`, `thresholds` and `validation`, as `ModelSpec` has them.
+
+    Raises:
+        MetricError: No row is both labelled and scored.
+    """
+    temperature = fit_temperature(logits, labels)
+    scores = softmax(logits / temperature, axis=1)
+    points = operating_points(scores, labels, names)
+    validation = plain(facts(scores, labels, groups, names, points))
+    return {"temperature": temperature, "thresholds": points, "validation": validation}
 
 
 def units(rows: Rows) -> Groups:

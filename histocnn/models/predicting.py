@@ -65,7 +65,7 @@ def _open(scorer: Scorer) -> Runner:
     place = scorer.engine.place()
     network, spec = load(scorer.model, place, scorer.backbone)
 
-    temperature, _ = spec.calibration(dense=scorer.dense is not None)
+    temperature = spec.calibration(dense=scorer.dense is not None)["temperature"]
 
     def finish(logits: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"scores": torch.softmax(logits / temperature, dim=1)}
@@ -131,4 +131,7 @@ def _score_densely(
         copy=verdicts,
         loading=scorer.engine.loading(normaliser(spec, patches)),
     )
-    return facts | {"notes": facts["notes"] + [UNCALIBRATED] * (not spec.is_dense_calibrated)}
+    if spec.is_dense_calibrated:
+        return facts
+    refused = spec.dense.get("refused")
+    return facts | {"notes": [*facts["notes"], UNCALIBRATED + (f" ({refused})" if refused else "")]}

@@ -44,8 +44,8 @@ class ModelSpec:
         stain: Stain normalisation, as `slides.stain.Normaliser.to_dict`; None: not normalised.
         temperature: Divides the logits; fitted on validation.
         thresholds: Operating points: name → {class: threshold}.
-        dense: Of dense scores: `temperature` and `thresholds`, fitted on validation scored densely;
-            empty where nobody did.
+        dense: Of dense scores `temperature`, `thresholds` and `validation`, of validation scored
+            densely; or `refused`: why there are none; empty where nobody tried.
         seen: Who took part in training, as the `parts` of `cohort.seen.TrainingCohort`.
         salt: Of the hashed ids.
         earlier: Cohorts of the trainings that its first weights came from, as {"parts", "salt"}.
@@ -123,11 +123,14 @@ class ModelSpec:
         """Whether dense scores have a temperature of their own."""
         return "temperature" in self.dense
 
-    def calibration(self, *, dense: bool) -> tuple[float, Mapping[str, Any]]:
-        """Temperature and operating points of dense scores or of patches'; theirs if need be."""
-        if not (dense and self.is_dense_calibrated):
-            return self.temperature, self.thresholds
-        return self.dense["temperature"], self.dense.get("thresholds", {})
+    def calibration(self, *, dense: bool) -> Mapping[str, Any]:
+        """`temperature`, `thresholds` and `validation` of dense scores or of patches'.
+
+        Patches' serve dense scores where these have none of their own.
+        """
+        if dense and self.is_dense_calibrated:
+            return {"thresholds": {}, "validation": {}, **self.dense}
+        return {name: getattr(self, name) for name in ("temperature", "thresholds", "validation")}
 
     def scoring(
         self,
@@ -146,17 +149,17 @@ class ModelSpec:
             fingerprint: Of the slide's file, which may bear another id here than in training.
             dense: The scores are of windows, with a calibration of their own where there is one.
         """
-        temperature, thresholds = self.calibration(dense=dense)
+        fitted = self.calibration(dense=dense)
         pairs = list(zip(slide_ids, patient_ids, strict=True))
         verdicts = {pair: seen_by(self.cohorts, *pair, fingerprint) for pair in set(pairs)}
         return Scoring(
             class_names=self.class_names,
             recipe=recipe,
             verdicts=[verdicts[pair] for pair in pairs],
-            temperature=temperature,
-            thresholds=thresholds,
+            temperature=fitted["temperature"],
+            thresholds=fitted["thresholds"],
             training=self.training,
-            validation=self.validation or None,
+            validation=fitted["validation"] or None,
             colour=self.colour,
         )
 

@@ -132,6 +132,8 @@ def _dense(value: Any) -> bool:
         isinstance(value, dict)
         and _positive(value.get("temperature", 1.0))
         and _thresholds(value.get("thresholds", {}))
+        and _facts(value.get("validation", {}))
+        and _text(value.get("refused", ""))
     )
 
 

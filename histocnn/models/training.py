@@ -37,6 +37,7 @@ from histocnn.models.census import table
 from histocnn.models.checkpoints import check_fits, read_checkpoint, restoring
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
+from histocnn.models.dense_calibration import dense_calibration
 from histocnn.models.device import choose_bf16
 from histocnn.models.options import TrainOptions, better
 from histocnn.models.rows import CALIBRATION
@@ -146,6 +147,8 @@ class _Run:
         )  # fmt: skip
         if kept is not None:
             spec = calibrated(spec, kept.logits, data.rows[CALIBRATION])
+        place = self.trainer.strategy.root_device
+        spec = replace(spec, dense=dense_calibration(model.network, spec, data, place))
         save(out / MODEL, model.network, spec)
         scores = outcome.write_scores(out, data, test, spec)
         report = outcome.report(data, scores, test.colour, spec)

@@ -133,6 +133,18 @@ def test_a_model_says_how_its_scores_came_about():
     assert (scoring.temperature, scoring.thresholds, scoring.training) == (1.5, points, {"seed": 3})
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_dense_scores_come_with_their_own_calibration_or_whole_with_that_of_patches(own):
+    patches = {"temperature": 1.5, "thresholds": {"b": {}}, "validation": {"patches": 9}}
+    dense = {"temperature": 2.5, "thresholds": {"a": {}}, "validation": {"patches": 441}}
+    spec = ModelSpec("any", ("a", "b"), **patches, dense=dense if own else {"refused": "because"})
+    found = spec.scoring({}, [], [], dense=True)
+    expected = dense if own else patches
+    assert {name: getattr(found, name) for name in expected} == expected
+    assert spec.scoring({}, [], []).validation == {"patches": 9}
+    assert spec.is_dense_calibrated is own
+
+
 @pytest.mark.parametrize("salt", [None, "salt"])
 def test_a_slide_of_training_is_known_under_another_name(salt):
     ids = {"patients": [hashed("P1", salt)], "slides": [hashed("s1", salt)]}

@@ -26,7 +26,7 @@ import histocnn
 from histocnn.jobs import ledger
 from histocnn.patches.grid import build_grid
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
-from histocnn.pictures import heat, overlay
+from histocnn.pictures import grid_picture, heat
 from histocnn.slides.slide import Slide
 from tests.feature_files import write_features
 from tests.score_files import random_scores, write_scores
@@ -65,7 +65,8 @@ def calls(out: Path, count: int) -> dict[str, Callable[[], Any]]:
         return histocnn.tile(out / "slides", out / "grids", patch_px=28, mpp=2.0, min_tissue=0.1)
 
     def predict() -> Any:
-        untrained(model)
+        if not model.exists():
+            untrained(model)
         return histocnn.predict(out / "grids", model, out / "scores")
 
     def knn() -> Any:
@@ -84,12 +85,12 @@ def calls(out: Path, count: int) -> dict[str, Callable[[], Any]]:
 def leave_out_pictures() -> None:
     """Let an empty file stand for each picture of a slide."""
 
-    def blank(*arguments: Any, **named: Any) -> None:
-        path = named["path"] if "path" in named else arguments[-2]
+    def blank(_: Any, __: Any, path: Path, *more: Any, **named: Any) -> None:
         path.write_bytes(b"")
 
-    overlay.tile_overview = blank
-    heat.class_picture = heat.score_picture = heat.novelty_picture = blank
+    grid_picture.tile_overview = lambda *drawn, **named: blank(*drawn[1:], **named)
+    heat.View.write = blank  # type: ignore[assignment,method-assign]
+    heat.class_picture = heat.score_picture = heat.novelty_picture = lambda *drawn: None  # type: ignore
 
 
 def untrained(model: Path) -> None:

@@ -25,6 +25,7 @@ from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.json import to_json
 
 LIBRARIES = ("h5py", "numpy", "openslide-python", "openslide-bin", "torch", "torchvision", "timm")
+TOLD = ("patches", "outcome", "notes", "look")  # facts that the summary of a run still needs
 BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write-bound"}
 
 
@@ -124,7 +125,7 @@ class Ledger:
 
     def enter(self, slide_id: str, result: Result, seconds: float) -> str:
         """Write the slide's files; returns the line to show, empty for a skipped slide."""
-        self._results[slide_id] = result, seconds
+        self._results[slide_id] = _remembered(result), seconds
         failure = self._out / f"{slide_id}.failed.json"
         if result.status == "failed":
             failed = {
@@ -210,6 +211,12 @@ class Ledger:
             "slides": slides,
         }
         write_text(self._out / "run.json", to_json(facts, indent=1))
+
+
+def _remembered(result: Result) -> Result:
+    """A result without what its record holds: 10,000 recipes are 50 MB."""
+    facts = {name: result.facts[name] for name in TOLD if name in result.facts}
+    return Result(result.status, facts=facts, message=result.message)
 
 
 def _row(slide_id: str, target: Path, result: Result, seconds: float) -> dict[str, Any]:

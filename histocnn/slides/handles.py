@@ -37,7 +37,7 @@ def most_at_once() -> int:
 def opened(slide: Closable) -> None:
     """Count a slide that has just been opened, and close those opened longest ago if too many."""
     _open.append(weakref.ref(slide))
-    while len(_open) > most_at_once():
+    while len(_open) > most_at_once() or (_open and _open[0]() is None):
         oldest = _open.popleft()()
         if oldest is not None and oldest is not slide:
             oldest.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_the_summary_is_in_the_order_of_the_input_however_it_ended(tmp_path: Pat
     assert [row["status"] for row in total.rows] == ["done", "failed", "skipped"]
     assert [row["seconds"] for row in total.rows] == [2.0, None, None]
     assert total.exit_code == 1
+
+
+class Held(dict[str, object]):
+    """A dict that can be watched."""
+
+
+def test_what_a_record_holds_is_not_kept_in_memory_too(tmp_path: Path) -> None:
+    recipe, areas = Held(options=[0.5] * 100), Held(tumour=[1.0] * 100)
+    watched = [weakref.ref(recipe), weakref.ref(areas)]
+    book = ledger(tmp_path)
+    book.enter("s1", Result("done", recipe, [], {"patches": 3, "areas": areas}), 1.0)
+    book.enter("s2", Result("failed", recipe, traceback="…", message="no"), 1.0)
+    del recipe, areas
+    assert [each() for each in watched] == [None, None]
+    assert [row["patches"] for row in book.summary.rows] == [3, None]
 
 
 def test_a_slide_to_look_at_is_among_the_failures_without_being_one(tmp_path: Path) -> None:

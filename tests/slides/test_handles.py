@@ -52,6 +52,14 @@ def test_a_closed_slide_gives_its_file_back_and_opens_again(tmp_path: Path) -> N
     assert (slide.read((0, 0), 64, 0.5) == pixels).all()
 
 
+@pytest.mark.usefixtures("limit")
+def test_slides_that_are_gone_are_not_counted_for_ever(tmp_path: Path) -> None:
+    write_pyramid(tmp_path / "a.tif", position_image(256, 256), downsamples=(1,))
+    for _ in range(10):
+        Slide(tmp_path / "a.tif").read((0, 0), 64, 0.5)
+    assert len(handles._open) == 1
+
+
 def test_without_a_limit_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def unlimited(what: int) -> tuple[int, int]:
         return resource.RLIM_INFINITY, resource.RLIM_INFINITY

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,13 @@ from scipy.special import softmax
 
 from histocnn.cohort.sheet import check_leakage
 from histocnn.cohort.whose import NOBODY, owners
-from histocnn.errors import CohortError
-from histocnn.metrics.conformal import FEWEST, calibrate
+from histocnn.errors import CohortError, MetricError, ModelError
+from histocnn.metrics.conformal import FEWEST, Calibration, calibrate
 from histocnn.metrics.patch import Groups
 from histocnn.metrics.plain import plain
 from histocnn.models.rows import CALIBRATION, Part, Rows
 from histocnn.models.spec import ModelSpec
+from histocnn.scores.scorefile import open_score_file
 
 
 def check_calibration(rows: Mapping[Part, Rows], decided_by: str) -> None:
@@ -66,3 +69,62 @@ def calibrated(spec: ModelSpec, logits: NDArray[np.float32], rows: Rows) -> Mode
     scores = softmax(logits / spec.temperature, axis=1)
     groups = Groups(owned.of_row, owned.unit)
     return replace(spec, conformal=plain(calibrate(scores, rows.labels, groups, rows.class_names)))
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """A model's prediction sets at one confidence.
+
+    Attributes:
+        confidence: That was asked for.
+        least: float64 [C]: the score from which on each class is in a patch's set.
+        said: What score files say of it.
+        always: Classes that every set holds, and the calibration patients that would change it.
+    """
+
+    confidence: float
+    least: NDArray[np.float64]
+    said: Mapping[str, Any]
+    always: Mapping[str, int]
+
+    def notes(self, file: Path) -> list[str]:
+        """What is to be said of a file that was scored with them."""
+        scored = open_score_file(file)
+        uncertain = scored.uncertain()
+        count = 0 if uncertain is None else int(uncertain.sum())
+        said = [f"{count} of {len(scored)} patches uncertain at confidence {self.confidence:g}"]
+        return said + [
+            f"every set holds {name}: a confidence of {self.confidence:g} takes {needed} "
+            f"calibration {self.said['unit']}, it has {self.said['patients'][name]}"
+            for name, needed in self.always.items()
+        ]
+
+
+def sets_of(spec: ModelSpec, confidence: float, model: str) -> Sets:
+    """The prediction sets of a model.
+
+    Args:
+        spec: Of the model.
+        confidence: From 0.5 to 0.999.
+        model: What a message calls it.
+
+    Raises:
+        ModelError: It kept no patients for them, too few of a class, or a confidence that cannot
+            be asked for.
+    """
+    if spec.conformal is None:
+        raise ModelError(
+            f"{model}: kept no patients to calibrate prediction sets on",
+            "Train with --data.calibration 0.3, or with a split calibration in slides.csv.",
+        )
+    limits = Calibration.from_dict(spec.conformal)
+    try:
+        least = limits.least(confidence, spec.class_names)
+    except MetricError as error:
+        raise ModelError(f"{model}: {error.message}", error.remedy) from error
+    said = {
+        "confidence": float(confidence),
+        "unit": limits.unit,
+        "patients": {name: limits.patients_of(name) for name in spec.class_names},
+    }
+    return Sets(float(confidence), least, said, limits.always(confidence))

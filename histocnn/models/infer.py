@@ -108,8 +108,13 @@ class _OnTheWay:
 def _collect(batch: Batch, results: _OnTheWay, colours: NDArray[np.float32]) -> Arrays:
     arrays = results.arrays() | {"colour": colours}
     for array in arrays.values():
-        array[~batch.readable] = np.nan
+        array[~batch.readable] = _nothing(array.dtype)
     return arrays
+
+
+def _nothing(dtype: Any) -> float:
+    """What stands for "not read": NaN, and in sets of classes none of them."""
+    return False if np.dtype(dtype) == bool else np.nan
 
 
 def _check_finite(arrays: Arrays) -> None:
@@ -211,8 +216,9 @@ def columns_of(
     shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str] | None = None
 ) -> dict[str, store.Column]:
     """The datasets of a network's arrays, and colour: float32 if `dtypes` does not say another."""
+    kinds = {name: (dtypes or {}).get(name, "float32") for name in (*shapes, "colour")}
     return {
-        name: store.Column(shape, (dtypes or {}).get(name, "float32"), np.nan)
+        name: store.Column(shape, kinds[name], _nothing(kinds[name]))
         for name, shape in {**shapes, "colour": (6,)}.items()
     }
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from histocnn.errors import ModelError
+from histocnn.errors import ModelError, UsageError
 from histocnn.jobs.workers import Tick
+from histocnn.models.abstention import sets_of
 from histocnn.models.custom import check_typed
 from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
@@ -36,6 +37,10 @@ class Scorer:
         tta: Average the logits over the 8 flips and turns of each patch.
         engine: On what it runs.
         dense: Score windows at the network's own stride; None: the patches.
+        confidence: Of prediction sets; None: without them.
+
+    Raises:
+        UsageError: Sets of scores that nobody calibrated: windows', or averaged ones.
     """
 
     model: Path
@@ -43,9 +48,18 @@ class Scorer:
     tta: bool
     engine: Engine
     dense: DenseOptions | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.confidence is not None and (self.tta or self.dense):
+            raise UsageError(
+                f"--confidence with --{'tta' if self.tta else 'dense'}: prediction sets are "
+                "calibrated on single patches, each scored once",
+                "Leave one of them out.",
+            )
 
     def check(self) -> None:
-        """Refuse a model that cannot score.
+        """Refuse a model that cannot score, or can promise nothing at the asked confidence.
 
         Raises:
             ModelError: No model of ours, one without classes, or of another network than typed.
@@ -54,6 +68,8 @@ class Scorer:
         check_typed(self.model, spec.backbone, self.backbone)
         if not spec.class_names:
             raise ModelError(f"{self.model}: has no classes to score", "Use it with embed --model.")
+        if self.confidence is not None:
+            sets_of(spec, self.confidence, str(self.model))
 
     def open(self) -> Runner:
         """The model on this process's device, loaded once for all its slides."""
@@ -67,8 +83,14 @@ def _open(scorer: Scorer) -> Runner:
 
     temperature = spec.calibration(dense=scorer.dense is not None)["temperature"]
 
+    least = None
+    if scorer.confidence is not None:
+        found = sets_of(spec, scorer.confidence, str(scorer.model)).least
+        least = torch.tensor(found, dtype=torch.float32, device=place)
+
     def finish(logits: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"scores": torch.softmax(logits / temperature, dim=1)}
+        scores = torch.softmax(logits / temperature, dim=1)
+        return {"scores": scores} | ({} if least is None else {"sets": scores >= least})
 
     views = flips_and_turns() if scorer.tta else flips_and_turns()[:1]
     return Runner(network, spec, place, scorer.engine.bf16, finish, views)
@@ -83,6 +105,7 @@ def recipe_of(patches: Patches, scorer: Scorer, model_sha256: str) -> dict[str, 
         "precision": scorer.engine.precision,
         "source": patches.describe(),
         **({"dense": scorer.dense.recipe(patches)} if scorer.dense else {}),
+        **({} if scorer.confidence is None else {"confidence": scorer.confidence}),
     }
 
 
@@ -98,15 +121,21 @@ def score(
         recipe, patches.slide_ids, patches.patient_ids, patches.slide_fingerprint
     )
     verdicts, attributes = scoring.stored(of_slide=patches.coords is not None)
-    return write_results(
+    sets = None
+    if scorer.confidence is not None:
+        sets = sets_of(runner.spec, scorer.confidence, str(scorer.model))
+        attributes["conformal"] = sets.said
+    facts = write_results(
         target,
         patches,
         runner,
         attributes=attributes,
         tick=tick,
+        dtypes={"sets": "bool"},
         copy=verdicts,
         loading=scorer.engine.loading(normaliser(runner.spec, patches)),
     )
+    return facts if sets is None else facts | {"notes": facts["notes"] + sets.notes(target)}
 
 
 def _score_densely(

@@ -57,6 +57,7 @@ DATASETS: Mapping[str, Kind] = {
     "colour": Kind((6,)),
     "features": Kind(None),
     "scores": replace(_SHARE, row=(None,)),
+    "sets": Kind((None,), kinds="b"),
     "neighbours": Kind((None, 2), kinds="iu", low=-1),
     "neighbour_labels": Kind((None,), kinds="iu", low=-1),
     "distances": Kind((None,)),
@@ -236,7 +237,7 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "size_l0": ("two numbers of pixels", _numbers(2, lambda n: _positive(n) and n < MOST_L0)),
     "bounds_l0": ("four numbers", _numbers(4, _number)),
     **dict.fromkeys(
-        ("recipe", "training", "thresholds", "stains", "annotation_areas"),
+        ("recipe", "training", "thresholds", "stains", "annotation_areas", "conformal"),
         ("facts by name", _facts),
     ),
 }

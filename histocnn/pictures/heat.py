@@ -27,6 +27,7 @@ from histocnn.pictures.strokes import (
     draw_outline,
     hatch,
     kept_lines,
+    stipple,
 )
 from histocnn.scores.scored import ScoredSlide, most_likely
 
@@ -36,6 +37,7 @@ NOVELTY_OPACITY = np.linspace(0.05, 0.6, 256, dtype=np.float32)
 CLASS_OPACITY = 0.45  # of a class that is certain
 NEW = 95  # the percentile from which on a patch is unlike the reference
 INK = (20, 20, 20)
+MOSTLY = 0.5  # of the patches over a place are uncertain
 _HATCH = (70, 70, 70)
 _HATCHED = 0.7
 _GLASS = 0.05  # surroundings with less tissue are glass
@@ -93,6 +95,12 @@ class View:
         """Which pixels are unlike the reference, bool [h, w]; None where novelty is not known."""
         novelty = self.novelty
         return None if novelty is None else novelty >= NEW / 100  # NaN is not
+
+    @cached_property
+    def uncertain(self) -> NDArray[np.bool_] | None:
+        """Which pixels are uncertain, bool [h, w]; None where nobody asked."""
+        raster = self.slide.uncertain_raster()
+        return None if raster is None else self.at_pixels(raster) >= MOSTLY  # NaN is not
 
     @cached_property
     def novelty(self) -> Floats | None:
@@ -161,7 +169,7 @@ def score_picture(view: View, index: int) -> Drawn:
     bar = ColourBar(SCORE_MAP, f"probability of {name}", opacity=OPACITY, marks=marks)
     values = view.at_pixels(slide.raster()[..., index])
     pixels = _painted(view, values, bar)
-    key: list[Entry | ColourBar] = [bar, *_hatched(view, pixels)]
+    key: list[Entry | ColourBar] = [bar, *_marked(view, pixels)]
     for said, stroke, score in contours:
         draw_lines(
             pixels, view.lines(index, score), slide.grid.size_l0,
@@ -181,7 +189,7 @@ def novelty_picture(view: View) -> Drawn:
         raise ValueError("no novelty was computed")
     bar = ColourBar(NOVELTY_MAP, "novelty (percentile in the reference)", NOVELTY_OPACITY, (0, 100))
     pixels = _painted(view, view.novelty, bar)
-    return Drawn(pixels, [bar, *_hatched(view, pixels), *_annotated(view, pixels)])
+    return Drawn(pixels, [bar, *_marked(view, pixels), *_annotated(view, pixels)])
 
 
 def class_picture(view: View) -> Drawn:
@@ -204,7 +212,7 @@ def class_picture(view: View) -> Drawn:
         Entry(f"{name}  ({part:.1%})", colour)
         for name, part, colour in zip(slide.class_names, share, colours.tolist(), strict=True)
     ]
-    return Drawn(pixels, [*legend, *_hatched(view, pixels), *_annotated(view, pixels)])
+    return Drawn(pixels, [*legend, *_marked(view, pixels), *_annotated(view, pixels)])
 
 
 def _painted(view: View, values: Floats, bar: ColourBar) -> Pixels:
@@ -216,15 +224,20 @@ def _painted(view: View, values: Floats, bar: ColourBar) -> Pixels:
     return lay(view.picture, np.asarray(colours, np.uint8), opacity)
 
 
-def _hatched(view: View, pixels: Pixels) -> list[Entry]:
-    """Hatch in place what is unlike the reference; the legend's entry where there is any."""
-    if view.new is None or not (view.new & (view.tissue > _GLASS)).any():
-        return []
-    lines = view.new & hatch(pixels.shape)
-    opacity = lines * np.minimum(view.tissue, np.float32(_HATCHED))
-    ink = np.full(pixels.shape, _HATCH, np.uint8)
-    pixels[:] = lay(pixels, ink, opacity.astype(np.float32))
-    return [Entry(f"unlike the reference (novelty from {NEW})", _HATCH, "hatched")]
+def _marked(view: View, pixels: Pixels) -> list[Entry]:
+    """Mark in place what is unlike the reference, or uncertain; the legend's entries of these."""
+    entries = []
+    new = Entry(f"unlike the reference (novelty from {NEW})", _HATCH, "hatched")
+    uncertain = Entry("uncertain (no class, or several)", _HATCH, "stippled")
+    for where, pattern, entry in ((view.new, hatch, new), (view.uncertain, stipple, uncertain)):
+        if where is None or not (where & (view.tissue > _GLASS)).any():
+            continue
+        lines = where & pattern(pixels.shape)
+        opacity = lines * np.minimum(view.tissue, np.float32(_HATCHED))
+        ink = np.full(pixels.shape, _HATCH, np.uint8)
+        pixels[:] = lay(pixels, ink, opacity.astype(np.float32))
+        entries.append(entry)
+    return entries
 
 
 def _annotated(view: View, pixels: Pixels) -> list[Entry]:

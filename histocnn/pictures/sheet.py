@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from histocnn.pictures.lettering import GREY, Place, Words, write_png, write_words
 from histocnn.pictures.palette import map_table
-from histocnn.pictures.strokes import dashes, hatch
+from histocnn.pictures.strokes import dashes, hatch, stipple
 
 FOOTNOTE = "histocnn · research use only"
 _FRAME = (190, 190, 190)
@@ -27,7 +27,7 @@ class Entry:
 
     name: str
     colour: Sequence[int]
-    drawn: Literal["area", "square", "line", "dashed", "dotted", "hatched"] = "area"
+    drawn: Literal["area", "square", "line", "dashed", "dotted", "hatched", "stippled"] = "area"
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,5 +190,7 @@ def _sample(entry: Entry, width: int, height: int) -> NDArray[np.uint8]:
         pixels[:] = np.rint(127.5 + np.asarray(entry.colour) / 2)
     if entry.drawn == "hatched":
         pixels[hatch(pixels.shape[:2])] = entry.colour
+    if entry.drawn == "stippled":
+        pixels[stipple(pixels.shape[:2])] = entry.colour
     cv2.rectangle(pixels, (0, 0), (width - 1, height - 1), ink)
     return pixels

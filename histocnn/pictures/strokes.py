@@ -20,6 +20,7 @@ Stroke: TypeAlias = Literal["line", "dashed", "dotted"]
 _SUBPIXEL_BITS = 4  # cv2 draws at 1/16 pixel
 _PATTERNS: dict[Stroke, tuple[float, float]] = {"dashed": (4, 2.5), "dotted": (1, 2)}  # in widths
 _HATCH_PX = 8  # from line to line, along an axis
+_STIPPLE_PX = 7  # from dot to dot
 
 
 def draw_outline(
@@ -126,6 +127,14 @@ def hatch(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Diagonal lines two pixels wide: which pixels of a picture [h, w] are on one."""
     rows, cols = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
     return np.asarray((rows + cols) % _HATCH_PX < 2)
+
+
+def stipple(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Dots three pixels wide: which pixels of a picture [h, w] are on one."""
+    rows, cols = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
+    return np.asarray(
+        (rows % _STIPPLE_PX < 3) & ((cols + rows // _STIPPLE_PX * 3) % _STIPPLE_PX < 3)
+    )
 
 
 def _polygons(geometry: Any) -> Iterable[Polygon]:

@@ -37,6 +37,8 @@ class ScoredSlide:
         bounds_l0: (x, y, w, h) where the slide has `openslide.bounds-*`.
         origin: What gave the scores, and whether it has seen the slide; for people.
         points: Operating points that came with the scores; empty where there are none.
+        uncertain: bool [N]: scored, and the prediction set is empty or has several classes; None
+            where nobody asked.
     """
 
     slide_id: str
@@ -47,6 +49,7 @@ class ScoredSlide:
     bounds_l0: tuple[int, int, int, int] | None = None
     origin: str = ""
     points: Points = field(default_factory=dict)
+    uncertain: NDArray[np.bool_] | None = None
 
     @property
     def smooth(self) -> bool:
@@ -101,6 +104,12 @@ class ScoredSlide:
         """The novelty on the grid of cells, 0 to 1, [rows, cols]; None where there is none."""
         return None if self.novelty is None else self.grid.raster(self.novelty / 100)
 
+    def uncertain_raster(self) -> NDArray[np.float32] | None:
+        """The share of uncertain patches over each cell, [rows, cols]; None where nobody asked."""
+        if self.uncertain is None:
+            return None
+        return self.grid.raster(np.where(self.scored, self.uncertain, np.nan))
+
     def cell_areas_mm2(self) -> NDArray[np.float64]:
         """Area of every cell of the grid that lies on the slide, mm², [rows, cols]."""
         sides = []
@@ -131,6 +140,7 @@ def read_scored(path: Path) -> ScoredSlide:
         scores=file.scores(),
         class_names=file.class_names,
         novelty=file.novelty(),
+        uncertain=file.uncertain(),
         bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
         origin=_origin(file.attributes),
         points=_points(file.attributes.get("thresholds"), file.class_names),
@@ -166,13 +176,15 @@ def _origin(stored: Mapping[str, Any]) -> str:
 def summarise(slide: ScoredSlide, *, top_percent: float, threshold: float) -> dict[str, float]:
     """The slide-level scores: one row of slides.csv.
 
-    For every class the mean of the highest `top_percent` of the patches' scores (one patch at the
-    least), their maximum, and the area of the cells at or above `threshold` in mm², the part
-    outside the slide not counted.
+    Its patches, and of these the scored ones and those that are uncertain. For every class the mean
+    of the highest `top_percent` of the patches' scores (one patch at the least), their maximum, and
+    the area of the cells at or above `threshold` in mm², the part outside the slide not counted.
     """
     scores = slide.scores[slide.scored]
     raster, areas = slide.raster(), slide.cell_areas_mm2()
     row: dict[str, float] = {"patches": len(slide.scores), "scored": len(scores)}
+    if slide.uncertain is not None:
+        row["uncertain"] = int(slide.uncertain.sum())
     if not len(scores):
         return row
     top = max(1, math.ceil(len(scores) * top_percent / 100))

@@ -109,6 +109,18 @@ class ScoreFile:
         """float32 [N], percentile 0 to 100; None where nobody asked for it."""
         return self.read("novelty").get("novelty")
 
+    def sets(self) -> NDArray[np.bool_] | None:
+        """Bool [N, C], the classes that a patch may be; None without `predict --confidence`."""
+        return self.read("sets").get("sets")
+
+    def uncertain(self) -> NDArray[np.bool_] | None:
+        """Bool [N]: scored patches whose set is empty or has several classes; None without sets."""
+        sets = self.sets()
+        if sets is None:
+            return None
+        scored = ~np.isnan(self.scores()).any(axis=1)
+        return np.asarray((sets.sum(axis=1) != 1) & scored)
+
     def slide_ids(self) -> list[str]:
         """The slide of each patch, "" unknown."""
         own = self.slide_id if self.is_slide else ""
@@ -280,7 +292,7 @@ def open_score_file(path: Path) -> ScoreFile:
             f"{path}: scores {shapes['scores']} do not fit {rows} patches and {len(names)} classes",
             "Score the slide again.",
         )
-    for name, shape in ROW_SHAPES.items():
+    for name, shape in {**ROW_SHAPES, "sets": (len(names),)}.items():
         if shapes.get(name, (rows, *shape)) != (rows, *shape):
             raise StoreError(
                 f"{path}: {name} {shapes[name]} do not fit {rows} patches", "Score the slide again."

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from histocnn.jobs import run as runs
-from histocnn.jobs.ranges import PositiveInt
+from histocnn.jobs.ranges import PositiveInt, Probability, check_range
 from histocnn.jobs.result import StageResult
 from histocnn.models.options import Precision
 from histocnn.patches.patches import open_patches
@@ -27,6 +27,7 @@ def predict(
     dense: bool = False,
     dense_stride_px: PositiveInt | None = None,
     exact: bool = False,
+    confidence: Probability | None = None,
     precision: Precision = "auto",
     slides: str | Path | None = None,
     patient_pattern: str | None = None,
@@ -51,6 +52,9 @@ def predict(
         dense_stride_px: From window to window, px of the patches: a multiple of the network's
             stride, which is the default, or its half.
         exact: With --dense: regions overlap by all that the network can see.
+        confidence: Mark patches of which the model is not sure: of every patch the classes that it
+            may be are stored, with this probability for new patients (such as 0.9). For models
+            trained with calibration patients.
         precision: Of the computation; auto: bf16 where the hardware has it.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
         patient_pattern: Regular expression whose first group is the patient in an image's path.
@@ -67,6 +71,7 @@ def predict(
     from histocnn.models.device import Engine  # torch is loaded when it is needed
     from histocnn.models.predicting import Scorer, recipe_of, score
 
+    check_range("confidence", confidence, Probability | None)
     moved_to = None if slides is None else Path(slides)
     items = open_patches(Path(patches), slides=moved_to, patient_pattern=patient_pattern)
     scorer = Scorer(
@@ -75,6 +80,7 @@ def predict(
         tta,
         Engine.choose(device, precision, batch_size=batch_size, threads=threads, workers=workers),
         DenseOptions.asked(dense, dense_stride_px, exact, items),
+        confidence,
     )
     scorer.check()
     return runs.run(

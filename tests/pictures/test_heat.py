@@ -114,6 +114,25 @@ def test_novelty_is_shown_where_it_was_asked_for_and_hatched_from_95() -> None:
         novelty_picture(View(scored_slide([0.5] * 6), THUMBNAIL))
 
 
+def test_uncertain_patches_are_stippled_and_the_legend_says_it() -> None:
+    """Also where no class is likely; a patch that was not scored is not called uncertain."""
+    slide = replace(
+        scored_slide([1.0, 0.0, 1.0, NAN, 0.0, 0.5]),
+        uncertain=np.array([True, False, False, False, True, True]),
+    )
+    sure = replace(slide, uncertain=np.zeros(6, bool))
+    for draw in (class_picture, lambda view: score_picture(view, 1)):
+        pixels, key = draw(View(slide, THUMBNAIL))
+        bare, plain = draw(View(sure, THUMBNAIL))
+        for place, (row, column) in enumerate(CENTRES):
+            part = slice(row - 40, row + 40), slice(column - 40, column + 40)
+            dots = (pixels[part] != bare[part]).any(axis=2)
+            assert dots.mean() == pytest.approx(9 / 49 if place in (0, 4, 5) else 0, abs=0.01)
+        said = "uncertain (no class, or several)"
+        assert said in names(key)
+        assert said not in names(plain)
+
+
 def dense(tumour: NDArray[np.float32], **more: object) -> ScoredSlide:
     """Patches of 40 px at every 10 px over a slide of 1000 × 1000 px; `tumour` [100, 100]."""
     grid = build_grid((1000, 1000), (0.5, 0.5), patch_px=40, mpp=0.5, overlap_px=30)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from shapely.geometry import LineString, Polygon, box
 
-from histocnn.pictures.strokes import dashes, draw_outline, hatch, kept_lines
+from histocnn.pictures.strokes import dashes, draw_outline, hatch, kept_lines, stipple
 
 INK = (20, 20, 20)
 
@@ -69,3 +69,11 @@ def test_a_ring_is_cut_only_where_it_is_not_drawn() -> None:
     (whole,) = kept_lines([box(0, 0, 1, 1)], lambda ends: np.ones(len(ends), bool), 5)
     assert whole[0].tolist() == whole[-1].tolist()
     assert kept_lines([], lambda ends: np.ones(len(ends), bool), 5) == []
+
+
+def test_a_fifth_is_stippled_with_dots_apart() -> None:
+    dots = stipple((49, 49))
+    assert dots.mean() == pytest.approx(9 / 49)
+    assert dots[:3, :3].all()
+    assert not dots[3:7].any()
+    assert not (dots[:3] & dots[7:10]).any()  # the next row's stand between them

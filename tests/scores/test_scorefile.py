@@ -249,3 +249,18 @@ def test_a_zip_or_a_text_named_as_scores_is_one_line_and_leaves_nothing(tmp_path
         assert message in said.err
         assert said.err.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+def test_uncertain_is_what_was_scored_and_has_no_class_or_several(tmp_path):
+    scores = np.full((12, 2), 0.5, np.float32)
+    scores[3] = np.nan
+    sets = np.array([[0, 0], [0, 1], [1, 1], [0, 0]] * 3, bool)
+    file = open_score_file(write(tmp_path / "x.h5", scores=scores, sets=sets))
+    assert file.sets().tolist() == sets.tolist()
+    assert file.uncertain().tolist() == [True, False, True, False] + [True, False, True, True] * 2
+    assert open_score_file(write(tmp_path / "y.h5")).uncertain() is None
+    with pytest.raises(StoreError, match=r"sets \(12, 3\) do not fit 12 patches"):
+        open_score_file(write(tmp_path / "z.h5", sets=np.zeros((12, 3), bool)))
+    odd = open_score_file(write(tmp_path / "w.h5", sets=np.zeros((12, 2), np.float32)))
+    with pytest.raises(StoreError, match="its sets are of type float32"):
+        odd.sets()

@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from histocnn.errors import ModelError
+from histocnn.errors import ModelError, UsageError
 from histocnn.models.spec import load, to_input
 from histocnn.patches.patches import open_patches
+from histocnn.scores.scorefile import open_score_file
 from histocnn.stages.predict import predict
 from histocnn.storage import store
 from tests.grid_files import write_grid
@@ -141,3 +142,67 @@ def test_files_that_are_no_model_are_refused(place: Path, tmp_path: Path) -> Non
     headless = write_model(tmp_path / "features.safetensors", class_names=())
     with pytest.raises(ModelError, match="has no classes to score"):
         predict(place / "images", headless, tmp_path)
+
+
+def limits(least: float, patients: int = 25) -> dict[str, object]:
+    """A model's limits: the same at every confidence that so many patients can promise."""
+    count = sum(level / 1000 <= patients / (patients + 1) for level in range(500, 1000))
+    own = {"patients": patients, "patches": 9 * patients, "least": [least] * count}
+    return {"unit": "patients", "classes": {"a": own, "b": own}}
+
+
+def test_prediction_sets_mark_where_the_model_is_not_sure(place: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "own"
+    write_grid(damaged, "s3", size=(1300, 600), damaged=True, patient_id="p3")
+    predict(damaged / "grids", write_model(tmp_path / "plain.safetensors"), tmp_path / "plain")
+    scores = store.read(tmp_path / "plain" / "s3.h5", "scores")["scores"]
+    least = float(np.nanmedian(scores[:, 0]))
+    model = write_model(tmp_path / "m.safetensors", conformal=limits(least))
+    result = predict(damaged / "grids", model, tmp_path / "sets", confidence=0.9)
+    assert result.exit_code == 0
+    file = open_score_file(tmp_path / "sets" / "s3.h5")
+    scored = file.scores()
+    np.testing.assert_array_equal(scored, scores)
+    with np.errstate(invalid="ignore"):
+        assert (file.sets() == (scored >= np.float32(least))).all()  # nothing where not scored
+    unread = np.isnan(scored).any(axis=1)
+    assert unread.any()
+    assert not file.uncertain()[unread].any()
+    assert 0 < file.uncertain().sum() < (~unread).sum()
+    assert file.attributes["conformal"] == {
+        "confidence": 0.9, "unit": "patients", "patients": {"a": 25, "b": 25},
+    }  # fmt: skip
+    assert file.attributes["recipe"]["confidence"] == 0.9
+    assert "confidence" not in store.attributes(tmp_path / "plain" / "s3.h5")["recipe"]
+    said = json.loads((tmp_path / "sets" / "run.json").read_text())["slides"]["s3"]["notes"]
+    assert f"{file.uncertain().sum()} of {len(file)} patches uncertain at confidence 0.9" in said
+
+
+def test_a_confidence_beyond_the_patients_puts_every_class_into_every_set(
+    place: Path, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "m.safetensors", mpp=1.0, conformal=limits(0.9))
+    predict(place / "grids" / "s1.h5", model, tmp_path / "out", confidence=0.99)
+    assert open_score_file(tmp_path / "out" / "s1.h5").sets().all()
+    said = json.loads((tmp_path / "out" / "run.json").read_text())["slides"]["s1"]["notes"]
+    assert (
+        "every set holds a: a confidence of 0.99 takes 99 calibration patients, it has 25" in said
+    )
+
+
+def test_what_cannot_be_promised_is_refused(place: Path, tmp_path: Path) -> None:
+    source, out = place / "grids", tmp_path / "out"
+    sure = write_model(tmp_path / "sure.safetensors", mpp=1.0, conformal=limits(0.5))
+    few = write_model(tmp_path / "few.safetensors", mpp=1.0, conformal=limits(0.5, patients=19))
+    with pytest.raises(ModelError, match=r"model.* kept no patients.*--data\.calibration"):
+        predict(source, place / "model.safetensors", out, confidence=0.9)
+    with pytest.raises(ModelError, match=r"too few calibration patients .*: a 19, b 19"):
+        predict(source, few, out, confidence=0.9)
+    with pytest.raises(ModelError, match=r"a confidence of 0\.4 is not"):
+        predict(source, sure, out, confidence=0.4)
+    with pytest.raises(UsageError, match=r"--confidence 1\.5 is not a probability"):
+        predict(source, sure, out, confidence=1.5)
+    for other in ("tta", "dense"):
+        with pytest.raises(UsageError, match=f"--confidence with --{other}"):
+            predict(source, sure, out, confidence=0.9, **{other: True})  # type: ignore[arg-type]
+    assert not out.exists()

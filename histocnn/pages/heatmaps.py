@@ -139,13 +139,14 @@ def _draw_slide(
 ) -> dict[str, Any]:
     """Write all that belongs to one slide, `target`, the most likely class, last."""
     from histocnn.pictures.heat import View, class_picture, novelty_picture, score_picture
-    from histocnn.pictures.overlay import PICTURE_PX
+    from histocnn.pictures.overlay import OVERVIEW_PX, PICTURE_PX, shrunk
 
     slide = read_scored(patches.file)
     check_colours(options.chosen, slide.class_names)
+    overview = patches.slide.thumbnail(max_px=OVERVIEW_PX if options.html else PICTURE_PX)
     view = View(
         slide,
-        patches.slide.thumbnail(max_px=PICTURE_PX),
+        shrunk(overview, PICTURE_PX),
         annotations=_annotations(patches, slide),
         colours=options.chosen,
         threshold=options.threshold,
@@ -157,10 +158,9 @@ def _draw_slide(
     if slide.novelty is not None:
         view.write(novelty_picture(view), _picture(target, NOVELTY), title)
     if options.html:
-        from histocnn.pages.viewer import OVERVIEW_PX, write_viewer
+        from histocnn.pages.viewer import write_viewer
 
-        overview = patches.slide.thumbnail(max_px=OVERVIEW_PX)
-        write_viewer(slide, overview, target.with_suffix(".html"))
+        write_viewer(view, overview, target.with_suffix(".html"))
     patches.check_same()
     view.write(class_picture(view), target, title)
     unscored = int((~slide.scored).sum())

@@ -38,8 +38,8 @@ CLASS_OPACITY = 0.45  # of a class that is certain
 NEW = 95  # the percentile from which on a patch is unlike the reference
 INK = (20, 20, 20)
 MOSTLY = 0.5  # of the patches over a place are uncertain
-_HATCH = (70, 70, 70)
-_HATCHED = 0.7
+HATCH = (70, 70, 70)
+HATCHED = 0.7
 _GLASS = 0.05  # surroundings with less tissue are glass
 # Operating points as metrics.calibration names them: what people read, and how they are drawn.
 _POINTS: Mapping[str, tuple[str, Stroke]] = {
@@ -128,19 +128,31 @@ class View:
         named = [(*_POINTS[name], own[name]) for name in _POINTS if name in own]
         return named or [("threshold", "line", self.threshold)]
 
+    def annotated(self) -> list[tuple[str, list[int], BaseGeometry]]:
+        """Of each annotated class its name, its colour and what was drawn."""
+        names = list(dict.fromkeys([*self.slide.class_names, *self.annotations]))
+        colours = dict(zip(names, class_colours(names, self.colours).tolist(), strict=True))
+        return [(name, colours[name], area) for name, area in self.annotations.items()]
+
     def lines(self, index: int, score: float) -> list[Points]:
         """A contour of a class as lines through level-0 points [N, 2].
 
-        It has gaps where it would run over glass or along the slide's edge.
+        It has gaps where it would run over glass, along the slide's edge, or before the first
+        windows' centres, up to where these only repeat themselves.
         """
         grid = self.slide.grid
         size_l0, shape = np.array(grid.size_l0), np.array(self.near_tissue.shape)
+        centre_px = grid.window.centre_px if grid.window else 0
+        near = np.array(grid.stride_l0) / 2
+        first = 2 * near * centre_px / grid.stride_px
 
         def kept(ends: NDArray[np.float64]) -> NDArray[np.bool_]:
             at_px = ends.mean(axis=1) / size_l0 * shape[::-1]
             col, row = np.minimum(at_px.astype(np.intp), shape[::-1] - 1).T
-            on_edge = ((ends == 0) | (ends == size_l0)).all(axis=1).any(axis=1)
-            return np.asarray(self.near_tissue[row, col] & ~on_edge)
+            along = np.ptp(ends, axis=1) < near / 100
+            on_edge = along & ((ends <= near) | (ends >= size_l0 - near)).all(axis=1)
+            repeated = (ends < first).any(axis=(1, 2))
+            return np.asarray(self.near_tissue[row, col] & ~on_edge.any(axis=1) & ~repeated)
 
         return kept_lines(self.slide.areas_at(index, score), kept, min(grid.stride_l0) / 4)
 
@@ -227,14 +239,14 @@ def _painted(view: View, values: Floats, bar: ColourBar) -> Pixels:
 def _marked(view: View, pixels: Pixels) -> list[Entry]:
     """Mark in place what is unlike the reference, or uncertain; the legend's entries of these."""
     entries = []
-    new = Entry(f"unlike the reference (novelty from {NEW})", _HATCH, "hatched")
-    uncertain = Entry("uncertain (no class, or several)", _HATCH, "stippled")
+    new = Entry(f"unlike the reference (novelty from {NEW})", HATCH, "hatched")
+    uncertain = Entry("uncertain (no class, or several)", HATCH, "stippled")
     for where, pattern, entry in ((view.new, hatch, new), (view.uncertain, stipple, uncertain)):
         if where is None or not (where & (view.tissue > _GLASS)).any():
             continue
         lines = where & pattern(pixels.shape)
-        opacity = lines * np.minimum(view.tissue, np.float32(_HATCHED))
-        ink = np.full(pixels.shape, _HATCH, np.uint8)
+        opacity = lines * np.minimum(view.tissue, np.float32(HATCHED))
+        ink = np.full(pixels.shape, HATCH, np.uint8)
         pixels[:] = lay(pixels, ink, opacity.astype(np.float32))
         entries.append(entry)
     return entries
@@ -242,10 +254,8 @@ def _marked(view: View, pixels: Pixels) -> list[Entry]:
 
 def _annotated(view: View, pixels: Pixels) -> list[Entry]:
     """Draw annotations in place; the legend's entries."""
-    names = list(dict.fromkeys([*view.slide.class_names, *view.annotations]))
-    colours = dict(zip(names, class_colours(names, view.colours).tolist(), strict=True))
     entries = []
-    for name, area in view.annotations.items():
-        draw_outline(pixels, area, view.slide.grid.size_l0, colour=colours[name])
-        entries.append(Entry(f"annotated {name}", colours[name], "line"))
+    for name, colour, area in view.annotated():
+        draw_outline(pixels, area, view.slide.grid.size_l0, colour=colour)
+        entries.append(Entry(f"annotated {name}", colour, "line"))
     return entries

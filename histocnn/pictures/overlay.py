@@ -18,9 +18,19 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 PICTURE_PX = 2000  # the longest side of a thumbnail worth asking for
+OVERVIEW_PX = 3000  # the same for a page, which can be zoomed
 _SMALLEST_PX = 1000  # smaller thumbnails are enlarged, so that lines stay thin and letters fit
 _NOISE = 6  # grey levels by which glass differs from its own colour
 _FAINT = 20  # further levels until a pixel is wholly tissue
+
+
+def shrunk(thumbnail: Pixels, max_px: int) -> Pixels:
+    """A thumbnail [h, w, 3] whose longer side is at most `max_px`; smaller ones as they are."""
+    scale = max_px / max(thumbnail.shape[:2])
+    if scale >= 1:
+        return thumbnail
+    width, height = (max(1, round(side * scale)) for side in thumbnail.shape[1::-1])
+    return np.asarray(cv2.resize(thumbnail, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def canvas(thumbnail: Pixels, size_l0: tuple[int, int], slide_mpp: Pair) -> Pixels:

@@ -44,7 +44,7 @@ def sample(values: Floats, stride: Pair, x: Places, y: Places) -> Floats:
     >>> sample(ramp, (10, 10), np.array([5.0, 7.5, 10.0, 15.0]), np.array([5.0])).tolist()
     [[0.0, 0.25, 0.5, 1.0]]
     """
-    field = _between(_extended(values), y / stride[1] + 0.5, 0)
+    field = _between(extended(values), y / stride[1] + 0.5, 0)
     field = _between(field, x / stride[0] + 0.5, 1)
     row = np.clip(y / stride[1], 0, values.shape[0] - 1).astype(np.intp)
     col = np.clip(x / stride[0], 0, values.shape[1] - 1).astype(np.intp)
@@ -75,7 +75,7 @@ def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[sh
     # Two cells around what is high are enough, and a lesion is small beside its slide.
     top, left = max(rows.min() - 2, 0), max(cols.min() - 2, 0)
     part = values[top : rows.max() + 3, left : cols.max() + 3]
-    area = shapely.union_all(_marched(_extended(part), level))
+    area = shapely.union_all(_marched(extended(part), level))
     seen = known[top : rows.max() + 3, left : cols.max() + 3]
     if not seen.all():
         area = area.intersection(outline(seen))
@@ -88,6 +88,25 @@ def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[sh
     tree, near = shapely.STRtree(centres), AT * min(stride)
     held, _ = tree.query(np.array(pieces, object), predicate="dwithin", distance=near)
     return [pieces[number] for number in np.unique(held).tolist()]
+
+
+def extended(values: Floats) -> Floats:
+    """The values with a cell more on each side; cells without one have the mean of those beside.
+
+    Where none is beside, of those at the corners; cells that have none around are 0.
+    """
+    more = [(1, 1), (1, 1), *[(0, 0)] * (values.ndim - 2)]
+    padded = np.pad(values, more, constant_values=np.nan)
+    known = _known(padded)
+    flat = np.where(known[..., None], padded.reshape(*known.shape, -1), 0)
+    filled, missing = flat.astype(np.float64), ~known
+    for near in (_BESIDE, _AT_CORNERS):
+        count = _summed(known, near)
+        chosen = missing & (count > 0)
+        for column in range(flat.shape[2]):
+            filled[chosen, column] = (_summed(flat[..., column], near)[chosen]) / count[chosen]
+        missing &= ~chosen
+    return filled.astype(np.float32).reshape(padded.shape)
 
 
 def middles(
@@ -118,25 +137,6 @@ def _marched(values: Floats, level: float) -> list[BaseGeometry]:
 def _known(values: Floats) -> NDArray[np.bool_]:
     """Which cells have a value, bool [rows, cols]."""
     return np.asarray(~np.isnan(values.reshape(*values.shape[:2], -1)).any(axis=2))
-
-
-def _extended(values: Floats) -> Floats:
-    """The values with a cell more on each side; cells without one have the mean of those beside.
-
-    Where none is beside, of those at the corners; cells that have none around are 0.
-    """
-    more = [(1, 1), (1, 1), *[(0, 0)] * (values.ndim - 2)]
-    padded = np.pad(values, more, constant_values=np.nan)
-    known = _known(padded)
-    flat = np.where(known[..., None], padded.reshape(*known.shape, -1), 0)
-    filled, missing = flat.astype(np.float64), ~known
-    for near in (_BESIDE, _AT_CORNERS):
-        count = _summed(known, near)
-        chosen = missing & (count > 0)
-        for column in range(flat.shape[2]):
-            filled[chosen, column] = (_summed(flat[..., column], near)[chosen]) / count[chosen]
-        missing &= ~chosen
-    return filled.astype(np.float32).reshape(padded.shape)
 
 
 def _summed(values: NDArray[Any], near: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -39,6 +39,8 @@ class ScoredSlide:
         points: Operating points that came with the scores; empty where there are none.
         uncertain: bool [N]: scored, and the prediction set is empty or has several classes; None
             where nobody asked.
+        labels: int64 [N], index into `label_names`, -1 unknown.
+        label_names: The classes of the truth; empty where the file has none.
     """
 
     slide_id: str
@@ -50,6 +52,8 @@ class ScoredSlide:
     origin: str = ""
     points: Points = field(default_factory=dict)
     uncertain: NDArray[np.bool_] | None = None
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    label_names: tuple[str, ...] = ()
 
     @property
     def smooth(self) -> bool:
@@ -94,7 +98,20 @@ class ScoredSlide:
         On a smooth grid along the line where the score crosses the threshold between the centres of
         cells, else along the cells' edges; cut at the slide's edge.
         """
-        values, size_l0 = self.raster()[..., index], self.grid.size_l0
+        return self._areas(self.raster()[..., index], threshold)
+
+    def novel_areas(self, percentile: float) -> list[shapely.Polygon]:
+        """Where the novelty is at least this, as `areas_at`; none where novelty is not known."""
+        raster = self.novelty_raster()
+        return [] if raster is None else self._areas(raster, percentile / 100)
+
+    def uncertain_areas(self, share: float) -> list[shapely.Polygon]:
+        """Where at least this share of the patches is uncertain, as `areas_at`."""
+        raster = self.uncertain_raster()
+        return [] if raster is None else self._areas(raster, share)
+
+    def _areas(self, values: NDArray[np.float32], threshold: float) -> list[shapely.Polygon]:
+        size_l0 = self.grid.size_l0
         if self.smooth:
             return level_set(values, threshold, self.grid.stride_l0, size_l0)
         cells = outline(values >= threshold, self.grid.stride_l0)  # NaN is not
@@ -144,6 +161,8 @@ def read_scored(path: Path) -> ScoredSlide:
         bounds_l0=None if bounds is None else (bounds[0], bounds[1], bounds[2], bounds[3]),
         origin=_origin(file.attributes),
         points=_points(file.attributes.get("thresholds"), file.class_names),
+        labels=file.labels(),
+        label_names=file.label_names or (),
     )
 
 

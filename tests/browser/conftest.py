@@ -79,9 +79,14 @@ class Viewer:
         select.select_option(label=next(name for name in names if name.startswith(layer)))
         self.settle()
 
-    def pixels(self) -> np.ndarray:
-        """The picture inside its axes as it looks, [h, w, 3]."""
+    def frame(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of the axes in the window."""
         left, top, right, bottom = self.page.evaluate(FRAME)
+        return left, top, right, bottom
+
+    def pixels(self) -> np.ndarray:
+        """The picture inside its axes as it looks, [h, w, 3], two pixels of each side left out."""
+        left, top, right, bottom = self.frame()
         shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
         return np.asarray(shot).astype(int)[top + 2 : bottom - 2, left + 2 : right - 2]
 

@@ -10,6 +10,7 @@ import pytest
 
 from histocnn.pages.viewer import write_viewer
 from histocnn.patches.grid import PatchGrid, build_grid
+from histocnn.pictures.heat import View
 from histocnn.scores.scored import ScoredSlide
 from tests.browser.conftest import Viewer
 from tests.score_files import random_scores
@@ -41,7 +42,7 @@ def slide(request: pytest.FixtureRequest) -> ScoredSlide:
 def opened(slide: ScoredSlide, viewer: Viewer, tmp_path: Path) -> Viewer:
     overview = np.full((SIZE_L0[1], SIZE_L0[0], 3), 255, np.uint8)
     path = tmp_path / "a.html"
-    write_viewer(slide, overview, path)
+    write_viewer(View(slide, overview), overview, path)
     return viewer.open(path)
 
 
@@ -119,7 +120,7 @@ def test_the_layer_stays_on_the_slide_when_it_is_moved(viewer: Viewer, tmp_path:
     overview = np.full((SIZE_L0[1], SIZE_L0[0], 3), 255, np.uint8)
     overview[top:bottom, left:right] = 0
     path = tmp_path / "a.html"
-    write_viewer(ScoredSlide("a", grid, scores, NAMES), overview, path)
+    write_viewer(View(ScoredSlide("a", grid, scores, NAMES), overview), overview, path)
     viewer.open(path)
     check_black_is_coloured(viewer)
     x, y = viewer.window(left, top)
@@ -171,7 +172,7 @@ def test_a_hundred_thousand_patches_are_smooth_and_small(viewer: Viewer, tmp_pat
     slide = ScoredSlide("many", grid, scores, tuple(f"class {i}" for i in range(9)), novelty)
     overview = np.random.default_rng(0).integers(0, 256, (2962, 3000, 3), dtype=np.uint8)
     path = tmp_path / "many.html"
-    write_viewer(slide, overview, path)  # noise is the worst a JPEG can be given
+    write_viewer(View(slide, overview), overview, path)  # noise is the worst a JPEG can be given
     assert path.stat().st_size <= 15e6
     viewer.open(path)
     milliseconds = viewer.page.evaluate(

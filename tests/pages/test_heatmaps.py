@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import base64
 import csv
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -29,6 +31,31 @@ def test_rows_hold_the_slide_scores_of_what_was_drawn_and_of_what_was_done(tmp_p
         assert row["area_mm2_tumour"] == pytest.approx(0.032**2)
     with (out / "slides.csv").open(newline="") as table:
         assert [line["max_tumour"] for line in csv.DictReader(table)] == ["0.9"]
+
+
+def test_one_reading_of_the_slide_serves_pictures_and_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slide of 2,600 px: the page shows all of them, pictures 2,000, and labels are told."""
+    slide = Slide(write_pyramid(tmp_path / "a.tiff", position_image(2600, 260), mpp=0.5))
+    grid = grid_of(slide, 260, 0.5)
+    scores = np.tile(np.array([[0.2, 0.8]], np.float32), (len(grid), 1))
+    labels = np.arange(len(grid)) % 3 - 1
+    file = write_scores(
+        tmp_path / "scores" / "a.h5", slide, grid, scores, labels=labels,
+        attributes={"labels.class_names": ["lymph", "fat"]},
+    )  # fmt: skip
+    asked, thumbnail = [], Slide.thumbnail
+    monkeypatch.setattr(
+        Slide, "thumbnail", lambda self, max_px: (asked.append(max_px), thumbnail(self, max_px))[1]
+    )
+    draw_heatmaps(file, tmp_path / "out", HeatmapOptions(html=True))
+    assert asked == [3000]
+    page = (tmp_path / "out" / "a.html").read_text()
+    jpeg = base64.b64decode(page.split("data:image/jpeg;base64,")[1].split("&")[0].split('"')[0])
+    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1).shape == (260, 2600, 3)
+    assert 2000 < cv2.imread(str(tmp_path / "out" / "a.png")).shape[1] < 2600
+    assert "lymph" in page
 
 
 @pytest.mark.parametrize("options", [{"top_percent": 0}, {"threshold": 1.01}])

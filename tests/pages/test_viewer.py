@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from histocnn.errors import StoreError
 from histocnn.pages.viewer import write_viewer
 from histocnn.patches.grid import build_grid
+from histocnn.pictures.heat import View
 from histocnn.scores.scored import ScoredSlide
 from tests.score_files import random_scores
 
@@ -23,7 +26,7 @@ def scored(names: tuple[str, ...] = ("normal", "tumour")) -> ScoredSlide:
 
 
 def test_the_page_fetches_nothing_and_is_forbidden_to(tmp_path: Path) -> None:
-    write_viewer(scored(), OVERVIEW, tmp_path / "a.html")
+    write_viewer(View(scored(), OVERVIEW), OVERVIEW, tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
     assert "default-src 'none'" in page
     html = re.sub(
@@ -36,22 +39,24 @@ def test_the_page_fetches_nothing_and_is_forbidden_to(tmp_path: Path) -> None:
 
 def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:
     names = ("</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>")
-    write_viewer(scored(names), OVERVIEW, tmp_path / "a.html")
+    write_viewer(View(scored(names), OVERVIEW), OVERVIEW, tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
     assert "<script>alert(1)" not in page
     assert "&lt;img src=x onerror=alert(2)&gt;" in page
 
 
-def test_the_same_scores_give_the_same_values(tmp_path: Path) -> None:
-    """Scores travel as whole numbers of 1/65534: the largest error is half of that."""
-    from histocnn.pages.viewer import _NOT_SCORED, _steps
-
-    values = np.array([0, 1, 0.5, np.nan, 1 / 3], np.float32)
-    steps = _steps(values)
-    assert steps.tolist() == [0, 65534, 32767, _NOT_SCORED, 21845]
+def test_names_of_labels_and_annotations_cannot_either(tmp_path: Path) -> None:
+    slide, bad = scored(), "<script>alert(1)</script>"
+    labels = np.zeros(len(slide.grid), np.int64)
+    told = replace(slide, labels=labels, label_names=(bad,))
+    view = View(told, OVERVIEW, annotations={bad: shapely.box(0, 0, 500, 500)})
+    write_viewer(view, OVERVIEW, tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert "<script>alert(1)" not in page
+    assert page.count("&amp;lt;script&amp;gt;alert(1)") >= 2  # and escaped once more as JSON
 
 
 def test_a_folder_that_is_not_there_to_write(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="--out"):
-        write_viewer(scored(), OVERVIEW, tmp_path / "file" / "a.html")
+        write_viewer(View(scored(), OVERVIEW), OVERVIEW, tmp_path / "file" / "a.html")

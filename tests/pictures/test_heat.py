@@ -11,7 +11,7 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from histocnn.patches.grid import build_grid
+from histocnn.patches.grid import Window, build_grid
 from histocnn.pictures.heat import (
     CLASS_OPACITY,
     NOVELTY_OPACITY,
@@ -201,6 +201,26 @@ def test_no_contour_runs_along_the_slides_edge() -> None:
     assert inked[:, :3].any(axis=1).sum() <= 4
     assert inked[:3].any(axis=0).sum() <= 4
     assert inked.sum() > 1500
+
+
+def test_before_the_first_windows_centres_nothing_is_outlined() -> None:
+    """Windows of 40 px at every 10 px over 1000 px: up to x = 20 the first ones' scores repeat.
+
+    Of the first window of row 48, centred at y = 500, alone a score stretches to the slide's edge;
+    its outline begins at its centre.
+    """
+    tumour = np.zeros((100, 100), np.float32)
+    tumour[48, 0] = 1
+    slide = dense(tumour)
+    view = View(
+        replace(slide, grid=replace(slide.grid, window=Window(40, 0.0, 20.0))),
+        np.full((1000, 1000, 3), PINK, np.uint8),
+    )
+    (area,) = view.slide.areas_at(1, 0.2)
+    assert area.bounds[0] == 0
+    (line,) = view.lines(1, 0.2)
+    assert 20 <= line[:, 0].min() <= 22.5
+    assert 480 < line[:, 1].min() < line[:, 1].max() < 520
 
 
 def test_a_written_picture_says_what_it_rests_on(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocnn.pictures.overlay import at_pixels, canvas, lay, tissue_share
+from histocnn.pictures.overlay import at_pixels, canvas, lay, shrunk, tissue_share
 
 
 @given(
@@ -72,3 +72,11 @@ def test_small_thumbnail_is_enlarged_and_anisotropic_one_set_right() -> None:
     assert canvas(thumbnail, (1000, 500), (0.5, 1.0)).shape == (1000, 1000, 3)
     large = np.zeros((1001, 1200, 3), dtype=np.uint8)
     assert canvas(large, (12000, 10010), (0.5, 0.5)).shape == large.shape
+
+
+def test_a_large_thumbnail_is_made_small_by_area_and_a_small_one_kept() -> None:
+    pixels = np.zeros((2, 400, 3), np.uint8)
+    pixels[:, ::2] = 200
+    assert (shrunk(pixels, 200) == 100).all()
+    assert shrunk(pixels, 200).shape == (1, 200, 3)
+    assert shrunk(pixels, 400) is pixels

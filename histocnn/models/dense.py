@@ -1,24 +1,22 @@
 """A network over a region: one output for every window that its own stride reaches.
 
-Which networks can is proved on each when it is asked for, not looked up: see `dense_proof`. On
-two shared cores regions of 2,048 to 3,072 px were best; smaller ones are mostly context, larger
-ones need gigabytes (a ResNet-18 about 1.6 GB for 3,072 px).
+Which networks can is proved on each when it is asked for, not looked up: see `dense_proof`. Small
+regions are mostly context (of 2,624 px a ResNet-18 keeps 59 %, of 3,584 px 70 %), larger ones need
+gigabytes (a ResNet-18 in float32 about 1.6 GB for 3,072 px, 2.2 GB for 3,584 px).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
 
 from histocnn.errors import ModelError
-from histocnn.models.dense_layers import LayerSplit, LayerWindows, layer_split
+from histocnn.models.dense_layers import LayerWindows, layer_split
 from histocnn.models.dense_proof import Reach, measured_halo, proved, reach
 from histocnn.models.networks import Embedder
-from histocnn.models.windows import REMEDY, Sliding, Split, noise, split
+from histocnn.models.windows import REMEDY, Sliding, noise, split
 
 TOLERANCE = 1e-3  # of an output, between a region and one pass over everything
 
@@ -28,14 +26,11 @@ class Dense:
     """A network that slides.
 
     Window (row, col) of an image begins at (col, row) × `stride_px`, cell (row, col) of its map of
-    features too; a window is the mean of `cells` × `cells` cells, or all of them under one head.
+    features too; a window has `cells` × `cells` of them under one head.
 
     Attributes:
         network: float [B, 3, H, W], normalised, H and W multiples of `stride_px` → [B, C, h, w],
             one output per window.
-        cellwise: The same with one output per cell, h and w larger by `cells` - 1, where a
-            window's output is the mean of its cells' (a linear layer behind the mean); None
-            where it is not. Cells of several regions can be put together before they are averaged.
         stride_px: Of the network, in its input's px.
         window_px: Side of a window's footprint, input px.
         offset_px: Of its footprint from where the window begins, input px.
@@ -50,7 +45,6 @@ class Dense:
     """
 
     network: nn.Module
-    cellwise: nn.Module | None
     stride_px: int
     window_px: int
     offset_px: float
@@ -101,7 +95,8 @@ def densified(network: nn.Module, input_px: int, *, exact: bool = False) -> Dens
     Raises:
         ModelError: It may not: with the reason and what to do.
     """
-    whole, cellwise, cells = _sliding(network, input_px)
+    whole = _sliding(network, input_px)
+    cells = whole.parts.cells
     patch = noise(network, (1, 3, input_px, input_px))
     own, slid = network(patch), whole(patch)
     if slid.shape[2:] != (1, 1) or not torch.allclose(own, slid[..., 0, 0], rtol=1e-4, atol=1e-4):
@@ -116,7 +111,6 @@ def densified(network: nn.Module, input_px: int, *, exact: bool = False) -> Dens
     window_px, offset_px = _footprint(sees, input_px, cells)
     return Dense(
         network=whole,
-        cellwise=cellwise,
         stride_px=sees.stride_px,
         window_px=window_px,
         offset_px=offset_px,
@@ -129,20 +123,12 @@ def densified(network: nn.Module, input_px: int, *, exact: bool = False) -> Dens
     )
 
 
-def _sliding(
-    network: nn.Module, input_px: int
-) -> tuple[Sliding | LayerWindows, Sliding | LayerWindows | None, int]:
-    """The network over windows, over cells where that is enough, and a window's side in cells."""
-    window: Callable[[int], Sliding | LayerWindows]
-    parts: Split | LayerSplit
+def _sliding(network: nn.Module, input_px: int) -> Sliding | LayerWindows:
+    """The network over windows."""
     if isinstance(network, Embedder) and network.layers:
-        parts = layer_split(network, input_px)
-        window = partial(LayerWindows, network, parts, input_px)
-    else:
-        inner = network.backbone if isinstance(network, Embedder) else network
-        parts = split(inner, input_px)
-        window = partial(Sliding, inner, parts, input_px)
-    return window(parts.cells), window(1) if parts.linear else None, parts.cells
+        return LayerWindows(network, layer_split(network, input_px))
+    inner = network.backbone if isinstance(network, Embedder) else network
+    return Sliding(inner, split(inner, input_px), input_px)
 
 
 def _footprint(sees: Reach, input_px: int, cells: int) -> tuple[int, float]:

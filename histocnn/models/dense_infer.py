@@ -20,7 +20,7 @@ from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.region_plan import Region, plan, side_of
 from histocnn.reference.colour import colours_of_squares
 
-REGION_PX = 3072  # side of a region with its context; see `models.dense`
+REGION_PX = 3584  # see `models.dense`
 LEAST_WINDOWS = 16  # along a region's side, however much context it needs
 
 
@@ -57,6 +57,8 @@ class Slider:
         patch_px: Side of the patches at their µm/px.
         stride_px: From window to window, px of the patches.
         tta: Outputs are averaged over 8 views.
+        largest_px: Side of the largest region with its context, of the input's px or of the
+            patches', whichever are more.
         parted: Whether regions are computed in quarters, because whole ones did not fit the memory.
     """
 
@@ -65,6 +67,7 @@ class Slider:
     patch_px: int
     stride_px: int
     tta: bool = False
+    largest_px: int = REGION_PX
     parted: bool = False
 
     @classmethod
@@ -72,7 +75,8 @@ class Slider:
         """One of a runner whose views are averaged where it has any.
 
         Raises:
-            ModelError: The stride is no whole number of the patches' px, or views do not fit.
+            ModelError: The stride is no whole number of the patches' px or wider than a patch, or
+                views do not fit.
             UsageError: The stride asked for is neither a multiple of the network's nor its half.
         """
         own, tta = dense.patch_stride_px(patch_px), len(runner.augment) > 1
@@ -81,6 +85,11 @@ class Slider:
                 f"--tta: turned windows of {dense.input_px} px do not lie on the network's stride "
                 f"of {dense.stride_px} px",
                 "Leave --tta or --dense out.",
+            )
+        if own > patch_px:
+            raise ModelError(
+                f"patches of {patch_px} px are smaller than the network's stride, {own} px",
+                "Use larger patches, or leave --dense out.",
             )
         check_stride(stride_px or own, own, patch_px, dense.input_px)
         network = AllTurns(dense.network) if tta else dense.network
@@ -121,8 +130,7 @@ class Slider:
     @property
     def most(self) -> int:
         """Cells along the side of the largest region."""
-        # Of the input's px or of the patches', whichever are more.
-        side_px = REGION_PX * min(self.dense.input_px, self.patch_px) // self.patch_px
+        side_px = self.largest_px * min(self.dense.input_px, self.patch_px) // self.patch_px
         room = (side_px - self.dense.region_px(0)) // self.dense.stride_px
         return max(LEAST_WINDOWS, room) * self.phases // self.step or 1
 

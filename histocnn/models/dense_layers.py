@@ -65,13 +65,11 @@ class LayerSplit:
         sides: Of each layer's map for one patch, in its cells.
         ratios: Of the coarsest layer's stride to each one's.
         cells: Side of a window in the coarsest layer's cells.
-        linear: Whether a window's features are the mean of its cells'.
     """
 
     sides: tuple[int, ...]
     ratios: tuple[int, ...]
     cells: int
-    linear: bool
 
 
 def layer_split(network: Embedder, input_px: int) -> LayerSplit:
@@ -93,8 +91,7 @@ def layer_split(network: Embedder, input_px: int) -> LayerSplit:
         )
     whole = tuple(round(ratio) for ratio in ratios)
     cells = min(side for side, ratio in zip(sides, whole, strict=True) if ratio == 1)
-    linear = all(side == cells * ratio for side, ratio in zip(sides, whole, strict=True))
-    return LayerSplit(tuple(sides), whole, cells, linear)
+    return LayerSplit(tuple(sides), whole, cells)
 
 
 class LayerWindows(nn.Module):
@@ -103,22 +100,15 @@ class LayerWindows(nn.Module):
     Args:
         network: The embedder.
         parts: Its windows.
-        input_px: Side of its patches.
-        side: `parts.cells` for windows, 1 for cells of the coarsest layer.
     """
 
-    def __init__(self, network: Embedder, parts: LayerSplit, input_px: int, side: int) -> None:
+    def __init__(self, network: Embedder, parts: LayerSplit) -> None:
         super().__init__()
-        self.layer_maps, self.parts, self.input_px, self.side = (
-            LayerMaps(network),
-            parts,
-            input_px,
-            side,
-        )
+        self.layer_maps, self.parts = LayerMaps(network), parts
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of each window."""
-        return self._averaged(images, self.parts.sides if self.side > 1 else self.parts.ratios)
+        return self._averaged(images, self.parts.sides)
 
     def maps(self, images: Tensor) -> Tensor:
         """All layers' features [B, D, h, w] of each of the coarsest's cells."""

@@ -90,13 +90,11 @@ class Split:
         at: Number of the call that makes the last map of features.
         cells: Side of that map for one patch, in cells.
         average: Whether what follows begins with the mean over the map.
-        linear: Whether it is linear in it, so that a window's output is its cells' mean.
     """
 
     at: int
     cells: int
     average: bool
-    linear: bool
 
 
 def split(network: nn.Module, input_px: int) -> Split:
@@ -107,11 +105,11 @@ def split(network: nn.Module, input_px: int) -> Split:
         input_px: Side of its patches.
 
     Raises:
-        ModelError: No map of features comes before its output.
+        ModelError: No map of features comes before its output, or it takes no such patch.
     """
     image = noise(network, (1, 3, input_px, input_px))
     small = _Record()
-    with small:
+    with taking(image), small:
         output = network(image)
     if not isinstance(output, Tensor) or output.ndim != 2:
         raise ModelError("the network does not give one row per image", REMEDY)
@@ -125,16 +123,14 @@ def split(network: nn.Module, input_px: int) -> Split:
     cells = small.shapes[at][-1]
     if 2 * cells > input_px:
         raise ModelError("its first layer takes the whole patch: it has no stride", REMEDY)
-    draft = Split(at, cells, average=False, linear=False)
+    draft = Split(at, cells, average=False)
     maps = trunk(network, draft, image)
     if maps.shape[2] != maps.shape[3]:
         raise ModelError(f"a square patch gives a map of {tuple(maps.shape)}", REMEDY)
     drawn = maps.mean() + maps.std() * noise(network, tuple(maps.shape)) if cells > 1 else maps
     whole = tail(network, draft, image, drawn)
     average = _gives(network, draft, image, drawn.mean((2, 3), keepdim=True), whole)
-    each = drawn.flatten(2)[0].T[..., None, None]  # cells as a batch [k², C, 1, 1]
-    linear = average and _gives(network, draft, image, each, whole)
-    return Split(at, cells, average, linear)
+    return Split(at, cells, average)
 
 
 def trunk(network: nn.Module, parts: Split, images: Tensor) -> Tensor:
@@ -171,19 +167,18 @@ class Sliding(nn.Module):
         network: float [B, 3, P, P] → [B, C].
         parts: Where its trunk ends.
         input_px: P.
-        side: Of the windows in cells; 1 for an output per cell, only where it is linear.
     """
 
-    def __init__(self, network: nn.Module, parts: Split, input_px: int, side: int) -> None:
+    def __init__(self, network: nn.Module, parts: Split, input_px: int) -> None:
         super().__init__()
-        self.network, self.parts, self.input_px, self.side = network, parts, input_px, side
+        self.network, self.parts, self.input_px = network, parts, input_px
 
     def forward(self, images: Tensor) -> Tensor:
         """Outputs of each window."""
         if self.parts.average:
             return self._averages(images)
         maps = trunk(self.network, self.parts, images)
-        side = self.side
+        side = self.parts.cells
         windows = maps.unfold(2, side, 1).unfold(3, side, 1)  # [B, F, h, w, k, k]
         batch, _, height, width = windows.shape[:4]
         rows = windows.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)  # [B, h·w, F, k, k], a view if B = 1
@@ -204,7 +199,7 @@ class Sliding(nn.Module):
         sizes: list[int] = []
 
         def cut(maps: Tensor) -> Tensor:
-            means = F.avg_pool2d(maps, self.side, 1) if self.side > 1 else maps
+            means = F.avg_pool2d(maps, self.parts.cells, 1)
             batch, features, height, width = means.shape
             sizes.extend((batch, height, width))
             return means.permute(0, 2, 3, 1).reshape(-1, features, 1, 1)
@@ -271,9 +266,9 @@ def _last_map(small: _Record, large: _Record | None) -> int | None:
 def _gives(
     network: nn.Module, parts: Split, image: Tensor, windows: Tensor, expected: Tensor
 ) -> bool:
-    """Whether the mean of these windows' outputs is the expected."""
+    """Whether these windows' output is the expected."""
     try:
-        outputs = tail(network, parts, image, windows).mean(0, keepdim=True)
+        outputs = tail(network, parts, image, windows)
     except Exception:  # a linear layer of another width, or whatever a network's forward raises
         return False
     return bool((outputs - expected).abs().max() <= 1e-4 * expected.abs().max().clamp(min=1e-3))

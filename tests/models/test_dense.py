@@ -11,7 +11,7 @@ from torch import nn
 from histocnn.errors import ModelError
 from histocnn.models.backbones import build
 from histocnn.models.dense import Dense, densified
-from tests.models.valid_networks import valid_lenet, valid_pooled, valid_residual
+from tests.models.valid_networks import valid_lenet, valid_pooled, valid_residual, valid_vgg
 
 
 def _image(height: int, width: int) -> torch.Tensor:
@@ -26,6 +26,7 @@ def _image(height: int, width: int) -> torch.Tensor:
         (valid_pooled, 64, 8),
         (valid_residual, 40, 4),
         (valid_residual, 41, 4),
+        (valid_vgg, 52, 4),
     ],
 )
 def test_without_padding_each_window_has_the_patchs_own_output(
@@ -52,18 +53,6 @@ def test_a_footprint_is_what_the_window_sees_where_the_patch_is_no_multiple_of_t
     assert (densified(valid_pooled(), 62).window_px, densified(valid_pooled(), 62).cells) == (62, 7)
     dense = densified(valid_pooled(), 65)
     assert (dense.window_px, dense.offset_px, dense.centre_px) == (62, 0.0, 31.0)
-
-
-def test_cells_of_a_linear_head_average_to_its_windows() -> None:
-    dense = densified(valid_pooled(), 64)
-    assert dense.cellwise is not None
-    image = _image(160, 128)
-    with torch.inference_mode():
-        cells, windows = dense.cellwise(image), dense.network(image)
-    assert cells.shape[2] == windows.shape[2] + dense.cells - 1
-    means = torch.nn.functional.avg_pool2d(cells, dense.cells, 1)
-    torch.testing.assert_close(means, windows, rtol=1e-4, atol=1e-5)
-    assert densified(valid_residual(), 40).cellwise is None
 
 
 def _same_in_regions(dense: Dense, side: int, region: int) -> None:
@@ -104,7 +93,7 @@ def test_lenet5_slides_its_linear_layers() -> None:
 def test_a_stride_of_scaled_patches_is_a_whole_number_of_their_pixels(
     patch_px: int, expected: int | None
 ) -> None:
-    dense = Dense(nn.Identity(), None, 32, 224, 0.0, 96.5, 7, 0, 224, 224, 224)
+    dense = Dense(nn.Identity(), 32, 224, 0.0, 96.5, 7, 0, 224, 224, 224)
     if expected is not None:
         assert dense.patch_stride_px(patch_px) == expected
     else:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.models.dense import densified
-from histocnn.models.dense_infer import AllTurns, Slider, check_stride
+from histocnn.models.dense_infer import REGION_PX, AllTurns, Slider, check_stride
 from histocnn.models.runner import Runner, flips_and_turns
 from histocnn.models.spec import ModelSpec
 from tests.models.valid_networks import valid_pooled
@@ -75,7 +75,7 @@ def test_regions_are_bounded_in_the_inputs_and_in_the_patches_pixels(patch_px: i
     slider = Slider.of(dense, runner(dense.network), patch_px, None)
     side_px = slider.region_px(slider.most)
     largest = max(side_px, side_px * 64 // patch_px)
-    assert 3072 - max(8, slider.own_px) < largest <= 3072
+    assert REGION_PX - max(8, slider.own_px) < largest <= REGION_PX
 
 
 def test_views_of_a_region_are_those_of_each_patch() -> None:

@@ -55,19 +55,19 @@ class _Anchored(nn.Module):
 def test_the_receptive_field_is_the_formulas() -> None:
     # r: 7; + 2·2 = 11; + 2·4 = 19; j = 8; padded 3, 1·2, 1·4: begins at -9; two more of 3: ± 16
     network = _network()
-    whole = Sliding(network, split(network, 64), 64, 8)
+    whole = Sliding(network, split(network, 64), 64)
     sees = reach(network, whole.maps, 64)
     assert sees == Reach(8, 0, -9, 9)
     assert (sees.receptive_px, sees.centre_px(8)) == (16, 28.5)
     network = _network(nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=2, dilation=2))
-    whole = Sliding(network, split(network, 64), 64, 8)
+    whole = Sliding(network, split(network, 64), 64)
     assert reach(network, whole.maps, 64) == Reach(8, 0, -33, 33)
 
 
 @torch.inference_mode()
 def test_the_halo_is_at_most_the_receptive_field_and_falls_with_the_tolerance() -> None:
     network = _network(nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=2, dilation=2))
-    whole = Sliding(network, split(network, 64), 64, 8)
+    whole = Sliding(network, split(network, 64), 64)
     sees = reach(network, whole.maps, 64)
     halos = [measured_halo(whole, sees, 8, tolerance) for tolerance in (1e-7, 1e-3, 1e-2, 1e9)]
     assert halos[0] == sees.receptive_px == 40
@@ -93,6 +93,6 @@ def test_what_takes_in_the_whole_image_is_refused(inside: nn.Module, reason: str
 @torch.inference_mode()
 def test_a_reach_that_is_too_small_is_found_out() -> None:
     network = _network()
-    whole = Sliding(network, split(network, 64), 64, 8)
+    whole = Sliding(network, split(network, 64), 64)
     with pytest.raises(ModelError, match="beyond its receptive field"):
         proved(network, whole.maps, Reach(8, 0, -4, 4), 64)

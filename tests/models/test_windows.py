@@ -14,24 +14,24 @@ from tests.models.valid_networks import valid_lenet, valid_pooled, valid_residua
 @torch.inference_mode()
 def test_the_last_map_and_what_follows_it() -> None:
     # 28 → 24 → 12 → 8 → 4 under linear layers; 40 → 19 → 15 → 7 → 5 under mean and maximum
-    assert split(valid_lenet(), 28) == Split(5, 4, average=False, linear=False)
+    assert split(valid_lenet(), 28) == Split(5, 4, average=False)
     found = split(valid_residual(), 40)
-    assert (found.cells, found.average, found.linear) == (5, False, False)
+    assert (found.cells, found.average) == (5, False)
     found = split(valid_pooled(), 64)
-    assert (found.cells, found.average, found.linear) == (7, True, True)
+    assert (found.cells, found.average) == (7, True)
     network = valid_pooled()
     maps = trunk(network, found, noise(network, (1, 3, 64, 80)))
     assert maps.shape == (1, 12, 7, 9)
 
 
 @torch.inference_mode()
-def test_a_mean_before_layers_that_are_not_linear_is_an_average_of_cells_and_no_more() -> None:
+def test_a_mean_before_layers_that_are_not_linear_is_a_mean_all_the_same() -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 4, 4, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(4),
         nn.Linear(4, 2),
     ).eval()  # fmt: skip
     found = split(network, 32)
-    assert (found.cells, found.average, found.linear) == (8, True, False)
+    assert (found.cells, found.average) == (8, True)
 
 
 class _Tokens(nn.Module):

@@ -28,6 +28,19 @@ def valid_pooled() -> nn.Module:
     )  # fmt: skip
 
 
+def valid_vgg() -> nn.Module:
+    """Pairs of convolutions, adaptive pooling that leaves a patch of 52 px as it is; stride 4."""
+    return _seeded(
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3), nn.ReLU(inplace=True),
+            nn.MaxPool2d(2), nn.Conv2d(8, 12, 3), nn.ReLU(), nn.Conv2d(12, 12, 3), nn.ReLU(),
+            nn.MaxPool2d(2), nn.Conv2d(12, 12, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(7),
+            nn.Flatten(), nn.Linear(588, 16), nn.ReLU(inplace=True), nn.Dropout(0.5),
+            nn.Linear(16, 3),
+        )
+    )  # fmt: skip
+
+
 class ValidResidual(nn.Module):
     """Two residual blocks that crop their shortcut; a mean and a maximum before two layers."""
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from histocnn.errors import PatchesError, UsageError
-from histocnn.models import dense_infer
 from histocnn.patches.patches import open_patches
 from histocnn.stages.embed import embed
 from histocnn.stages.heatmap import heatmap
@@ -82,20 +81,6 @@ def test_views_are_those_of_each_patch(place: Path, tmp_path: Path) -> None:
     dense = scored(place, tmp_path / "dense", tta=True)
     alone = scored(place, tmp_path / "alone", patches=tmp_path / "dense", dense=False, tta=True)
     np.testing.assert_allclose(alone["scores"], dense["scores"], atol=1e-4)
-
-
-def test_regions_of_any_size_give_the_same(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = write_model(tmp_path / "lenet5.safetensors", mpp=1.0, patch_px=28)
-    write_grid(tmp_path, "s1")
-    how = {"model": model, "patches": tmp_path / "grids", "backbone": None}
-    found = []
-    for region_px in (100, 152, 3072):
-        monkeypatch.setattr(dense_infer, "REGION_PX", region_px)
-        found.append(scored(place, tmp_path / str(region_px), **how)["scores"])
-    np.testing.assert_allclose(found[0], found[2], atol=1e-3)
-    np.testing.assert_allclose(found[1], found[2], atol=1e-3)
 
 
 def test_a_grid_of_tissue_gives_the_windows_that_tile_would(tmp_path: Path) -> None:
@@ -187,18 +172,6 @@ def test_what_cannot_be_scored_densely_is_refused_with_what_to_do(
     other = write_valid(tmp_path / "other.safetensors", mpp=0.5)
     predict(place / "grids", other, tmp_path / "c", dense=True, backbone=NAME)
     assert "the model was trained on 64 px at 0.5 µm/px" in failure(tmp_path / "c")
-
-
-@pytest.mark.parametrize("backbone", ["mlp"])
-def test_networks_that_do_not_slide_are_refused(tmp_path: Path, backbone: str) -> None:
-    from histocnn.models.backbones import build
-    from histocnn.models.spec import ModelSpec, save
-
-    write_grid(tmp_path, "s1")
-    spec = ModelSpec(backbone, class_names=("a", "b"), patch_px=28, mpp=1.0)
-    save(tmp_path / "m.safetensors", build(backbone, 2), spec)
-    predict(tmp_path / "grids", tmp_path / "m.safetensors", tmp_path / "out", dense=True)
-    assert f"{backbone} cannot score densely" in failure(tmp_path / "out")
 
 
 def test_killed_and_started_again_it_is_as_if_undisturbed(place: Path, tmp_path: Path) -> None:

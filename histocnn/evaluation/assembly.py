@@ -34,6 +34,7 @@ from histocnn.evaluation.patch_report import (
 )
 from histocnn.evaluation.plain_words import plain_words
 from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows
+from histocnn.evaluation.set_report import sets_report
 from histocnn.evaluation.slide_report import froc_report, slide_report
 from histocnn.evaluation.stage_report import fit, is_camelyon17, stage_report
 from histocnn.evaluation.transfer_report import transfer_report
@@ -95,6 +96,7 @@ def evaluated(options: Options) -> Evaluated:
             target=target,
             accuracy=patches.figures["accuracy"],
         ),
+        sets=sets_report(judged, resampling),
         target=target,
         split=inputs.split,
         colour_training=by_training,

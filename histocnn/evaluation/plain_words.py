@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from histocnn.metrics.intervals import FEW, FEWEST
+from histocnn.metrics.prediction_sets import SetReport
 from histocnn.metrics.report import Report
 from histocnn.metrics.sections import ColourReport, SlideReport
 from histocnn.metrics.transfer import TransferReport
@@ -116,6 +117,8 @@ def _reasons(report: Report) -> Iterator[str]:
             yield "the order of patches by score, which was better in validation"
         if fallen(report.transfer):
             yield "calls at the stored thresholds, which find or spare less than in validation"
+    if isinstance(report.sets, SetReport) and report.sets.broken:
+        yield f"prediction sets, which miss {' and '.join(report.sets.broken)} more than promised"
     yield from _colour(report)
     ece = report.patch.figures["ece"].value
     if ece is not None and ece >= MISJUDGED:

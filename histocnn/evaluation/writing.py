@@ -13,6 +13,7 @@ from histocnn.evaluation.table import to_csv
 from histocnn.jobs import claims
 from histocnn.jobs.ownership import check_apart, check_files, claim_files
 from histocnn.metrics.camelyon17 import write_stage_labels
+from histocnn.metrics.prediction_sets import SetReport
 from histocnn.metrics.report import Report
 from histocnn.pages.report import write_report
 from histocnn.pictures.palette import Colours
@@ -97,6 +98,8 @@ def summary(out: Path, report: Report) -> str:
             lines.append(f"  {what:<8} {', '.join(texts)}")
     said = [*report.warnings, *report.notes, *filter(None, [patch.interval.note])]
     said += _transfer(report)
+    if isinstance(report.sets, SetReport):
+        said += report.sets.words
     return "\n".join([*lines, *(f"  {line}" for line in said)])
 
 

@@ -104,6 +104,34 @@ class Calibration:
         return {name: needed for name, own in self.classes.items() if own.patients < needed}
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What score files say of their prediction sets.
+
+    Attributes:
+        confidence: That was asked for.
+        unit: What calibrated: patients, or slides that stand in for them.
+        patients: How many of these each class has.
+    """
+
+    confidence: float
+    unit: str
+    patients: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Promise:
+        """Read what `plain.plain` made of one.
+
+        Raises:
+            MetricError: It is no such thing.
+        """
+        found: Promise = read_as(cls, value, "conformal")
+        return found
+
+
 def check_confidence(confidence: float) -> None:
     """Refuse a confidence outside 0.5 to 0.999.
 

@@ -9,11 +9,12 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from histocnn import __version__
 from histocnn.errors import MetricError
 from histocnn.metrics import plain
+from histocnn.metrics.prediction_sets import SetReport
 from histocnn.metrics.sections import (
     AreaReport,
     ColourReport,
@@ -34,6 +35,9 @@ SCHEMA_VERSION = 2
 PURPOSE = "research use only"
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 COLUMNS = ("scope", "figure", "class", "value", "low", "high", "p", "n", "groups", "note")
+
+
+Section: TypeAlias = PatchReport | SlideReport | FrocReport | SetReport
 
 
 def versions() -> dict[str, str]:
@@ -69,6 +73,7 @@ class Report:
         model: What the score files say of their making.
         words: What was found, missed, and is not to be trusted, for people.
         transfer: Validation beside what was judged, or why it cannot be.
+        sets: Prediction sets, or why there are none.
         target: The class that is looked for, where it is known.
         best_epoch: Training: the epoch whose weights were kept.
         unreadable: Training: patches that could not be read.
@@ -101,6 +106,7 @@ class Report:
     model: Mapping[str, Any] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     transfer: TransferReport | str | None = None
+    sets: SetReport | str | None = None
     target: str | None = None
     best_epoch: int | None = None
     unreadable: tuple[str, ...] | None = None
@@ -161,12 +167,13 @@ class Report:
                 about = (self.comparison.n, None, note)
                 yield "difference", name, class_name, *values, *about
 
-    def _scopes(self) -> Iterator[tuple[str, PatchReport | SlideReport | FrocReport]]:
+    def _scopes(self) -> Iterator[tuple[str, Section]]:
         sections = {
             "patches": self.patch,
             "patches with outlines": self.with_border,
             "colour from training": _figures(self.colour_training),
             "colour only": _figures(self.colour_within or self.colour_only),
+            "prediction sets": self.sets if isinstance(self.sets, SetReport) else None,
             "slides": self.slide,
             "lesions": self.froc,
             **{f"centre {name}": section for name, section in self.centres.items()},
@@ -180,9 +187,9 @@ def _figures(colour: ColourReport | str | None) -> ColourReport | None:
     return colour if isinstance(colour, ColourReport) else None
 
 
-def _resting_on(section: PatchReport | SlideReport | FrocReport) -> tuple[int | None, str | None]:
+def _resting_on(section: Section) -> tuple[int | None, str | None]:
     """Groups and note of a section, as the table's last two columns."""
-    note = None if isinstance(section, PatchReport) else section.note
+    note = None if isinstance(section, PatchReport | SetReport) else section.note
     if section.interval is None:
         return None, note
     return section.interval.groups, section.interval.note or note

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from scipy.special import softmax
 from histocnn.cohort.sheet import check_leakage
 from histocnn.cohort.whose import NOBODY, owners
 from histocnn.errors import CohortError, MetricError, ModelError
-from histocnn.metrics.conformal import FEWEST, Calibration, calibrate
+from histocnn.metrics.conformal import FEWEST, Calibration, Promise, calibrate
 from histocnn.metrics.patch import Groups
 from histocnn.metrics.plain import plain
 from histocnn.models.rows import CALIBRATION, Part, Rows
@@ -76,15 +75,13 @@ class Sets:
     """A model's prediction sets at one confidence.
 
     Attributes:
-        confidence: That was asked for.
         least: float64 [C]: the score from which on each class is in a patch's set.
-        said: What score files say of it.
+        promise: What score files say of it.
         always: Classes that every set holds, and the calibration patients that would change it.
     """
 
-    confidence: float
     least: NDArray[np.float64]
-    said: Mapping[str, Any]
+    promise: Promise
     always: Mapping[str, int]
 
     def notes(self, file: Path) -> list[str]:
@@ -92,10 +89,11 @@ class Sets:
         scored = open_score_file(file)
         uncertain = scored.uncertain()
         count = 0 if uncertain is None else int(uncertain.sum())
-        said = [f"{count} of {len(scored)} patches uncertain at confidence {self.confidence:g}"]
+        asked = f"{self.promise.confidence:g}"
+        said = [f"{count} of {len(scored)} patches uncertain at confidence {asked}"]
         return said + [
-            f"every set holds {name}: a confidence of {self.confidence:g} takes {needed} "
-            f"calibration {self.said['unit']}, it has {self.said['patients'][name]}"
+            f"every set holds {name}: a confidence of {asked} takes {needed} "
+            f"calibration {self.promise.unit}, it has {self.promise.patients[name]}"
             for name, needed in self.always.items()
         ]
 
@@ -122,9 +120,6 @@ def sets_of(spec: ModelSpec, confidence: float, model: str) -> Sets:
         least = limits.least(confidence, spec.class_names)
     except MetricError as error:
         raise ModelError(f"{model}: {error.message}", error.remedy) from error
-    said = {
-        "confidence": float(confidence),
-        "unit": limits.unit,
-        "patients": {name: limits.patients_of(name) for name in spec.class_names},
-    }
-    return Sets(float(confidence), least, said, limits.always(confidence))
+    patients = {name: limits.patients_of(name) for name in spec.class_names}
+    promise = Promise(float(confidence), limits.unit, patients)
+    return Sets(least, promise, limits.always(confidence))

@@ -11,6 +11,7 @@ import torch
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.jobs.workers import Tick
+from histocnn.metrics.plain import plain
 from histocnn.models.abstention import sets_of
 from histocnn.models.custom import check_typed
 from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
@@ -124,7 +125,7 @@ def score(
     sets = None
     if scorer.confidence is not None:
         sets = sets_of(runner.spec, scorer.confidence, str(scorer.model))
-        attributes["conformal"] = sets.said
+        attributes["conformal"] = plain(sets.promise)
     facts = write_results(
         target,
         patches,

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from histocnn.evaluation.plain_words import plain_words
+from histocnn.metrics.conformal import Promise
 from histocnn.metrics.patch import Groups, patch_report
+from histocnn.metrics.prediction_sets import set_report
 from histocnn.metrics.report import Report
 from histocnn.metrics.sections import (
     ColourReport,
@@ -107,3 +109,12 @@ def test_seen_patients_probabilities_and_colour_are_not_trusted() -> None:
     surely = replace(gap, difference=0.2, low=0.1, high=0.3)
     better = replace(colour, differences={"macro_auroc": surely})
     assert "more than colour" not in plain_words(replace(report(), colour_within=better))[2]
+
+
+def test_sets_that_break_their_promise_are_not_trusted() -> None:
+    labels = np.repeat([0, 1], 200)
+    sets = np.stack([labels == 0, np.arange(400) % 2 == 0], axis=1)
+    groups = Groups(np.arange(400) // 2 % 30, replicates=50)
+    promise = Promise(0.9, "patients", dict.fromkeys(NAMES, 30))
+    found = replace(report(), sets=set_report(sets, labels, groups, NAMES, promise))
+    assert "prediction sets, which miss tumour more than promised" in plain_words(found)[2]

@@ -57,6 +57,20 @@ def test_slide_scores_of_the_whole():
     assert found["area_mm2_n"] == pytest.approx(6 * 0.0025)
 
 
+def test_uncertain_patches_are_counted_and_laid_on_the_grid(tmp_path):
+    scores = SCORES.copy()
+    scores[2] = np.nan
+    sets = np.ones((12, 2), bool)
+    sets[4:] = [True, False]
+    slide = read_scored(written(tmp_path / "x.h5", scores=scores, sets=sets))
+    expected = [[1, 1, np.nan, 1], [0] * 4, [0] * 4]
+    np.testing.assert_array_equal(slide.uncertain_raster(), expected)
+    assert summarise(slide, top_percent=25, threshold=0.5)["uncertain"] == 3
+    other = read_scored(written(tmp_path / "y.h5"))
+    assert other.uncertain_raster() is None
+    assert "uncertain" not in summarise(other, top_percent=25, threshold=0.5)
+
+
 def test_scores_are_read_between_cells_where_each_place_lies_in_two_patches_each_way():
     for overlap_px, smooth in ((0, False), (24, False), (25, True), (40, True)):
         grid = build_grid((400, 300), (0.5, 0.5), patch_px=50, mpp=1.0, overlap_px=overlap_px)

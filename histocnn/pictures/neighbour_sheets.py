@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ SHOWN_NEIGHBOURS = 8
 TILE_PX = 150  # side of a tile
 LARGEST = 2_000_000  # bytes of a sheet
 _SMALLEST_PX = 48
+Places: TypeAlias = tuple[NDArray[np.int64], tuple[float, float]]
 _FRAME_PX = 3
 
 
@@ -67,12 +68,12 @@ class Shown:
             A note for each point without a patch.
         """
         patches, *sources = open_files((*rows.files, *examples.files), self.slides)
-        lines = choose(arrays["scores"], arrays["novelty"], examples.class_names, self.count)
-        missed = list(self.at)
+        places, missed, held = None, list(self.at), list[Line]()
         if isinstance(patches.pixels, GridPixels):
-            coords = patches.pixels.coords[rows.row]
-            held, missed = at_points(coords, patches.pixels.footprint_l0, self.at)
-            lines += held
+            places = patches.pixels.coords[rows.row], patches.pixels.footprint_l0
+            held, missed = at_points(*places, self.at)
+        scores, novelty = arrays["scores"], arrays["novelty"]
+        lines = choose(scores, novelty, examples.class_names, self.count, places) + held
         if lines:
             path = target.with_name(f"{target.stem}_neighbours.png")
             stamp = worst(seen(examples, rows, self.exclude)).stamp
@@ -96,14 +97,19 @@ def choose(
     novelty: NDArray[np.float32],
     class_names: Sequence[str],
     count: int,
+    places: Places | None = None,
 ) -> list[Line]:
     """Choose of each predicted class the most confident, least confident and most novel patches.
+
+    Of those that would show much the same, windows less than a footprint apart, the first.
 
     Args:
         scores: float32 [N, C].
         novelty: float32 [N].
         class_names: The C classes.
         count: How many of each.
+        places: Where patches lie on a slide: int64 [N, 2], (x, y) of their top left corners, and
+            their footprint, level-0 px.
     """
     predicted, confidence = scores.argmax(1), scores.max(1)
     lines = []
@@ -114,9 +120,21 @@ def choose(
             ("least confident", confidence),
             ("most novel", -novelty),
         ):
-            chosen = rows[np.argsort(key[rows], kind="stable")[:count]]
-            lines += [Line(int(row), f"{name}: {reason}") for row in chosen]
+            ordered = rows[np.argsort(key[rows], kind="stable")]
+            lines += [Line(row, f"{name}: {reason}") for row in _apart(ordered, count, places)]
     return lines
+
+
+def _apart(ordered: NDArray[np.intp], count: int, places: Places | None) -> list[int]:
+    """The first `count` rows, each at least a footprint from those before it."""
+    chosen: list[int] = []
+    while len(ordered) and len(chosen) < count:
+        first, ordered = int(ordered[0]), ordered[1:]
+        chosen.append(first)
+        if places is not None:  # whole pixels, so that neighbours may lie up to one nearer
+            away = np.abs(places[0][ordered] - places[0][first]) > np.array(places[1]) - 1
+            ordered = ordered[away.any(axis=1)]
+    return chosen
 
 
 def at_points(

@@ -41,6 +41,26 @@ def test_chooses_confident_unsure_and_novel_of_each_class() -> None:
     assert choose(scores, novelty, ["a", "b"], 0) == []
 
 
+def test_windows_that_show_nearly_the_same_are_shown_once() -> None:
+    """Windows of 20 px, one every 5: of the surest ten, all about one place, the first is shown,
+    then the surest of those a whole window away. Corners are whole pixels: 19 of them are a
+    window of 19.6 px.
+    """
+    coords = np.array([[5 * i, 0] for i in range(10)] + [[64, 0], [64, 19], [100, 3]])
+    sure = np.array([*np.linspace(0.99, 0.9, 10), 0.8, 0.7, 0.6], np.float32)
+    scores = np.stack([sure, 1 - sure], axis=1)
+    novelty = np.zeros(13, np.float32)
+
+    def surest(count: int, footprint: float) -> list[int]:
+        lines = choose(scores, novelty, ["a", "b"], count, (coords, (footprint, footprint)))
+        return [line.row for line in lines if line.reason == "a: most confident"]
+
+    assert surest(9, 20) == [0, 4, 8, 10, 12]
+    assert surest(9, 19.6) == [0, 4, 8, 10, 11, 12]
+    assert surest(2, 20) == [0, 4]
+    assert surest(13, 5) == list(range(13))
+
+
 def test_a_point_finds_the_patch_it_lies_in() -> None:
     coords = np.array([[0, 0], [56, 0], [0, 56], [56, 56]])
     lines, missed = at_points(coords, (56.0, 56.0), [(55, 56), (56, 55), (500, 500)])

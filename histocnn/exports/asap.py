@@ -10,25 +10,31 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from histocnn.exports.foci import boxes_on_slide, foci
-from histocnn.pictures.palette import class_colours
+from histocnn.pictures.palette import Colours, class_colours
 from histocnn.scores.scored import ScoredSlide, most_likely
 from histocnn.storage.atomic import replacing
 
 
 def write_asap(
-    slide: ScoredSlide, path: Path, *, classes: list[int], threshold: float | None = None
+    slide: ScoredSlide,
+    path: Path,
+    *,
+    classes: list[int],
+    threshold: float | None = None,
+    chosen: Colours | None = None,
 ) -> None:
     """Write ASAP's XML: patches as squares by their most likely class, or foci from a threshold on.
 
     ASAP knows no holes, so a focus with holes is cut into pieces that have none. Level-0 pixels of
-    the whole slide: ASAP does not crop.
+    the whole slide: ASAP does not crop. Classes have the `chosen` colours, others the palette's.
     """
     root = ET.Element("ASAP_Annotations")
     annotations = ET.SubElement(root, "Annotations")
     groups = ET.SubElement(root, "AnnotationGroups")
     labels, boxes = most_likely(slide.scores), boxes_on_slide(slide)
+    colours = class_colours(slide.class_names, chosen).tolist()
     for index in classes:
-        name, colour = slide.class_names[index], _hex(slide, index)
+        name, colour = slide.class_names[index], "#{:02x}{:02x}{:02x}".format(*colours[index])
         group = {"Name": name, "PartOfGroup": "None", "Color": colour}
         ET.SubElement(ET.SubElement(groups, "Group", group), "Attributes")
         polygons: list[BaseGeometry]
@@ -66,7 +72,3 @@ def _asap_polygon(
     for order, (x, y) in enumerate(shapely.get_coordinates(polygon)[:-1].tolist()):
         place = {"Order": str(order), "X": f"{x:.2f}", "Y": f"{y:.2f}"}
         ET.SubElement(corners, "Coordinate", place)
-
-
-def _hex(slide: ScoredSlide, index: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*class_colours(slide.class_names)[index])

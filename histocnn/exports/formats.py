@@ -15,6 +15,7 @@ from histocnn.jobs import run as runs
 from histocnn.jobs.ranges import NonNegativeFloat, Probability, check_ranges
 from histocnn.patches import door
 from histocnn.patches.patches import FilePatches, open_files
+from histocnn.pictures.palette import check_colours, parse_colours
 from histocnn.regions.geojson import Frame
 from histocnn.scores.scored import ScoredSlide, read_scored
 from histocnn.scores.scorefile import score_files
@@ -36,10 +37,10 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[Format, Kind] = {
-    "geojson": Kind(".geojson", ("merge", "frame")),
+    "geojson": Kind(".geojson", ("merge", "frame", "colours")),
     "csv": Kind(".csv"),
     "ome-tiff": Kind(".ome.tiff"),
-    "asap": Kind(".xml", ("merge",)),
+    "asap": Kind(".xml", ("merge", "colours")),
     "camelyon16": Kind(".csv", ("radius_um", "min_prob", "frame")),
     "parquet": Kind(".parquet", package="pyarrow"),
     "anndata": Kind(".h5ad", package="anndata"),
@@ -58,6 +59,7 @@ class ExportOptions:
         radius_um: Of two detections closer than this the more probable one counts.
         min_prob: Least probability of a detection.
         slides: slides.csv, to leave out camelyon16's detections in its annotations' Exclusion.
+        colours: Of classes, CLASS=COLOUR, separated by commas.
 
     Raises:
         UsageError: A number out of range, or an option that the format does not know.
@@ -70,12 +72,17 @@ class ExportOptions:
     radius_um: NonNegativeFloat = 200.0
     min_prob: Probability = 0.1
     slides: Path | None = None
+    colours: str = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.merge is not None and "merge" not in KINDS[self.to].options:
             raise UsageError(
                 f"--merge has no meaning for {self.to}", "Leave it out, or ask for geojson."
+            )
+        if parse_colours(self.colours) and "colours" not in KINDS[self.to].options:
+            raise UsageError(
+                f"--colours has no meaning for {self.to}", "Leave it out, or ask for geojson."
             )
         if self.to == "camelyon16" and self.class_name is None:
             raise UsageError("camelyon16 is about one class", "Name it with --class_name.")
@@ -84,8 +91,10 @@ class ExportOptions:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What decides a file, the input aside."""
+        """What decides a file, the input aside; without colours as version 0.1.0 had it."""
         more = {name: getattr(self, name) for name in KINDS[self.to].options}
+        if not self.colours:
+            more.pop("colours", None)
         return {"stage": "export", "to": self.to, "class_name": self.class_name, **more}
 
 
@@ -184,14 +193,17 @@ def _write_slide(
     """Write what lies on a slide; returns what is to be said of it."""
     from histocnn.exports import asap, ometiff, qupath, tables
 
-    classes = slide.only(options.class_name)
+    classes, chosen = slide.only(options.class_name), parse_colours(options.colours)
+    check_colours(chosen, slide.class_names)
     match options:
         case ExportOptions(to="geojson", merge=None, frame=frame):
-            qupath.write_detections(slide, target, classes=classes, frame=frame)
+            qupath.write_detections(slide, target, classes=classes, frame=frame, chosen=chosen)
         case ExportOptions(to="geojson", merge=threshold, frame=frame) if threshold is not None:
-            qupath.write_foci(slide, target, classes=classes, threshold=threshold, frame=frame)
+            qupath.write_foci(
+                slide, target, classes=classes, threshold=threshold, frame=frame, chosen=chosen
+            )
         case ExportOptions(to="asap", merge=threshold):
-            asap.write_asap(slide, target, classes=classes, threshold=threshold)
+            asap.write_asap(slide, target, classes=classes, threshold=threshold, chosen=chosen)
         case ExportOptions(to="csv"):
             tables.write_wsinfer(slide, target, classes=classes)
         case ExportOptions(to="ome-tiff"):

@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 
 from histocnn.exports.foci import boxes_on_slide, foci
-from histocnn.pictures.palette import class_colours
+from histocnn.pictures.palette import Colours, class_colours
 from histocnn.regions.geojson import Feature, Frame, origin_l0, write_geojson
 from histocnn.scores.scored import ScoredSlide, most_likely
 from histocnn.scores.scorefile import ScoreFile
@@ -19,7 +19,12 @@ from histocnn.storage.atomic import replacing
 
 
 def write_detections(
-    slide: ScoredSlide, path: Path, *, classes: list[int], frame: Frame = "bounds"
+    slide: ScoredSlide,
+    path: Path,
+    *,
+    classes: list[int],
+    frame: Frame = "bounds",
+    chosen: Colours | None = None,
 ) -> None:
     """Write one QuPath detection per scored patch, with its scores as measurements.
 
@@ -32,13 +37,14 @@ def write_detections(
         classes: Numbers of the classes whose patches are written.
         frame: "bounds": relative to `openslide.bounds-*` where the slide has them, as QuPath
             shows such slides; "slide": relative to level 0.
+        chosen: Colours of classes.
     """
     x, y = origin_l0(slide.bounds_l0, frame)
     head = {
         "type": "FeatureCollection",
         "histocnn_frame": {"origin_l0": [x, y], "frame": "bounds" if (x, y) != (0, 0) else "slide"},
     }
-    colours = class_colours(slide.class_names).tolist()
+    colours = class_colours(slide.class_names, chosen).tolist()
     labels = most_likely(slide.scores)
     boxes = np.round(boxes_on_slide(slide) - (x, y, x, y), 2)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -69,9 +75,10 @@ def write_foci(
     classes: list[int],
     threshold: float,
     frame: Frame = "bounds",
+    chosen: Colours | None = None,
 ) -> None:
     """Write one QuPath annotation per `Focus`; as `write_detections`."""
-    colours = class_colours(slide.class_names).tolist()
+    colours = class_colours(slide.class_names, chosen).tolist()
     features = [
         Feature(
             focus.polygon,

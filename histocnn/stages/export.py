@@ -25,6 +25,7 @@ def export(
     radius_um: NonNegativeFloat = 200.0,
     min_prob: Probability = 0.1,
     slides: str | Path | None = None,
+    colours: str = "",
     workers: PositiveInt = 1,
 ) -> StageResult:
     """Write scores as one file per slide for other tools.
@@ -46,6 +47,8 @@ def export(
         radius_um: For camelyon16: of two detections closer than this the more probable one counts.
         min_prob: For camelyon16: the least probability of a detection.
         slides: For camelyon16: slides.csv, to leave out detections in its annotations' Exclusion.
+        colours: For geojson and asap: of classes, such as tumour=#c00,normal=#3a7f44; others take
+            the palette's.
         workers: Slides in parallel processes.
 
     Returns:
@@ -59,5 +62,6 @@ def export(
         radius_um=radius_um,
         min_prob=min_prob,
         slides=None if slides is None else Path(slides),
+        colours=colours,
     )
     return export_scores(Path(scores), Path(out), options, workers=workers)

@@ -32,11 +32,34 @@ def test_a_recipe_holds_what_changes_the_file_and_nothing_else() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("to", "merge"), [("geojson", None), ("geojson", 0.5), ("asap", None)])
+def test_chosen_colours_are_those_of_the_file(
+    to: Format, merge: float | None, tmp_path: Path
+) -> None:
+    """Another colour is another file; a class that is not there fails the slide in a line."""
+    out, path = tmp_path / "out", tmp_path / "scores" / "s1.h5"
+    scores = scores_over(write_grid(tmp_path, "s1"), path, ("tumour", "normal"))
+    wanted = {"geojson": "[1, 2, 3]", "asap": "#010203"}[to]
+    for colours, status in (
+        ("", "done"),
+        ("tumour=#010203", "done"),
+        ("tumour=#010203", "skipped"),
+    ):
+        options = ExportOptions(to, merge=merge, colours=colours)
+        (row,) = export_scores(scores, out, options).rows
+        assert row["status"] == status
+        assert (wanted in row["path"].read_text()) == bool(colours)
+    (row,) = export_scores(scores, out, ExportOptions(to, merge=merge, colours="x=#c00")).rows
+    assert row["status"] == "failed"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"to": "geojson", "merge": 1.5}, "--merge 1.5 is not a probability"),
         ({"to": "csv", "merge": 0.5}, "--merge has no meaning for csv"),
+        ({"to": "csv", "colours": "t=#c00"}, "--colours has no meaning for csv"),
+        ({"to": "asap", "colours": "t=red"}, "gives no class its colour"),
         ({"to": "camelyon16"}, "Name it with --class_name"),
         ({"to": "camelyon16", "class_name": "t", "radius_um": -1}, "--radius_um -1 is negative"),
     ],

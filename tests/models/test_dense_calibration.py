@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def test_training_on_grids_writes_it(place: Path, tmp_path: Path) -> None:
 def test_of_a_large_cohort_regions_are_drawn(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     everything = 2 * 43**2  # windows of two slides, some of them without a label
     monkeypatch.setattr(module, "MOST_WINDOWS", everything // 3)
-    monkeypatch.setattr("histocnn.models.dense_infer.REGION_PX", 200)
+    whole = module._slider
+    monkeypatch.setattr(module, "_slider", lambda *of: replace(whole(*of), largest_px=200))
     first, again = calibration_of(place), calibration_of(place)
     assert first == again
     assert 0.1 * everything < first["validation"]["patches"] < 0.6 * everything

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from histocnn.cohort.seen import SEEN
 from histocnn.errors import PatchesError, UsageError
 from histocnn.patches import door
+from histocnn.patches.patch_set import QUALITY
 from histocnn.patches.patches import FilePatches
 from histocnn.scores.scorefile import open_score_file
 
@@ -61,7 +62,9 @@ def read_scores(source: str | Path) -> pd.DataFrame:
     Returns:
         The columns of `read_features`' obs; `prob_<class>` (float32, 0 to 1, all NaN where the
         patch was not scored or the file does not know the class), `novelty` (float32, percentile
-        0 to 100) where knn wrote it, and `seen` (train, val, no, unknown) where it is said.
+        0 to 100) where knn wrote it, `blur_um` (deviation of a Gaussian, µm), `pen_fraction`,
+        `fold_fraction` and `edge_fraction` (0 to 1) where they were measured, and `seen` (train,
+        val, no, unknown) where it is said.
 
     Raises:
         StoreError: A file is not whole or holds no scores.
@@ -81,7 +84,8 @@ def read_grid(source: str | Path) -> pd.DataFrame:
 
     Returns:
         The columns of `read_features`' obs; `row`, `col` (cell of the grid), `tissue_fraction`
-        (0 to 1, NaN unknown) and `coverage_<class>` (0 to 1) where the file has them.
+        (0 to 1, NaN unknown), the columns of quality (see `read_scores`) and `coverage_<class>`
+        (0 to 1) where the file has them.
 
     Raises:
         StoreError: A file is not whole.
@@ -95,8 +99,9 @@ def read_grid(source: str | Path) -> pd.DataFrame:
         frame = describe(patches)
         if "cell" in patches.datasets:
             frame["row"], frame["col"] = np.asarray(patches.datasets["cell"]).T
-        if "tissue_fraction" in patches.datasets:
-            frame["tissue_fraction"] = patches.datasets["tissue_fraction"]
+        for name in ("tissue_fraction", *QUALITY):
+            if name in patches.datasets:
+                frame[name] = patches.datasets[name]
         names = patches.attributes.get("coverage.class_names", ())
         for index, name in enumerate(names):
             frame[f"coverage_{name}"] = patches.datasets["coverage"][:, index]
@@ -134,6 +139,8 @@ def frame_of_scores(patches: FilePatches) -> pd.DataFrame:
     novelty = file.novelty()
     if novelty is not None:
         frame["novelty"] = np.asarray(novelty, np.float32)
+    for name, values in file.quality().items():
+        frame[name] = values
     if "seen" in {*file.attributes, *file.shapes}:
         frame["seen"] = _text(np.array(SEEN, object)[file.seen()])
     return frame

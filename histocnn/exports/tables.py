@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 from shapely.geometry.base import BaseGeometry
 
 from histocnn.scores.detections import outside, peaks
@@ -15,11 +16,12 @@ from histocnn.storage.atomic import replacing, write_text
 def write_wsinfer(slide: ScoredSlide, path: Path, *, classes: list[int]) -> None:
     """Write WSInfer's columns: minx, miny, width, height, prob_<class>; whole level-0 pixels.
 
-    A patch that was not scored has empty probabilities.
+    A patch that was not scored has empty probabilities. Behind them come the columns of quality,
+    where it was measured.
     """
     width, height = (round(side) for side in slide.grid.footprint_l0)
     header = ["minx", "miny", "width", "height"]
-    header += [f"prob_{slide.class_names[index]}" for index in classes]
+    header += [f"prob_{slide.class_names[index]}" for index in classes] + [*slide.quality]
     with (
         replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
@@ -29,7 +31,9 @@ def write_wsinfer(slide: ScoredSlide, path: Path, *, classes: list[int]) -> None
         known = slide.scored
         for row, (x, y) in enumerate(slide.grid.coords.tolist()):
             scores = [f"{slide.scores[row, i]:.6g}" if known[row] else "" for i in classes]
-            writer.writerow([x, y, width, height, *scores])
+            measured = (values[row] for values in slide.quality.values())
+            quality = ["" if np.isnan(value) else f"{value:.4g}" for value in measured]
+            writer.writerow([x, y, width, height, *scores, *quality])
 
 
 def write_camelyon16(

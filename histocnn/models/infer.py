@@ -17,7 +17,9 @@ from torch import Tensor
 from histocnn.errors import ModelError, PatchesError
 from histocnn.jobs.workers import Tick
 from histocnn.models.suitable import OfSlide
+from histocnn.patches.patch_set import QUALITY
 from histocnn.patches.patches import Patches
+from histocnn.patches.quality import Quality, unmeasured
 from histocnn.reference.colour import colour
 from histocnn.slides.stream import Batch
 from histocnn.storage import store
@@ -51,6 +53,7 @@ def infer(
     threads: int = 2,
     shares: Shares | None = None,
     normalise: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    quality: Quality | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], Arrays]]:
     """Run all patches through a network, in their order.
 
@@ -63,6 +66,7 @@ def infer(
         threads: Readers.
         shares: Counts where the time goes.
         normalise: Stain normalisation of one patch.
+        quality: Is shown the pixels as read, too.
 
     Yields:
         Rows int64 [B] and the arrays [B, ...] of `run` with `colour` float32 [B, 6] (of the
@@ -81,6 +85,8 @@ def infer(
                 if normalise is not None:
                     pixels = np.stack([normalise(patch) for patch in pixels])
                 running = batch, _OnTheWay(run(pixels)), colour(batch.pixels)
+                if quality is not None:
+                    quality.see(batch)
         if ready is not None:
             with shares.of("compute"):
                 arrays = _collect(*ready)
@@ -183,15 +189,16 @@ def write_results(
     carried, carried_attributes = patches.carried()
     side = patches.patch_px or 224
     shapes = {k: tuple(v.shape[1:]) for k, v in run(np.zeros((1, side, side, 3), np.uint8)).items()}
-    shares = Shares()
+    shares, quality = Shares(), unmeasured(patches)
     facts = write_rows(
         target,
         patches,
-        infer(patches, run, shares=shares, **vars(loading)),
+        infer(patches, run, shares=shares, quality=quality, **vars(loading)),
         columns_of(shapes, dtypes),
         Frame(len(patches), carried_attributes | attributes, carried | (copy or {})),
         tick=tick,
         shares=shares,
+        quality=quality,
     )
     if isinstance(loading.normalise, OfSlide):
         facts["notes"] += loading.normalise.normalise.notes(facts["patches"])
@@ -232,6 +239,7 @@ def write_rows(
     *,
     tick: Tick,
     shares: Shares,
+    quality: Quality | None = None,
 ) -> dict[str, Any]:
     """Write a file of a network's arrays while they are made.
 
@@ -243,11 +251,14 @@ def write_rows(
         frame: What else the file holds.
         tick: Called with rows done and total.
         shares: Where the time went so far; the writer's is added.
+        quality: What sees the pixels meanwhile; its columns are written at the end.
 
     Returns:
         As `write_results`, which raises the same.
     """
     unreadable, done = 0, 0
+    if quality is not None:
+        columns = columns | dict.fromkeys(QUALITY, store.Column((), "float32", np.nan))
     kept = {name: values for name, values in frame.datasets.items() if name not in columns}
     with store.Writer(target, frame.rows, columns, frame.attributes, kept) as writer:
         for rows, arrays in results:
@@ -256,6 +267,8 @@ def write_rows(
             unreadable += int(np.isnan(arrays["colour"][:, 0]).sum())
             done += len(rows)
             tick(done, frame.rows)
+        if quality is not None:
+            writer.put(np.arange(frame.rows), quality.columns())
         patches.check_same()
         if done and unreadable == done:
             raise PatchesError(

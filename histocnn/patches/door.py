@@ -55,6 +55,8 @@ DATASETS: Mapping[str, Kind] = {
     "excluded": Kind(kinds="bui"),
     "state": Kind(kinds="iu"),
     "colour": Kind((6,)),
+    "blur_um": Kind(low=0),
+    **dict.fromkeys(("pen_fraction", "fold_fraction", "edge_fraction"), _SHARE),
     "features": Kind(None),
     "scores": replace(_SHARE, row=(None,)),
     "sets": Kind((None,), kinds="b"),

@@ -21,6 +21,7 @@ from histocnn.slides.stain import Stains
 from histocnn.slides.stream import Batch
 
 Datasets = dict[str, Any]
+QUALITY = ("blur_um", "pen_fraction", "fold_fraction", "edge_fraction")
 CARRIED = (
     "coords",
     "cell",
@@ -34,6 +35,7 @@ CARRIED = (
     "excluded",
     "state",
     "colour",
+    *QUALITY,
 )
 
 

@@ -40,6 +40,7 @@ class PhantomSpec:
         lesions: Number of tumour foci; 0 is a normal slide.
         pen: Colour of pen strokes over tissue and glass, or None.
         blur: Whether part of the section is out of focus.
+        fold: Whether a strip of the section lies double.
         tissue_px: Width and height of the section, at the slide's centre; None fills the slide.
         sparse: Whether blocks of glass have tiles of zero bytes, as some scanners write them.
     """
@@ -51,6 +52,7 @@ class PhantomSpec:
     lesions: int = 1
     pen: PenColour | None = None
     blur: bool = False
+    fold: bool = False
     tissue_px: tuple[int, int] | None = None
     sparse: bool = False
 
@@ -66,6 +68,7 @@ class PhantomTruth:
     fat: BaseGeometry
     pen: BaseGeometry
     blurred: BaseGeometry
+    folded: BaseGeometry
 
     def to_geojson(self, path: Path, classes: tuple[str, ...] = ("tumour", "normal")) -> None:
         """Writes the named regions as QuPath annotations."""
@@ -105,6 +108,7 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
         lesions=spec.lesions,
         pen=spec.pen is not None,
         blur=spec.blur,
+        fold=spec.fold,
     )
     painter = Painter(layout, spec.size_px, spec.mpp, spec.lab, spec.pen, spec.seed)
     with replacing(path) as unfinished:
@@ -113,7 +117,7 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
     def level0(region: BaseGeometry) -> BaseGeometry:
         return scale(region, 1 / spec.mpp, 1 / spec.mpp, origin=(0, 0))
 
-    regions = ("tissue", "tumour", "normal", "fat", "pen", "blurred")
+    regions = ("tissue", "tumour", "normal", "fat", "pen", "blurred", "folded")
     return PhantomTruth(spec, *(level0(getattr(layout, name)) for name in regions))
 
 

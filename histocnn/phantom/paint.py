@@ -16,6 +16,7 @@ from shapely.geometry import box
 from histocnn.phantom.cells import EPITHELIUM, RED_CELL, Floats
 from histocnn.phantom.stain import (
     BLOCK_PX,
+    GLASS_RGB,
     GRAIN,
     PEN_RGB,
     SHAPES,
@@ -56,7 +57,8 @@ class Painter:
         }
         # cv2 also fills the pixels that the outline touches: half a pixel on every side
         self._drawn = {
-            name: getattr(layout, name).buffer(-0.5 * mpp) for name in ("tissue", "pen", "blurred")
+            name: getattr(layout, name).buffer(-0.5 * mpp)
+            for name in ("tissue", "pen", "blurred", "folded")
         }
         for region in (layout.tissue, layout.pen, layout.blurred, layout.fat):
             shapely.prepare(region)
@@ -79,7 +81,7 @@ class Painter:
         if sigma > 0.3:
             stains = np.asarray(cv2.GaussianBlur(stains, (0, 0), sigma), np.uint8)
         rgb = develop(stains, self._colours)
-        rgb = self._defocus(rgb, origin)
+        rgb = self._fold(self._defocus(rgb, origin), origin)
         inner = rgb[margin : margin + BLOCK_PX, margin : margin + BLOCK_PX]
         return self._draw_pen(inner, origin + margin)
 
@@ -189,6 +191,18 @@ class Painter:
         share = cv2.blur(self._mask("blurred", origin, side), (2 * self._half_px + 1,) * 2)
         mixed = rgb + (soft - rgb) * (share[..., None] / np.float32(255))
         return np.round(mixed).astype(np.uint8)
+
+    def _fold(self, rgb: Pixels, origin: NDArray[np.int64]) -> Pixels:
+        """Where the section lies double it absorbs twice as much."""
+        area = box(*(np.array((*origin, *(origin + rgb.shape[0]))) * self._mpp))
+        if not self._layout.folded.intersects(area):
+            return rgb
+        glass = np.array(GLASS_RGB)
+        doubled = np.round(np.minimum(np.arange(256)[:, None] ** 2 / glass, glass))
+        out = np.ascontiguousarray(rgb)
+        table = doubled.astype(np.uint8)[None]
+        cv2.copyTo(cv2.LUT(rgb, table), self._mask("folded", origin, rgb.shape[0]), out)
+        return out
 
     def _draw_pen(self, rgb: Pixels, origin: NDArray[np.int64]) -> Pixels:
         """Felt tip lets little light through: most of the colour is the pen's own."""

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from shapely.affinity import scale
-from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from histocnn.phantom.cells import (
@@ -33,6 +33,7 @@ from histocnn.phantom.cells import (
     stroma_nuclei,
     tumour_nuclei,
 )
+from histocnn.phantom.marks import fold_across, pen_strokes
 
 GLAND_SPACING_UM = 105.0
 EPITHELIUM_UM = 19.0  # height of the cells around a normal lumen
@@ -49,6 +50,7 @@ class Layout:
     fat: BaseGeometry
     pen: BaseGeometry
     blurred: BaseGeometry
+    folded: BaseGeometry
     glands: Floats
     apices: Floats
     lumina: Floats
@@ -70,6 +72,7 @@ def lay_out(
     lesions: int,
     pen: bool,
     blur: bool,
+    fold: bool = False,
 ) -> Layout:
     """Lay out a slide of `slide_um` (w, h) with a section of `tissue_um` at its centre."""
     centre = np.array(slide_um) / 2
@@ -77,7 +80,7 @@ def lay_out(
     tumour = _patches_of(rng, tissue, lesions, LESION_SHARE)
     fat = _patches_of(rng, tissue, 3, FAT_SHARE, at_edge=True).difference(tumour.buffer(6))
     blurred = _patches_of(rng, tissue, int(blur), 0.12)
-    strokes = _pen_strokes(rng, centre, tissue_um) if pen else Polygon()
+    strokes = pen_strokes(rng, centre, tissue_um) if pen else Polygon()
     pen_area = strokes.intersection(shapely.box(0, 0, *slide_um))
     normal = tissue.difference(tumour.union(fat))
 
@@ -91,8 +94,9 @@ def lay_out(
         red_cells(rng, vessels),
     ]
     has_lumen = inner.max(axis=1) > 3
+    folded = fold_across(rng, tissue) if fold else Polygon()
     return Layout(
-        tissue, tumour, fat, pen_area, blurred,
+        tissue, tumour, fat, pen_area, blurred, folded,
         glands=_rings(centres, outer),
         apices=_rings(centres, 0.55 * inner + 0.45 * outer),
         lumina=_rings(centres, inner)[has_lumen],
@@ -163,25 +167,6 @@ def _points_in(rng: np.random.Generator, region: BaseGeometry, n: int) -> list[P
         gaps = [min((t.distance(c) for c in chosen), default=0.0) for t in tries]
         chosen.append(tries[int(np.argmax(gaps))])
     return chosen
-
-
-def _pen_strokes(
-    rng: np.random.Generator, centre: NDArray[np.float64], tissue_um: tuple[float, float]
-) -> BaseGeometry:
-    """A ring drawn half around the section and a tick beside it, as thick as a felt tip."""
-    width = min(tissue_um) / 20
-    start = rng.uniform(0, 2 * np.pi)
-    turn = np.linspace(0, 1.2 * np.pi, 160)
-    angles = start + turn
-    wobble = 0.95 + rng.normal(0, 0.03, 4) @ np.sin(np.outer((1, 2, 3, 5), turn))
-    half = np.array(tissue_um) / 2
-    ring = centre + np.stack([np.cos(angles), np.sin(angles)], 1) * half * wobble[:, None]
-    side = -np.sign(np.cos(start + 0.6 * np.pi)) or 1.0
-    corner = centre + half * (side, 1.0) * 0.92
-    tick = corner + np.array([(-2.2, -1.2), (-0.8, 0.6), (2.0, -3.0)]) * width
-    return shapely.union_all(
-        [LineString(ring).buffer(width / 2), LineString(tick).buffer(width / 2)]
-    )
 
 
 # --- glands, fat, vessels ----------------------------------------------------------------------

@@ -62,7 +62,12 @@ def pen_mask(rgb: Pixels, glass: Floats | None = None) -> Bools:
     Returns:
         bool [h, w].
     """
-    red, green, blue = np.moveaxis(density(rgb, glass), -1, 0)
+    return pen_by_density(density(rgb, glass))
+
+
+def pen_by_density(absorbed: Floats) -> Bools:
+    """As `pen_mask`, of optical density float32 [h, w, 3]."""
+    red, green, blue = (np.ascontiguousarray(absorbed[..., channel]) for channel in range(3))
     cool = (red > green + 0.02) & (red > 0.25)
     thin_blue = (red > 0.82 * green) & (blue < 0.45 * green) & (red > 0.25)
     black = (np.minimum(red, blue) > 0.8 * green) & (np.minimum(green, blue) > 1.1)

@@ -41,6 +41,7 @@ class ScoredSlide:
             where nobody asked.
         labels: int64 [N], index into `label_names`, -1 unknown.
         label_names: The classes of the truth; empty where the file has none.
+        quality: Blur and shares of pen, folds and edges, float32 [N] each; empty: not measured.
     """
 
     slide_id: str
@@ -54,6 +55,7 @@ class ScoredSlide:
     uncertain: NDArray[np.bool_] | None = None
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     label_names: tuple[str, ...] = ()
+    quality: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def smooth(self) -> bool:
@@ -163,6 +165,7 @@ def read_scored(path: Path) -> ScoredSlide:
         points=_points(file.attributes.get("thresholds"), file.class_names),
         labels=file.labels(),
         label_names=file.label_names or (),
+        quality=file.quality(),
     )
 
 

@@ -14,6 +14,7 @@ from histocnn.cohort.seen import SEEN
 from histocnn.errors import StoreError
 from histocnn.patches import door
 from histocnn.patches.grid import PatchGrid
+from histocnn.patches.patch_set import QUALITY
 from histocnn.patches.patches import id_of
 from histocnn.storage import store
 from histocnn.storage.hdf5 import check_is_hdf5
@@ -26,6 +27,7 @@ ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
     "coords": (2,),
     "cell": (2,),
     "colour": (6,),
+    **dict.fromkeys(QUALITY, ()),
     "excluded": (),
     "labels": (),
     "novelty": (),
@@ -104,6 +106,11 @@ class ScoreFile:
         """float32 [N, 6]: RGB mean and deviation, NaN where the file has none."""
         absent = np.full((len(self), 6), np.nan)
         return np.asarray(self.read("colour").get("colour", absent), np.float32)
+
+    def quality(self) -> dict[str, NDArray[np.float32]]:
+        """Blur and shares of pen, folds and edges, float32 [N] each; empty where not measured."""
+        found = self.read(*QUALITY)
+        return {name: np.asarray(values, np.float32) for name, values in found.items()}
 
     def novelty(self) -> NDArray[np.float32] | None:
         """float32 [N], percentile 0 to 100; None where nobody asked for it."""

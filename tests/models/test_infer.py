@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,10 @@ import torch
 from histocnn.errors import ModelError, PatchesError, SlideError
 from histocnn.models.infer import Loading, Shares, infer, write_results
 from histocnn.models.runner import Runner
-from histocnn.patches.patches import Patches, open_patches
+from histocnn.patches.patch_set import QUALITY
+from histocnn.patches.patches import FilePatches, Patches, open_patches
+from histocnn.patches.quality import Quality
+from histocnn.storage import store
 from tests.grid_files import write_grid
 from tests.models.patch_files import patch, write_folder
 from tests.models.small_networks import all_features, feature_runner
@@ -85,6 +89,25 @@ def _written(target: Path, patches: Patches, runner: Runner) -> dict[str, Any]:
         tick=lambda *done: ticks.extend(done),
         loading=loading,
     )
+
+
+def test_quality_is_measured_once_and_carried_on(tmp_path: Path, runner: Runner) -> None:
+    (tmp_path / "s").mkdir()
+    write_grid(tmp_path / "s")
+    [patches] = open_patches(tmp_path / "s" / "grids")
+    _written(tmp_path / "a.h5", patches, runner)
+    found = store.read(tmp_path / "a.h5")
+    assert {name: found[name].shape for name in QUALITY} == dict.fromkeys(QUALITY, (len(patches),))
+    whole = Quality(len(patches), patches.mpp or 0)
+    for batch in patches.batches(batch_size=3):
+        whole.see(batch)
+    for name, values in whole.columns().items():
+        assert np.array_equal(found[name], values, equal_nan=True)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["pen_fraction"][:] = 0.125
+    again = FilePatches(tmp_path / "a.h5")
+    _written(tmp_path / "b.h5", again, runner)
+    assert (store.read(tmp_path / "b.h5")["pen_fraction"] == 0.125).all()
 
 
 def test_a_batch_of_which_nothing_can_be_read_is_nan(tmp_path: Path, runner: Runner) -> None:

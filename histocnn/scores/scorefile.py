@@ -23,21 +23,14 @@ SCALE = ("size_l0", "slide_mpp", "patch_px", "mpp", "stride_px")  # what a grid 
 MOST_CELLS = 2e8  # of a grid: 14,000 each way, a slide of 3 cm at 2 µm
 MOST_OVERLAPS = 256  # patches along an axis that share a point
 OFF_GRID_L0 = 1  # level-0 px that rounding explains
+PLAIN = (
+    "excluded", "labels", "novelty", "paths", "patient_ids", "seen", "seen_by", "slide_ids",
+    "stain_groups", "state", *QUALITY,
+)  # fmt: skip
 ROW_SHAPES: Mapping[str, tuple[int, ...]] = {
-    "coords": (2,),
-    "cell": (2,),
+    **dict.fromkeys(("coords", "cell"), (2,)),
     "colour": (6,),
-    **dict.fromkeys(QUALITY, ()),
-    "excluded": (),
-    "labels": (),
-    "novelty": (),
-    "paths": (),
-    "patient_ids": (),
-    "seen": (),
-    "seen_by": (),
-    "slide_ids": (),
-    "stain_groups": (),
-    "state": (),
+    **dict.fromkeys(PLAIN, ()),
 }
 
 

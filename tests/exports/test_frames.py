@@ -81,6 +81,15 @@ def test_scores_of_several_files_are_matched_by_the_classes_names(
     assert [name for name in one.columns if name.startswith("prob_")] == ["prob_y"]
 
 
+def test_quality_is_in_the_tables_where_it_was_measured(grid: Path, tmp_path: Path) -> None:
+    assert "blur_um" not in read_grid(grid)
+    blur = np.arange(len(read_grid(grid)), dtype=np.float32)
+    file = scores_over(grid, tmp_path / "scores" / "s1.h5", ("a", "b"), blur_um=blur)
+    for frame in (read_scores(file), read_grid(file)):
+        assert frame.blur_um.tolist() == blur.tolist()
+        assert "pen_fraction" not in frame
+
+
 def test_a_slide_without_patches_adds_no_rows(grid: Path, tmp_path: Path) -> None:
     full, empty = read_grid(grid), tmp_path / "grids" / "z.h5"
     stored = {name: array[:0] for name, array in store.read(grid).items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import shapely
 
 from histocnn.exports.tables import write_camelyon16, write_wsinfer
@@ -25,6 +27,19 @@ def test_wsinfers_columns_hold_whole_pixels_and_nothing_where_nothing_is_known(
         "200,200,200,200,,",
         "400,200,200,200,0.1,0.9",
     ]
+
+
+def test_quality_stands_behind_the_scores(tmp_path: Path) -> None:
+    quality = {
+        "blur_um": np.array([0.5, 1.25, 2, 3, 4, np.nan], np.float32),
+        "pen_fraction": np.array([0, 0, 0, 0.0625, 1, 0], np.float32),
+    }
+    slide = replace(scored_slide(SCORES), quality=quality)
+    write_wsinfer(slide, tmp_path / "a.csv", classes=[1])
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert lines[0] == "minx,miny,width,height,prob_tumour,blur_um,pen_fraction"
+    assert lines[4] == "0,200,200,200,0.25,3,0.0625"
+    assert lines[6] == "400,200,200,200,0.1,,0"
 
 
 def test_camelyons_lines_are_peaks_at_the_cells_centres(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from histocnn.metrics.counts import cumulative
 from histocnn.metrics.froc import RATES
 from histocnn.metrics.sections import PatchReport
 from histocnn.pictures import curves
+from histocnn.pictures.lettering import short
 from histocnn.pictures.palette import Colours, check_colours, class_colours
 
 NAMES = ("roc", "precision_recall", "reliability", "confusion", "strip", "froc", "k_curve")
@@ -81,9 +82,9 @@ def _draw_curves(
         positive = judged.labels[rows] == column
         _, tp, fp = cumulative(judged.scores[rows, column], positive)
         recall = tp / tp[-1]
-        short = curves.short(name)
-        roc.append(curves.Curve(f"{short}: {own['auroc']}", fp / fp[-1], recall))
-        label = f"{short}: {own['average_precision']}"
+        said = short(name)
+        roc.append(curves.Curve(f"{said}: {own['auroc']}", fp / fp[-1], recall))
+        label = f"{said}: {own['average_precision']}"
         share = tp[1:] / (tp[1:] + fp[1:])
         precision.append(curves.Curve(label, recall, np.append(share[0], share)))
         prevalence.append(float(positive.mean()))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from histocnn.metrics.sections import ReliabilityBin
+from histocnn.pictures.lettering import short
 from histocnn.pictures.palette import OKABE_ITO, Colours, class_colours, palette
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.storage.atomic import replacing
@@ -22,7 +23,6 @@ POINTS = 1000  # of a curve; more cannot be seen
 SLIDES = 40  # rows of the strip
 PER_SLIDE = 200  # patches drawn per row
 _BANDWIDTH = 0.03  # of a density of scores
-LETTERS = 30  # of a class or slide name
 BLUE = tuple(OKABE_ITO[0] / 255)
 # Text as text keeps an SVG small; a fixed salt makes equal pictures equal files.
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "histocnn", "font.size": 9}
@@ -201,12 +201,6 @@ def _some_of_each(label: NDArray[np.int64], rng: np.random.Generator) -> NDArray
     first = np.flatnonzero(np.diff(label[order], prepend=-1))
     rank = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
     return order[np.argsort(rank, kind="stable")][:PER_SLIDE]
-
-
-def short(name: str) -> str:
-    """A name that fits beside an axis, its middle left out if need be."""
-    half = LETTERS // 2
-    return name if len(name) <= LETTERS else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _canvas(width: float, height: float) -> Figure:

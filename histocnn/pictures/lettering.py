@@ -20,6 +20,7 @@ Place: TypeAlias = tuple[slice, slice]
 ALL: Place = (slice(None), slice(None))
 GREY = (115, 115, 115)
 INK = (20, 20, 20)
+LETTERS = 30  # of a class or slide name
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ def write_words(picture: NDArray[np.uint8], lines: Sequence[Words]) -> NDArray[n
         face = font(round(words.letter_px))
         pen.text((words.x, words.y), words.text, fill=words.colour, font=face)
     return np.array(paper)
+
+
+def short(name: str, letters: int = LETTERS) -> str:
+    """A name that fits into its place, its middle left out if need be."""
+    half = letters // 2
+    return name if len(name) <= letters else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def write_png(paper: NDArray[np.uint8], path: Path, inner: Place = ALL) -> None:

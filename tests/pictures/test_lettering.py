@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from histocnn.errors import StoreError
-from histocnn.pictures.lettering import Words, write_png, write_words
+from histocnn.pictures.lettering import Words, short, write_png, write_words
 
 
 def test_words_stand_where_they_were_put_and_as_wide_as_they_say() -> None:
@@ -44,3 +44,12 @@ def test_glass_does_not_colour_the_paper_around(tmp_path: Path) -> None:
     read = cv2.imread(str(tmp_path / "a.png"))[..., ::-1]
     assert (read[:20] == 255).all()
     assert np.abs(read.astype(int) - paper).mean() < 8
+
+
+def test_long_names_lose_their_middle() -> None:
+    assert short("x" * 30) == "x" * 30
+    name = short("TCGA-AA-1234-01Z-00-DX1.0123456789abcdef")
+    assert len(name) == 30
+    assert name.startswith("TCGA-AA-")
+    assert name.endswith("abcdef")
+    assert short("x" * 25, 24) == "x" * 11 + "…" + "x" * 12

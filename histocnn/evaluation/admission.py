@@ -13,6 +13,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import PESSIMISTIC, STAIN_GROUPS
 from histocnn.errors import MetricError
 from histocnn.evaluation.judged import Judged
+from histocnn.reference.cover import is_covered
 from histocnn.scores.scorefile import ScoreFile
 
 
@@ -102,12 +103,16 @@ def truth_remarks(judged: Judged) -> list[str]:
 
 
 def left_out(judged: Judged) -> list[str]:
-    """Say which files have no truth, whether one class is all, what is unscored or unknown."""
+    """Say which files have no truth or no like in the reference, and what else is not known."""
     lines = []
     labelled = np.bincount(judged.file, judged.labels >= 0, minlength=len(judged.files))
     bare = [f.slide_id for f, n in zip(judged.files, labelled, strict=True) if not n]
     if bare:
         lines.append(f"Without truth for their patches: {some(bare)}.")
+    new = [file.slide_id for file in judged.files if is_covered(file.attributes) is False]
+    if new:
+        count = f"{len(new)} of {_count(len(judged.files), 'file')}"
+        lines.append(f"The reference does not cover {count}: do not trust {some(new)}.")
     classes = np.unique(judged.labels[judged.judged])
     if len(classes) == 1:
         lines.append(

@@ -239,7 +239,7 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "size_l0": ("two numbers of pixels", _numbers(2, lambda n: _positive(n) and n < MOST_L0)),
     "bounds_l0": ("four numbers", _numbers(4, _number)),
     **dict.fromkeys(
-        ("recipe", "training", "thresholds", "stains", "annotation_areas", "conformal"),
+        ("recipe", "training", "thresholds", "stains", "annotation_areas", "conformal", "cover"),
         ("facts by name", _facts),
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from histocnn.jobs.ranges import PositiveFloat, check_ranges
 from histocnn.reference.apart import Exclude, left_out, own_rows, units
+from histocnn.reference.cover import Cover, cover, patients_apart, some, told_apart
 from histocnn.reference.features import Features
 from histocnn.reference.linear import Probe
-from histocnn.reference.neighbours import Knn, Reference, vote
+from histocnn.reference.neighbours import UNKNOWN, Knn, Reference, vote
 
 
 class Method(Protocol):
@@ -47,6 +48,10 @@ class Method(Protocol):
 
     def arrays(self, rows: Features) -> dict[str, NDArray[Any]]:
         """Datasets with an entry per row, `scores` [N, C] among them."""
+        ...
+
+    def cover(self, rows: Features, arrays: Mapping[str, NDArray[Any]]) -> Cover | None:
+        """Whether the examples cover what these rows are of; None where it cannot be told."""
         ...
 
 
@@ -104,6 +109,22 @@ class ByNeighbours:
             "novelty": index.novelty(nearest),
         }
 
+    @cached_property
+    def _apart(self) -> list[float]:
+        patient, slide = self.examples.groups.T
+        slides = np.where(slide == UNKNOWN, UNKNOWN, slide + patient.max(initial=0) + 1)
+        return patients_apart(self.examples.values, np.where(patient == UNKNOWN, slides, patient))
+
+    def cover(self, rows: Features, arrays: Mapping[str, NDArray[Any]]) -> Cover | None:
+        """How new the rows are, and how far apart from the examples that they are compared with."""
+        own, kept_from = self.examples.groups, left_out(rows, self.examples, self.exclude)
+        shared = [
+            np.isin(own[:, level], kept_from[kept_from[:, level] != UNKNOWN, level])
+            for level in (0, 1)
+        ]
+        others = self.examples.values[some(~np.any(shared, axis=0))]
+        return cover(arrays["novelty"], told_apart(rows.values, others), self._apart)
+
 
 @dataclass(frozen=True, eq=False)
 class ByRegression:
@@ -142,3 +163,7 @@ class ByRegression:
         """
         _, kept_from = units(rows, self.examples, self.exclude)
         return {"scores": self._probe.scores(rows.values, kept_from)}
+
+    def cover(self, rows: Features, arrays: Mapping[str, NDArray[Any]]) -> Cover | None:
+        """Nothing: a regression measures no distance."""
+        return None

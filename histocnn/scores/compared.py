@@ -137,7 +137,8 @@ def _score(
     rows = open_query(query, examples, entries)
     arrays = method.arrays(rows)
     notes = explain(target, rows, examples, arrays) if explain else []
-    facts = write_query(target, query, rows, examples, arrays, recipe, method.exclude)
-    facts["notes"] += [*notes, *method.notes]
+    found = method.cover(rows, arrays)
+    facts = write_query(target, query, rows, examples, arrays, recipe, method.exclude, found)
+    facts["notes"] += [*notes, *method.notes, *([found.said] if found else [])]
     tick(facts["patches"], facts["patches"])
     return facts

@@ -17,6 +17,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import patients_of
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.apart import Exclude, left_out
+from histocnn.reference.cover import Cover
 from histocnn.reference.features import Features, check_same, cohorts_of, groups_of, join
 from histocnn.reference.neighbours import UNKNOWN
 from histocnn.scores.scoring import Scoring, write_scores
@@ -73,6 +74,7 @@ def write_query(
     arrays: Mapping[str, NDArray[Any]],
     recipe: Mapping[str, Any],
     exclude: Exclude,
+    found: Cover | None = None,
 ) -> dict[str, Any]:
     """Write a query's score file.
 
@@ -85,6 +87,7 @@ def write_query(
             become NaN, or -1 in whole numbers.
         recipe: Of the file.
         exclude: What was left out of the reference.
+        found: Whether the reference covers the query; None where it cannot be told.
 
     Returns:
         The facts that `jobs.run.run` keeps.
@@ -109,10 +112,13 @@ def write_query(
     carried, attributes = patches.carried()
     if patches.coords is not None and len(query):
         attributes["patient_id"] = query.patient_ids[0] or None
+    if found is not None:
+        attributes["cover"] = found.stored
     write_scores(target, (carried, attributes), datasets, scoring)
     notes = []
     if query.unreadable:
         notes.append(f"{query.unreadable} of {total} rows are NaN, not scored")
     if reference.unreadable:
         notes.append(f"{reference.unreadable} reference rows are NaN, left out")
-    return {"patches": total, "outcome": "ok" if total else "empty", "notes": notes}
+    facts = {"patches": total, "outcome": "ok" if total else "empty", "notes": notes}
+    return facts if found is None else facts | {"cover": found.stored}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from histocnn.cohort.seen import SEEN, Verdict
 from histocnn.errors import UsageError
 from histocnn.patches.grid import PatchGrid
+from histocnn.reference.cover import NOT_COVERED, is_covered
 from histocnn.regions.field import level_set
 from histocnn.regions.raster import outline
 from histocnn.scores.scorefile import open_score_file
@@ -192,6 +193,8 @@ def _origin(stored: Mapping[str, Any]) -> str:
         said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")
     if stored.get("seen") in SEEN:
         said.append(Verdict(stored["seen"], stored.get("seen_by") or "").stamp)
+    if is_covered(stored) is False:
+        said.append(NOT_COVERED)
     return " · ".join(filter(None, said))
 
 

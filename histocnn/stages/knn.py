@@ -17,6 +17,7 @@ from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.result import StageResult
 from histocnn.pictures.palette import check_colours, parse_colours
 from histocnn.reference.apart import Exclude
+from histocnn.reference.cover import NOT_COVERED
 from histocnn.reference.features import feature_files, load
 from histocnn.reference.methods import ByNeighbours
 from histocnn.reference.neighbours import UNI, Knn, Metric, Weights
@@ -41,7 +42,8 @@ def knn(
 ) -> StageResult:
     """Label features by their nearest labelled neighbours.
 
-    Writes OUT/<slide_id>.h5 (scores, neighbours, distances, novelty), with --explain
+    Writes OUT/<slide_id>.h5 (scores, neighbours, distances, novelty), and says of every slide
+    whether the reference covers it; with --explain
     OUT/<slide_id>_neighbours.png (patches beside their neighbours), with --map OUT/map.png.
     Reference and query may be the same folder.
 
@@ -94,6 +96,10 @@ def knn(
         explain=sheet,
         entries=entries,
     )
+    new = [row["slide_id"] for row in summary.rows if NOT_COVERED in row["message"]]
+    if new:
+        print(f"Of {len(summary.rows)} files the reference does not cover {len(new)}: "
+              f"{', '.join(new[:3])}{' …' * (len(new) > 3)}")  # fmt: skip
     if map:
         from histocnn.pictures.feature_map import draw_map, read_called
 

@@ -52,3 +52,13 @@ def test_what_is_left_out_is_said(judged) -> None:
         "accuracy does not say whether other classes are told from it.",
         "2 patches without score (unreadable).",
     ]
+
+
+def test_slides_that_the_reference_does_not_cover_are_named(judged) -> None:
+    files = [
+        replace(file, attributes={**file.attributes, "cover": {"covered": i != 3}})
+        for i, file in enumerate(judged.files)
+    ]
+    assert left_out(replace(judged, files=tuple(files))) == [
+        "The reference does not cover 1 of 8 files: do not trust slide_03."
+    ]

@@ -8,6 +8,7 @@ import shapely
 
 from histocnn.errors import StoreError, UsageError
 from histocnn.patches.grid import build_grid
+from histocnn.reference.cover import NOT_COVERED
 from histocnn.scores.scored import ScoredSlide, most_likely, read_scored, summarise
 from histocnn.storage import store
 
@@ -69,6 +70,15 @@ def test_uncertain_patches_are_counted_and_laid_on_the_grid(tmp_path):
     other = read_scored(written(tmp_path / "y.h5"))
     assert other.uncertain_raster() is None
     assert "uncertain" not in summarise(other, top_percent=25, threshold=0.5)
+
+
+def test_pictures_say_where_the_reference_does_not_cover_a_slide(tmp_path):
+    path = written(tmp_path / "x.h5")
+    attributes = store.attributes(path) | {"cover": {"covered": False}}
+    store.write(path, store.read(path), attributes)
+    assert read_scored(path).origin == NOT_COVERED
+    store.write(path, store.read(path), attributes | {"cover": {"covered": True}})
+    assert read_scored(path).origin == ""
 
 
 def test_scores_are_read_between_cells_where_each_place_lies_in_two_patches_each_way():

@@ -14,6 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from histocnn.cli import main
 from histocnn.errors import FeaturesError
+from histocnn.reference.cover import NOT_COVERED
 from histocnn.stages.knn import knn
 from histocnn.storage import store
 from tests.feature_files import write_features
@@ -106,6 +107,32 @@ def test_novelty_of_what_was_never_seen(reference: Path, tmp_path: Path) -> None
     near, far = (scored(tmp_path / "out" / f"{n}.h5")["novelty"] for n in ("near", "far"))
     assert near.mean() < 75
     assert (far == 100).all()
+
+
+def test_what_the_reference_does_not_cover_is_said(tmp_path: Path, capsys) -> None:
+    """In the slide's line, at the end, in the score file, in run.json and for pictures."""
+    for number in range(10):
+        write_features(
+            tmp_path / "ref" / f"r{number}.h5", n=40, patients=(f"p{number}",), seed=number
+        )
+    write_features(tmp_path / "q" / "near.h5", n=40, patients=("x",), seed=50)
+    write_features(tmp_path / "q" / "far.h5", n=40, patients=("y",), seed=51, shift=1.5)
+    assert knn(tmp_path / "ref", tmp_path / "q", tmp_path / "out", k=5).exit_code == 0
+    near, far = (store.attributes(tmp_path / "out" / f"{n}.h5")["cover"] for n in ("near", "far"))
+    assert (near["covered"], far["covered"]) == (True, False)
+    assert near["units"] == far["units"] == 10
+    assert near["apart"] <= near["usual"] < far["apart"]
+    run = json.loads((tmp_path / "out" / "run.json").read_text())["slides"]
+    assert run["far"]["cover"] == far
+    shown = capsys.readouterr()
+    assert f"10 of its patients from the others up to {far['usual']:.2f}): {NOT_COVERED}" in (
+        " ".join(shown.err.split())
+    )
+    assert shown.out.strip() == "Of 2 files the reference does not cover 1: far"
+    # a patient's own rows are left out of the side that it is told apart from
+    knn(tmp_path / "ref", tmp_path / "ref", tmp_path / "own", k=5)
+    own = [store.attributes(file)["cover"]["apart"] for file in (tmp_path / "own").glob("*.h5")]
+    assert max(own) < 0.75
 
 
 def test_an_empty_query_gives_an_empty_file(reference: Path, tmp_path: Path) -> None:

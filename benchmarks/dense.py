@@ -5,12 +5,12 @@ level, torch on one thread, CPU and wall seconds from the stage's start to its f
 
     compact     tissue everywhere on 8,192 × 8,192 px
     sparse      a core of 1,024 × 8,192 px
-    overlapping patches of a grid with 192 px overlap, on 1,216 × 1,216 px, scaled by their number
+    overlapping patches of a grid with 192 px overlap, on 704 × 704 px, scaled by their number
                 to the windows of the compact slide
 
 Patches and windows are scored in turns; the first dense turn also proves that the network slides.
 
-    python benchmarks/dense.py [--precision bf16]
+    python benchmarks/dense.py [--precision bf16] [--turns 2]
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from histocnn.models.spec import ModelSpec, save
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
 from histocnn.storage import store
 
-PATCH_PX, STRIDE_PX, MPP, NAME, TURNS = 224, 32, 0.5, "resnet18", 2
-SIDE_PX, CORE_PX, AREA_PX = 8192, 1024, 1216
+PATCH_PX, STRIDE_PX, MPP, NAME = 224, 32, 0.5, "resnet18"
+SIDE_PX, CORE_PX, AREA_PX = 8192, 1024, 704
 
 
 class Cost(NamedTuple):
@@ -46,7 +46,9 @@ class Cost(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
-    precision = parser.parse_args().precision
+    parser.add_argument("--turns", default=1, type=int)
+    options = parser.parse_args()
+    precision, turns = options.precision, options.turns
     torch.set_num_threads(1)
     print(f"{cpu_name()}, {os.cpu_count()} cores; torch {torch.__version__}; {NAME}, {precision}")
     with tempfile.TemporaryDirectory() as name:
@@ -57,7 +59,7 @@ def main() -> None:
         whole, core, area = (SIDE_PX, SIDE_PX), (CORE_PX, SIDE_PX), (AREA_PX, AREA_PX)
         overlapping = grids(folder, "overlapping", area, 2 * AREA_PX, PATCH_PX - STRIDE_PX)
         apart = cost(folder, overlapping, False, precision)
-        windows = compared(folder, grids(folder, "compact", whole, 2 * SIDE_PX), precision)
+        windows = compared(folder, grids(folder, "compact", whole, 2 * SIDE_PX), precision, turns)
         for what, dense, each in (
             ("CPU", windows.cpu_s, apart.cpu_s),
             ("wall", windows.wall_s, apart.wall_s),
@@ -67,7 +69,7 @@ def main() -> None:
                 f"overlapping, {what}: {each:.1f} s for {apart.rows:,} patches, {scaled:,.0f} s "
                 f"for {windows.rows:,}: {scaled / dense:.1f} × the dense"
             )
-        compared(folder, grids(folder, "sparse", (2 * CORE_PX, SIDE_PX), core), precision)
+        compared(folder, grids(folder, "sparse", (2 * CORE_PX, SIDE_PX), core), precision, turns)
 
 
 def grids(
@@ -81,9 +83,9 @@ def grids(
     return folder / name
 
 
-def compared(folder: Path, patches: Path, precision: str) -> Cost:
+def compared(folder: Path, patches: Path, precision: str, turns: int) -> Cost:
     """Patches and windows in turns, printed; the last dense turn's cost."""
-    for turn in range(TURNS):
+    for turn in range(turns):
         plain = cost(folder, patches, False, precision)
         dense = cost(folder, patches, True, precision)
         print(

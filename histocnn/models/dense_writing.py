@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,13 +53,11 @@ class DenseOptions:
         return {"stride_px": self.stride_px, "exact": self.exact, **inputs_of(patches)}
 
 
-@lru_cache(maxsize=2)
-def _dense(open_runner: Callable[[], Runner], patch_px: int, options: DenseOptions) -> Dense:
-    return dense_of(open_runner(), patch_px, exact=options.exact)
+_proved = lru_cache(maxsize=1)(densified)  # once for all slides
 
 
 def dense_of(runner: Runner, patch_px: int, *, exact: bool = False) -> Dense:
-    """A runner's network, proved to slide over patches of this side.
+    """A runner's network, which is trained no more, proved to slide over patches of this side.
 
     Raises:
         ModelError: It may not: with the reason and what to do.
@@ -71,17 +69,17 @@ def dense_of(runner: Runner, patch_px: int, *, exact: bool = False) -> Dense:
             "Leave --dense out, or train with stains normalised by slide.",
         )
     try:
-        return densified(runner.network, spec.input_px or patch_px, exact=exact)
+        return _proved(runner.network, spec.input_px or patch_px, exact=exact)
     except ModelError as error:
         said = f"{spec.backbone} cannot score densely: {error.message}"
         raise ModelError(said, error.remedy) from error
 
 
-def slider_of(open_runner: Callable[[], Runner], patches: Patches, options: DenseOptions) -> Slider:
-    """A runner's network made to slide over patches like these, proved once for all slides.
+def slider_of(runner: Runner, patches: Patches, options: DenseOptions) -> Slider:
+    """A runner's network made to slide over patches like these.
 
     Args:
-        open_runner: Gives the same runner every time.
+        runner: The same for all slides: its network is proved once.
         patches: Of a slide.
         options: How windows are laid.
 
@@ -91,8 +89,8 @@ def slider_of(open_runner: Callable[[], Runner], patches: Patches, options: Dens
         UsageError: A stride that the network cannot have.
     """
     patch_px = int(placed(patches).attributes["patch_px"])
-    dense = _dense(open_runner, patch_px, options)
-    return Slider.of(dense, open_runner(), patch_px, options.stride_px)
+    dense = dense_of(runner, patch_px, exact=options.exact)
+    return Slider.of(dense, runner, patch_px, options.stride_px)
 
 
 def write_dense(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +72,7 @@ class Source:
 
     def describe(self) -> dict[str, Any]:
         """What decides the features of given pixels; what differs here cannot be compared."""
+        _open.cache_clear()  # other weights may lie there than when they were read last
         network, spec = self.open()
         digest = hashlib.sha256()
         for name, tensor in sorted(network.state_dict().items()):
@@ -132,5 +133,5 @@ def embed_patches(
     }
     if dense is None:
         return write_results(target, patches, runner, **how)
-    slider = slider_of(partial(_open, source, engine), patches, dense)
+    slider = slider_of(runner, patches, dense)
     return write_dense(target, patches, slider, **how)

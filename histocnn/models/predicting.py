@@ -65,6 +65,7 @@ class Scorer:
         Raises:
             ModelError: No model of ours, one without classes, or of another network than typed.
         """
+        _open.cache_clear()  # another model may lie there than when it was read last
         spec = read_spec(self.model)
         check_typed(self.model, spec.backbone, self.backbone)
         if not spec.class_names:
@@ -148,7 +149,8 @@ def _score_densely(
     scorer: Scorer,
     dense: DenseOptions,
 ) -> dict[str, Any]:
-    slider, spec = slider_of(scorer.open, patches, dense), scorer.open().spec
+    runner = scorer.open()
+    slider, spec = slider_of(runner, patches, dense), runner.spec
     patient = str(patches.attributes.get("patient_id") or "")
     scoring = spec.scoring(recipe, [patches.name], [patient], patches.slide_fingerprint, dense=True)
     verdicts, attributes = scoring.stored(of_slide=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,21 +39,32 @@ def colours_of_squares(image: NDArray[np.uint8], starts: NDArray[np.int64], side
     Returns:
         float32 [N, 6].
     """
-    import cv2
+    edges = np.clip([starts, starts + side], 0, image.shape[:2])
+    (rows, row), (cols, col) = (np.unique(edges[..., axis], return_inverse=True) for axis in (0, 1))
+    (top, bottom), (left, right) = row.reshape(2, -1), col.reshape(2, -1)
+    count = np.maximum(np.prod(edges[1] - edges[0], axis=1), 1)[:, None]
+    mean, square = (
+        (table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]) / count
+        for table in _sums_before(image, rows, cols)
+    )
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return np.concatenate([mean, deviation], axis=1).astype(np.float32)
 
-    limits = np.array(image.shape[:2])
-    (top, left), (bottom, right) = (np.clip(edge, 0, limits).T for edge in (starts, starts + side))
-    count = np.maximum((bottom - top) * (right - left), 1)
-    means, deviations = [], []
-    for channel in cv2.split(image):  # one by one: the sums of a region take 150 MB each
-        mean, square = (
-            (table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left])
-            / count
-            for table in cv2.integral2(channel, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
-        )
-        means.append(mean)
-        deviations.append(np.sqrt(np.maximum(square - mean**2, 0)))
-    return np.stack([*means, *deviations], axis=1).astype(np.float32)
+
+def _sums_before(
+    image: NDArray[np.uint8], rows: NDArray[np.int64], cols: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Sums, and sums of squares, from the first edges to each other: uint64 [2, R, C, 3].
+
+    An integral image of all pixels takes ten times as long, most of it to get the memory.
+    """
+    sums = np.zeros((2, len(rows), len(cols), 3), np.uint64)
+    for index, (first, last) in enumerate(pairwise(rows)):
+        strip = image[first:last, : cols[-1]]
+        for kind, values in enumerate((strip, np.multiply(strip, strip, dtype=np.uint16))):
+            line = values.sum(axis=0, dtype=np.uint64)
+            sums[kind, index + 1, 1:] = np.add.reduceat(line, cols[:-1], axis=0)
+    return sums.cumsum(axis=1).cumsum(axis=2)
 
 
 def colour_baseline(

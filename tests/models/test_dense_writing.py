@@ -42,4 +42,15 @@ def test_a_network_that_does_not_slide_is_named(tmp_path: Path) -> None:
             lambda logits: {"scores": logits},
         )  # fmt: skip
         with pytest.raises(ModelError, match=said):
-            slider_of(lambda made=made: made, patches, DenseOptions())
+            slider_of(made, patches, DenseOptions())
+
+
+def test_a_network_is_proved_once_for_all_slides(tmp_path: Path) -> None:
+    first, second = (open_patches(write_grid(tmp_path, slide_id))[0] for slide_id in ("s1", "s2"))
+    made = Runner(
+        build("lenet5", 2).eval(), ModelSpec("lenet5"), torch.device("cpu"), False,
+        lambda logits: {"scores": logits},
+    )  # fmt: skip
+    one, two = (slider_of(made, patches, DenseOptions()) for patches in (first, second))
+    assert one.dense is two.dense
+    assert slider_of(made, second, DenseOptions(exact=True)).dense is not one.dense

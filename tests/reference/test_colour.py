@@ -104,3 +104,6 @@ def test_squares_of_an_image_have_the_patches_own_colours() -> None:
     np.testing.assert_allclose(colours_of_squares(image, starts, 20), colour(patches), atol=1e-3)
     reaching_out = colours_of_squares(image, np.array([[-5, -5]]), 20)
     np.testing.assert_allclose(reaching_out, colour(image[None, :15, :15]), atol=1e-3)
+    assert colours_of_squares(image, np.array([[-20, 7], [90, 70]]), 20).tolist() == [[0] * 6] * 2
+    white = np.full((300, 300, 3), 255, np.uint8)  # squares add up to more than 32 bits
+    assert colours_of_squares(white, np.array([[0, 0]]), 300).tolist() == [[255] * 3 + [0] * 3]

@@ -89,7 +89,7 @@ def sliding(model: Path, patches: Patches, *, exact: bool = False) -> Slider:
     options = DenseOptions(exact=exact)
     engine = Engine.choose("cpu", "fp32", batch_size=64, threads=2, workers=1)
     scorer = Scorer(model, None, tta=False, engine=engine, dense=options)
-    return slider_of(scorer.open, patches, options)
+    return slider_of(scorer.open(), patches, options)
 
 
 def in_regions(

@@ -100,6 +100,16 @@ def test_a_trained_model_embeds_too(place: Path, tmp_path: Path) -> None:
     assert features(tmp_path / "f" / "images.h5").shape == (24, 84)
 
 
+def test_weights_that_were_replaced_are_read_anew(place: Path, tmp_path: Path) -> None:
+    found = []
+    for seed in (0, 1):
+        weights = write_weights(tmp_path / "lenet5.safetensors", seed=seed)
+        done = embed(place / "grids", tmp_path / "out", "lenet5", str(weights), input_px=28)
+        assert done.exit_code == 0
+        found.append(store.read(tmp_path / "out" / "s1.h5", "features")["features"])
+    assert not np.allclose(found[0], found[1], atol=1e-2)
+
+
 def test_undecodable_tiles_cost_their_patches_not_the_slide(tmp_path: Path) -> None:
     write_grid(tmp_path, damaged=True)
     weights = str(write_weights(tmp_path / "w.safetensors"))

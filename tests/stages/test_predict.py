@@ -59,6 +59,17 @@ def test_scores_are_tempered_probabilities(place: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(stored["scores"].sum(1), 1, atol=1e-5)
 
 
+def test_a_model_that_was_replaced_is_read_anew(place: Path, tmp_path: Path) -> None:
+    found = []
+    for temperature in (1.0, 8.0):
+        model = write_model(tmp_path / "model.safetensors", mpp=1.0, temperature=temperature)
+        assert predict(place / "grids", model, tmp_path / "out", precision="fp32").exit_code == 0
+        scores = store.read(tmp_path / "out" / "s1.h5", "scores")["scores"]
+        found.append(np.log(scores[:, 0] / scores[:, 1]))
+    np.testing.assert_allclose(found[1], found[0] / 8, atol=1e-4)
+    assert np.abs(found[0]).max() > 0.01
+
+
 def test_says_who_was_seen_in_training(place: Path, tmp_path: Path) -> None:
     model = place / "model.safetensors"
     predict(place / "grids", model, tmp_path)

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from histocnn.errors import FeaturesError, UsageError
 from histocnn.jobs.ranges import (
     NonNegativeInt,
@@ -26,6 +24,7 @@ from histocnn.jobs.ranges import (
 )
 from histocnn.jobs.steps import RunResult, Steps
 from histocnn.patches import door
+from histocnn.scores.scorefile import open_score_file
 
 # Stages are imported where they run: half of them bring torch, and none is needed for --help.
 
@@ -42,6 +41,7 @@ def run(
     overlap_px: NonNegativeInt = 0,
     min_tissue: Share = 0.5,
     k: PositiveInt = 20,
+    dense: bool = True,
     html: bool = False,
     match: str = "",
     allow_seen: bool = False,
@@ -50,10 +50,11 @@ def run(
     threads: PositiveInt = 2,
     backbone: str | None = None,
 ) -> RunResult:
-    """Tile slides, score their patches, lay heatmaps over them, and evaluate where truth is given.
+    """Tile slides, score them, lay heatmaps over them, and evaluate where truth is given.
 
-    Give either --model (a model.safetensors scores the patches) or --reference (labelled features
-    score them by their nearest neighbours), or both: then the model only makes the features.
+    Give either --model (a model.safetensors scores the slides, densely where its network can) or
+    --reference (labelled features score patches by their nearest neighbours), or both: then the
+    model only makes the features.
 
     Args:
         slides: A slide, a folder of slides, or a slides.csv; with annotations it is the truth.
@@ -64,9 +65,11 @@ def run(
         patch_px: Side of the patches, if neither model nor reference knows.
         mpp: Resolution of the patches in µm per pixel, if neither model nor reference knows.
         slide_mpp: Resolution of level 0 for slides that do not know their own.
-        overlap_px: Pixels that neighbouring patches share.
+        overlap_px: Pixels that neighbouring patches share; any ask for patch by patch.
         min_tissue: Share of a patch that must be tissue, 0 to 1.
         k: Number of neighbours.
+        dense: Score every window at the network's own stride; where the network cannot, and for
+            --dense false, patch by patch.
         html: Write an interactive page per slide, too.
         match: Scores' class = truth's class, where names differ: AC=Tumor,H=Normal.
         allow_seen: Evaluate patients that were seen in training; every figure says so.
@@ -87,6 +90,7 @@ def run(
         weights=None if weights is None else str(weights),
         backbone=backbone,
         k=k,
+        dense=dense and not overlap_px,
         workers=workers,
         threads=threads,
     )
@@ -100,8 +104,8 @@ def run(
     steps, slides, out = Steps(), Path(slides), Path(out)
     check_report(out / "report")  # the last stage; it shall not refuse after all the others' work
     grids.make(steps, slides, out / "grids")
-    scorer.score(steps, out)
-    _draw(steps, out, html=html, workers=workers)
+    scorer.score(steps, slides, out, grids.scale.patch_px)
+    _draw(steps, slides, out, html=html, workers=workers)
     if _has_truth(out / "scores"):
         _evaluate(
             steps, slides, out,
@@ -162,6 +166,7 @@ class Scorer:
     weights: str | None = None
     backbone: str | None = None
     k: PositiveInt = 20
+    dense: bool = True
     workers: PositiveInt = 1
     threads: PositiveInt = 2
 
@@ -192,18 +197,13 @@ class Scorer:
             )
         return Scale(int(patch_px), float(mpp))
 
-    def score(self, steps: Steps, out: Path) -> None:
+    def score(self, steps: Steps, slides: Path, out: Path, patch_px: int) -> None:
         """Score OUT/grids into OUT/scores, by way of OUT/features where there is a reference."""
-        how: dict[str, Any] = {"workers": self.workers, "threads": self.threads}
         if self.reference is None:
-            from histocnn.stages.predict import predict
-
             assert self.model is not None  # noqa: S101 - one of the two is there
-            step = partial(
-                predict, out / "grids", self.model, out / "scores", backbone=self.backbone, **how
-            )
-            steps.take("predict", f"scores by {self.model}", step)
+            self._predict(steps, self.model, slides, out, patch_px)
             return
+        how: dict[str, Any] = {"workers": self.workers, "threads": self.threads}
         from histocnn.stages.embed import embed
         from histocnn.stages.knn import knn
 
@@ -217,6 +217,20 @@ class Scorer:
         steps.take("embed", f"features by {self.model or backbone}", step)
         vote = partial(knn, self.reference, out / "features", out / "scores", k=self.k)
         steps.take("knn", f"scores by the {self.k} nearest of {self.reference}", vote)
+
+    def _predict(self, steps: Steps, model: Path, slides: Path, out: Path, patch_px: int) -> None:
+        from histocnn.models.predicting import cannot_slide
+        from histocnn.stages.predict import predict
+
+        refused = cannot_slide(model, self.backbone, patch_px) if self.dense else None
+        how = "patch by patch" if refused or not self.dense else "at the network's own stride"
+        purpose = f"scores by {model}, {how}" + (f": {refused}" if refused else "")
+        step = partial(
+            predict, out / "grids", model, out / "scores",
+            dense=self.dense and not refused, slides=slides, backbone=self.backbone,
+            workers=self.workers, threads=self.threads,
+        )  # fmt: skip
+        steps.take("predict", purpose, step)
 
     def _network_of_reference(self) -> str:
         from histocnn.models.custom import check_typed
@@ -237,10 +251,11 @@ class Scorer:
         return feature_files(self.reference or Path())[0]
 
 
-def _draw(steps: Steps, out: Path, *, html: bool, workers: int) -> None:
+def _draw(steps: Steps, slides: Path, out: Path, *, html: bool, workers: int) -> None:
     from histocnn.stages.heatmap import heatmap
 
-    step = partial(heatmap, out / "scores", out / "heatmaps", html=html, workers=workers)
+    scores, heatmaps = out / "scores", out / "heatmaps"
+    step = partial(heatmap, scores, heatmaps, slides=slides, html=html, workers=workers)
     steps.take("heatmap", "scores over the slides", step)
     print(f"\nThe heatmaps: {out / 'heatmaps'}")  # they are there even if the report is refused
 
@@ -262,5 +277,4 @@ def _evaluate(steps: Steps, slides: Path, out: Path, **how: Any) -> None:
 
 
 def _has_truth(scores: Path) -> bool:
-    files = sorted(scores.glob("*.h5"))
-    return any(bool(np.any(door.read(file, "labels")["labels"] >= 0)) for file in files)
+    return any(bool((open_score_file(path).labels() >= 0).any()) for path in scores.glob("*.h5"))

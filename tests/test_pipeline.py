@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import histocnn
 from histocnn.cli import main
 from histocnn.errors import UsageError
+from histocnn.jobs.result import StageResult
 from histocnn.phantom.cohort import make_cohort
 from histocnn.pipeline import Grids, Scale, Scorer
+from histocnn.slides.stain import Normaliser
 from histocnn.stages.embed import embed
 from histocnn.stages.tile import tile
 from histocnn.storage import store
@@ -42,10 +45,48 @@ def test_a_model_takes_slides_to_a_report(
     assert run("--slides", cohort, "--model", model, "--out", out) == 0
     about = store.attributes(out / "scores" / "phantom_01.h5")
     assert (about["patch_px"], about["mpp"]) == (28, 2.0)
+    assert (about["scoring"], about["stride_px"]) == ("dense", 4)
     assert (out / "heatmaps" / "phantom_01_tumour.png").exists()
     metrics = json.loads((out / "report" / "metrics.json").read_text())
     assert metrics["patch"]["n"] > 0
     assert str(out / "report" / "report.html") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "spec", "said"),
+    [
+        (["--dense", "false"], {}, "patch by patch\n"),
+        (["--overlap_px", "14"], {}, "patch by patch\n"),
+        ([], {"stain": Normaliser(per_patch=True).to_dict()}, "patch by patch: lenet5 takes every"),
+    ],
+)
+def test_patches_are_scored_one_by_one_where_that_is_asked_or_the_model_cannot_slide(
+    cohort: Path,
+    tmp_path: Path,
+    words: list[str],
+    spec: dict[str, Any],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    slide = cohort.parent / "slides" / "phantom_01.tif"
+    known = {"mpp": 2.0, "patch_px": 28, "class_names": ("normal", "tumour"), **spec}
+    model = write_model(tmp_path / "model.safetensors", **known)
+    assert run("--slides", slide, "--model", model, "--out", tmp_path / "out", *words) == 0
+    assert "scoring" not in store.attributes(tmp_path / "out" / "scores" / "phantom_01.h5")
+    assert said in capsys.readouterr().out
+
+
+def test_heatmaps_are_drawn_with_the_annotations_of_slides_csv(
+    cohort: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+    monkeypatch.setattr(
+        "histocnn.stages.heatmap.draw_heatmaps",
+        lambda scores, out, options, **how: asked.update(how) or StageResult(),
+    )
+    words = ("--model", model, "--dense", "false", "--out", tmp_path / "out")
+    run("--slides", cohort, *words)
+    assert asked["slides"] == cohort
 
 
 def test_labelled_features_take_slides_to_a_report(cohort: Path, tmp_path: Path) -> None:

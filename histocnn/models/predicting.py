@@ -14,7 +14,8 @@ from histocnn.jobs.workers import Tick
 from histocnn.metrics.plain import plain
 from histocnn.models.abstention import sets_of
 from histocnn.models.custom import check_typed
-from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
+from histocnn.models.dense_infer import Slider
+from histocnn.models.dense_writing import DenseOptions, dense_of, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.infer import write_results
 from histocnn.models.runner import Runner, flips_and_turns
@@ -96,6 +97,23 @@ def _open(scorer: Scorer) -> Runner:
 
     views = flips_and_turns() if scorer.tta else flips_and_turns()[:1]
     return Runner(network, spec, place, scorer.engine.bf16, finish, views)
+
+
+def cannot_slide(model: Path, backbone: str | None, patch_px: int) -> str | None:
+    """Why a model cannot score patches of this side densely; None where it can.
+
+    Raises:
+        ModelError: As `Scorer.check`.
+    """
+    network, spec = load(model, backbone=backbone)
+    if spec.is_dense_calibrated:
+        return None  # it slid when it was trained
+    runner = Runner(network, spec, torch.device("cpu"), False, lambda logits: {"scores": logits})
+    try:
+        Slider.of(dense_of(runner, patch_px), runner, patch_px, None)
+    except ModelError as error:
+        return error.message
+    return None
 
 
 def recipe_of(patches: Patches, scorer: Scorer, model_sha256: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from histocnn.errors import ModelError
 from histocnn.models.device import Engine
-from histocnn.models.predicting import Scorer
+from histocnn.models.predicting import Scorer, cannot_slide
 from tests.models.small_networks import write_model
 
 ENGINE = Engine("cpu", bf16=False, batch_size=4, threads=1, workers=1)
@@ -29,3 +29,12 @@ def test_a_model_without_classes_cannot_score(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.safetensors", class_names=())
     with pytest.raises(ModelError, match=r"no classes to score.*embed --model"):
         Scorer(model, None, False, ENGINE).check()
+
+
+def test_whether_a_model_slides_is_tried_on_its_network(tmp_path: Path) -> None:
+    lenet = write_model(tmp_path / "lenet5.safetensors")
+    assert cannot_slide(lenet, None, 28) is None
+    scaled = write_model(tmp_path / "scaled.safetensors", patch_px=30, input_px=28)
+    assert "a stride of 4 px of 28 px is 4.29 px of a patch" in str(cannot_slide(scaled, None, 30))
+    said = write_model(tmp_path / "said.safetensors", dense={"temperature": 2.0})
+    assert cannot_slide(said, None, 28) is None

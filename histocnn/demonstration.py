@@ -54,7 +54,7 @@ def demo(out: str | Path = "demo", seed: NonNegativeInt = 0, workers: PositiveIn
     _score(steps, slides, out)
     _report(steps, slides, out, workers)
     if steps.result.report is not None:
-        print(_closing(steps.result.report, steps, out))
+        print(_closing(steps.result.report, _auroc_of_neighbours(slides, out), steps, out))
     return steps.result
 
 
@@ -94,15 +94,18 @@ def _train(steps: Steps, slides: Path, out: Path, seed: int) -> None:
 
 
 def _score(steps: Steps, slides: Path, out: Path) -> None:
-    """Score the grids by the network, and by the nearest neighbours on its features."""
+    """Score every window by the network, and the patches by the neighbours of its features.
+
+    Windows of one slide overlap: the 20 nearest of them would be one neighbour 20 times.
+    """
     from histocnn.stages.embed import embed
     from histocnn.stages.knn import knn
     from histocnn.stages.predict import predict
 
     grids, model = out / "grids", out / "model" / "model.safetensors"
     features = out / "features"
-    score = partial(predict, grids, model, out / "cnn" / "scores", workers=1, threads=2)
-    steps.take("predict", f"scores by {model}", score)
+    score = partial(predict, grids, model, out / "cnn" / "scores", dense=True, slides=slides)
+    steps.take("predict", f"scores by {model}, at the network's own stride", score)
     step = partial(embed, grids, features, model=model)
     steps.take("embed", "the network's features, for k-NN", step)
     reference = _copy_reference(features, read_cohort(slides), out / "reference")
@@ -115,7 +118,7 @@ def _report(steps: Steps, slides: Path, out: Path, workers: int) -> None:
     from histocnn.stages.heatmap import heatmap
 
     scores, heatmaps = out / "cnn" / "scores", out / "cnn" / "heatmaps"
-    draw = partial(heatmap, scores, heatmaps, html=True, workers=workers)
+    draw = partial(heatmap, scores, heatmaps, slides=slides, html=True, workers=workers)
     steps.take("heatmap", "scores over the slides", draw)
     judge = partial(
         evaluate,
@@ -124,7 +127,6 @@ def _report(steps: Steps, slides: Path, out: Path, workers: int) -> None:
         slides=slides,
         split="test",
         heatmaps=heatmaps,
-        compare=out / "knn" / "scores",
     )
     steps.take("evaluate", "figures with intervals, and a report", judge)
 
@@ -138,24 +140,35 @@ def _copy_reference(features: Path, cohort: list[SlideEntry], out: Path) -> Path
     return out
 
 
+def _auroc_of_neighbours(slides: Path, out: Path) -> float | None:
+    """Of the k-NN, on the patches of the second laboratory."""
+    from histocnn.evaluation.judged import judge
+    from histocnn.evaluation.options import Resampling
+    from histocnn.evaluation.patch_report import patch_report
+    from histocnn.scores.scorefile import open_score_file
+
+    tested = [entry.slide_id for entry in read_cohort(slides) if entry.split == "test"]
+    files = [open_score_file(out / "knn" / "scores" / f"{slide}.h5") for slide in tested]
+    return patch_report(judge(files), Resampling()).figures["macro_auroc"].value
+
+
 def _auroc(baseline: ColourReport | str | None) -> float | None:
     return None if baseline is None or isinstance(baseline, str) else (
         baseline.figures["macro_auroc"].value
     )  # fmt: skip
 
 
-def _closing(report: Report, steps: Steps, out: Path) -> str:
-    compared = report.comparison.figures["macro_auroc"] if report.comparison else None
+def _closing(report: Report, neighbours: float | None, steps: Steps, out: Path) -> str:
     lines = {
-        "CNN": report.patch.figures["macro_auroc"].value,
-        "k-NN": compared.second if compared else None,
+        "CNN, on windows at its own stride": report.patch.figures["macro_auroc"].value,
+        "k-NN on its features, patch by patch": neighbours,
         "colour alone, by the patients of training": _auroc(report.colour_training),
         "colour alone, by the other patients of this laboratory": _auroc(report.colour_within),
     }
     return "\n".join(
         [
             "",
-            "AUC on the patches of the laboratory that training never saw:",
+            "AUC on the laboratory that training never saw:",
             *(f"  {name:<55} {figure:.3f}" for name, figure in lines.items() if figure is not None),
             "",
             f"The report    {out / 'report' / 'report.html'}",

@@ -53,6 +53,7 @@ def write_grid(
         "labels": labels.index,
         "excluded": labels.excluded,
         "state": labels.state,
+        **tiled.quality,
     }
     store.write(target, datasets, _attributes(tiled) | {"recipe": recipe})
     if tiled.outcome != "ok":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import AnnotationError
@@ -19,6 +21,7 @@ from histocnn.jobs.ranges import (
 )
 from histocnn.patches.grid import PatchGrid, build_grid, check_patch_options
 from histocnn.patches.labels import area_report, coverage
+from histocnn.patches.quality import Quality, flaws
 from histocnn.patches.truth import PatchTruth, TruthRule, patch_truth
 from histocnn.regions.annotations import Annotations
 from histocnn.regions.geojson import Frame
@@ -26,6 +29,7 @@ from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
 from histocnn.regions.tissue_file import load_tissue
 from histocnn.slides.slide import Slide
 from histocnn.slides.stain import Pixels, Sampled, sample
+from histocnn.slides.stream import stream
 from histocnn.storage.hashing import sha256
 
 MPP_TOLERANCE = 0.05
@@ -54,6 +58,8 @@ class Options:
     frame: Frame = "bounds"
     tissue: TissueSettings = TissueSettings()  # noqa: RUF009 - frozen
     export: Literal["png", "jpeg"] | None = None
+    quality: bool = False
+    min_sharpness: PositiveFloat | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -76,6 +82,7 @@ class Tiled:
         areas: Of each annotated class, as `area_report`; empty without annotations.
         stains: Its two stains, or why it has none.
         notes: What the user should hear of it.
+        quality: Blur and shares of pen, folds and edges of its patches; empty: not measured.
     """
 
     entry: SlideEntry
@@ -89,6 +96,7 @@ class Tiled:
     areas: dict[str, dict[str, float]]
     stains: Sampled
     notes: list[str]
+    quality: Mapping[str, NDArray[np.float32]]
 
     @property
     def outcome(self) -> Literal["no tissue", "no patches", "ok"]:
@@ -122,10 +130,13 @@ def _decisive(options: Options) -> dict[str, Any]:
     said = asdict(options)
     if not options.tissue.keep_fat:
         del said["tissue"]["keep_fat"]
+    for name in ("quality", "min_sharpness"):
+        if not said[name]:
+            del said[name]
     return said
 
 
-def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
+def tile_slide(entry: SlideEntry, options: Options, threads: int = 2) -> Tiled:
     """Find a slide's tissue, lay the grid over it and label its patches.
 
     Raises:
@@ -144,8 +155,10 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
         if entry.annotation_path
         else None
     )
-    grid = grid_of(slide, tissue, annotations, options)
-    areas, notes = {}, [*(f"look: {doubt}" for doubt in tissue.doubts), *disagreement(slide)]
+    grid, quality, said = sharp_enough(
+        slide, grid_of(slide, tissue, annotations, options), options, threads
+    )
+    areas, notes = {}, [*(f"look: {doubt}" for doubt in tissue.doubts), *disagreement(slide), *said]
     if annotations:
         areas = area_report(annotations, tissue, grid.boxes_l0(), grid.slide_mpp)
         notes += [*annotations.notes, *lost_area(areas)]
@@ -164,6 +177,7 @@ def tile_slide(entry: SlideEntry, options: Options) -> Tiled:
         areas=areas,
         stains=stains,
         notes=notes,
+        quality=quality,
     )
 
 
@@ -212,6 +226,31 @@ def grid_of(
         )
     inside = coverage(annotations, grid.boxes_l0(), [options.roi])[:, 0]
     return grid.select((inside >= options.label_coverage) & (inside > 0))
+
+
+def sharp_enough(
+    slide: Slide, grid: PatchGrid, options: Options, threads: int
+) -> tuple[PatchGrid, dict[str, NDArray[np.float32]], list[str]]:
+    """The grid without blurred patches, the quality of those that stay, and what to say of both.
+
+    Nothing is read where nobody asked. A patch that shows nothing that could be sharp stays.
+    """
+    if not (options.quality or options.min_sharpness):
+        return grid, {}, []
+    measured = Quality(len(grid), grid.mpp)
+    for batch in stream(slide, grid.coords, grid.patch_px, grid.mpp, threads=threads):
+        measured.see(batch)
+    quality, notes = measured.columns(), []
+    if options.min_sharpness is not None:
+        kept = ~(quality["blur_um"] > options.min_sharpness)
+        notes = [
+            f"{(~kept).sum():,} of {len(grid):,} patches blurred by more than "
+            f"{options.min_sharpness:g} µm left out"
+        ]
+        grid = grid.select(kept)
+        quality = {name: values[kept] for name, values in quality.items()}
+    shares = [f"{rows.mean():.0%} {name}" for name, rows in flaws(quality).items() if rows.any()]
+    return grid, quality, [*notes, *[f"quality: {', '.join(shares)}"] * bool(shares)]
 
 
 def stains_of(slide: Slide, grid: PatchGrid) -> Sampled:

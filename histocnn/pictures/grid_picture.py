@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _UNLABELLED = np.array([90, 90, 90], dtype=np.uint8)
 _INK = (20, 20, 20)
+_FLAWS = ((120, 60, 160), (0, 110, 200), (150, 75, 0), (90, 90, 90))  # as `quality.FLAWS` has them
 _LEAST_PX = 12  # patches smaller than this in the picture are not drawn one by one
 _EDGE_OPACITY = 0.3
 
@@ -38,6 +39,7 @@ def tile_overview(
     tissue: BaseGeometry | None,
     annotations: Mapping[str, BaseGeometry],
     title: str,
+    flaws: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> None:
     """Write the picture: what is inside an outline stays as the slide has it.
 
@@ -49,6 +51,7 @@ def tile_overview(
         tissue: Its outline in level-0 pixels.
         annotations: Class → what was drawn, in level-0 pixels.
         title: Above the picture.
+        flaws: By name, which patches have it, as `patches.quality.flaws` finds them.
     """
     picture = canvas(thumbnail, grid.size_l0, grid.slide_mpp)
     names = list(dict.fromkeys([*labels.names, *annotations]))
@@ -70,8 +73,22 @@ def tile_overview(
     for name, area in annotations.items():
         draw_outline(picture, area, grid.size_l0, colour=colours[name], width_px=1, halo=False)
         legend.append(Entry(f"annotated {name}", colours[name].tolist(), "line"))
+    legend += draw_flaws(picture, grid, flaws or {})
     width_um = grid.size_l0[0] * grid.slide_mpp[0]
     write_sheet(picture, path, title=title, width_um=width_um, key=legend)
+
+
+def draw_flaws(
+    picture: NDArray[np.uint8], grid: PatchGrid, flaws: Mapping[str, NDArray[np.bool_]]
+) -> list[Entry]:
+    """Outline patches with a flaw, in place, dotted and a colour each; the legend's entries."""
+    entries = []
+    for (name, rows), colour in zip(flaws.items(), _FLAWS, strict=False):
+        if rows.any():
+            area = regions(grid, rows)
+            draw_outline(picture, area, grid.size_l0, colour=colour, stroke="dotted")
+            entries.append(Entry(f"{name}  ({rows.sum():,})", colour, "dotted"))
+    return entries
 
 
 def regions(grid: PatchGrid, chosen: NDArray[np.bool_]) -> BaseGeometry:

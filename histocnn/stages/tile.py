@@ -35,6 +35,8 @@ def tile(
     frame: Literal["bounds", "slide"] = "bounds",
     tissue: TissueSettings = TissueSettings(),  # noqa: B008 - frozen
     export: Literal["png", "jpeg"] | None = None,
+    quality: bool = False,
+    min_sharpness: PositiveFloat | None = None,
     workers: PositiveInt = 1,
     threads: PositiveInt = 2,
 ) -> StageResult:
@@ -59,8 +61,12 @@ def tile(
         frame: Origin of GeoJSON coordinates where a slide has bounds: QuPath's, or level 0.
         tissue: How tissue is told from glass and pen.
         export: Write the patches too, as OUT/<slide_id>/<label>/<slide_id>_x<X>_y<Y>.<export>.
+        quality: Read every patch, and store and draw how blurred it is and its shares of pen, folds
+            and edges of bubbles; predict and embed measure this without being asked.
+        min_sharpness: Leave out patches less sharp than the slide's sharpest tenth after a Gaussian
+            blur of this deviation, µm; patches are then read as for --quality.
         workers: Slides in parallel processes.
-        threads: Readers per slide, for --export.
+        threads: Readers per slide, for --export and --quality.
 
     Returns:
         The grids, and why a slide has none.
@@ -78,6 +84,8 @@ def tile(
         frame=frame,
         tissue=tissue,
         export=export,
+        quality=quality,
+        min_sharpness=min_sharpness,
     )
     return runs.run(
         read_cohort(slides),
@@ -108,10 +116,11 @@ def _tile_slide(
     threads: int,
 ) -> dict[str, Any]:
     """Write one slide's picture, then its grid: that it is there says "done"."""
+    from histocnn.patches.quality import flaws
     from histocnn.pictures.grid_picture import tile_overview
     from histocnn.pictures.overlay import PICTURE_PX
 
-    tiled = tile_slide(entry, options)
+    tiled = tile_slide(entry, options, threads)
     grid = tiled.grid
     name = target.stem + " (look!)" * bool(tiled.tissue.doubts)
     tile_overview(
@@ -121,6 +130,7 @@ def _tile_slide(
         target.with_suffix(".png"),
         tissue=tiled.tissue.polygons(),
         annotations=tiled.annotations.classes if tiled.annotations else {},
+        flaws=flaws(tiled.quality),
         title=f"{name}: {len(grid):,} patches of {grid.patch_px} px at {grid.mpp:g} µm/px",
     )
     tiled.slide.check_same(recipe["slide"])

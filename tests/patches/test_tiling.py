@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import AnnotationError, UsageError
-from histocnn.patches.tiling import Options, disagreement, lost_area, recipe_of, tile_slide
+from histocnn.patches.grid import build_grid
+from histocnn.patches.tiling import (
+    Options,
+    disagreement,
+    lost_area,
+    recipe_of,
+    sharp_enough,
+    tile_slide,
+)
 from histocnn.regions.tissue import TissueSettings
 from histocnn.slides.slide import Slide
 from tests.slide_files import write_pyramid
+from tests.slides.test_sharpness import natural
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +67,25 @@ def test_a_slide_is_cut_labelled_and_its_stains_found(entry: SlideEntry) -> None
     assert tiled.stains is not None
 
 
+def test_blurred_patches_are_left_out_when_asked(tmp_path: Path) -> None:
+    """Four patches of 128 µm in a row, the last blurred by 2 µm."""
+    pictures = [natural(seed) for seed in range(4)]
+    pictures[3] = gaussian_filter(pictures[3], 4.0)
+    row = np.clip(np.hstack(pictures), 0, 255)[..., None] * [1, 0.7, 0.9]
+    slide = Slide(write_pyramid(tmp_path / "a.tiff", np.rint(row).astype(np.uint8)))
+    grid = build_grid(slide.size_l0, slide.require_mpp(), patch_px=256, mpp=0.5)
+    options = Options(patch_px=256, mpp=0.5)
+    assert sharp_enough(slide, grid, options, 2) == (grid, {}, [])
+    whole, quality, notes = sharp_enough(slide, grid, replace(options, quality=True), 2)
+    assert whole is grid
+    assert (quality["blur_um"] > 1).tolist() == [False, False, False, True]
+    assert notes == ["quality: 25% blurred"]
+    kept, of_kept, notes = sharp_enough(slide, grid, replace(options, min_sharpness=1.0), 2)
+    assert kept.coords.tolist() == [[0, 0], [256, 0], [512, 0]]
+    assert of_kept["blur_um"].tolist() == quality["blur_um"][:3].tolist()
+    assert notes == ["1 of 4 patches blurred by more than 1 µm left out"]
+
+
 def test_roi_keeps_what_lies_in_it_and_an_unknown_one_is_named(entry: SlideEntry) -> None:
     tiled = tile_slide(entry, Options(patch_px=256, mpp=2.0, roi="tumour"))
     assert tiled.grid.coords.tolist() == [[256, 256]]
@@ -65,6 +95,9 @@ def test_roi_keeps_what_lies_in_it_and_an_unknown_one_is_named(entry: SlideEntry
 
 def test_the_recipe_is_the_options_and_the_hashes_of_the_inputs(entry: SlideEntry) -> None:
     recipe = recipe_of(entry, OPTIONS)
+    assert not {"quality", "min_sharpness"} & recipe.keys()
+    measured = recipe_of(entry, replace(OPTIONS, quality=True))
+    assert measured == recipe | {"quality": True}
     assert "keep_fat" not in recipe["tissue"]  # grids from before there was such an option are done
     fat = recipe_of(entry, replace(OPTIONS, tissue=TissueSettings(keep_fat=True)))
     assert fat["tissue"] == recipe["tissue"] | {"keep_fat": True}

@@ -11,7 +11,7 @@ from shapely.geometry import box
 
 from histocnn.patches.grid import PatchGrid
 from histocnn.patches.truth import PatchTruth
-from histocnn.pictures.grid_picture import regions, tile_overview
+from histocnn.pictures.grid_picture import draw_flaws, regions, tile_overview
 from histocnn.pictures.palette import class_colours
 
 PINK = (200, 120, 170)
@@ -64,6 +64,17 @@ def test_labels_are_outlined_and_what_is_inside_stays_as_it_is(tmp_path: Path) -
         assert (np.abs(shown[420:480, first + 20 : first + 80] - PINK) <= 1).all()
     assert (shown[298:302, 300:900].max(axis=2) < 120).any(axis=0).mean() > 0.5  # dashes
     assert (np.abs(shown[700:, 950:] - PINK) <= 1).all()
+
+
+def test_flaws_are_outlined_each_in_its_colour() -> None:
+    picture = np.full((1000, 1200, 3), PINK, dtype=np.uint8)
+    grid = grid_of_cells((1200, 1000), np.array([[4, 4], [4, 8]]), patch_px=100)
+    flaws = {"blurred": np.array([True, False]), "pen": np.array([False, False])}
+    entries = draw_flaws(picture, grid, flaws)
+    assert [(entry.name, entry.drawn) for entry in entries] == [("blurred  (1)", "dotted")]
+    changed = np.argwhere((picture != PINK).any(axis=2))
+    assert np.abs(changed.min(axis=0) - [400, 400]).max() <= 4
+    assert np.abs(changed.max(axis=0) - [500, 500]).max() <= 4
 
 
 def test_a_grid_without_patches_is_a_slide_with_a_legend(tmp_path: Path) -> None:

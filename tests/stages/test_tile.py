@@ -20,6 +20,7 @@ import pytest
 
 from histocnn.cli import main
 from histocnn.patches import tiling
+from histocnn.patches.patch_set import QUALITY
 from histocnn.slides.slide import Slide
 from histocnn.stages.tile import tile as from_python
 from histocnn.storage import store
@@ -113,6 +114,16 @@ def test_the_picture_and_the_tissue_lie_beside_the_grid(folder: Path, tmp_path: 
     assert picture.shape[1] > 900
     visible = {p.name for p in tmp_path.iterdir() if not p.name.startswith(".")}
     assert visible == {"a.h5", "a.png", "a.tissue.geojson", "failures.csv", "run.json"}
+
+
+def test_quality_is_stored_and_drawn_when_asked(folder: Path, tmp_path: Path) -> None:
+    words = ("--slides", folder / "slides.csv", "--out", tmp_path, "--quality", "true")
+    tile(*words, "--min_sharpness", 9)
+    with h5py.File(tmp_path / "a.h5") as file:
+        shapes = {file[name].shape for name in (*QUALITY, "labels")}
+        assert len(shapes) == 1
+        assert np.isfinite(file["pen_fraction"][:]).all()
+    assert (tmp_path / "a.png").exists()
 
 
 def test_done_is_skipped_and_a_changed_option_named(

@@ -49,7 +49,7 @@ def test_the_share_of_pen_by_hand(colour: str) -> None:
     assert found["edge_fraction"].tolist() == [0, 0, 0]
 
 
-def test_a_fold_absorbs_twice_what_the_slides_tissue_does() -> None:
+def test_a_fold_absorbs_far_more_than_the_slides_tissue_does() -> None:
     # Of 245 in the glass: density 0.13, 0.49, 0.25, mean 0.29; three times as much is 0.87.
     folded = tuple(round(245 * (c / 245) ** 3) for c in EOSIN)
     strip, dark = plain(), plain(folded)  # type: ignore[arg-type]

@@ -104,6 +104,26 @@ def test_every_flag_in_running_text_exists() -> None:
         assert said <= known, (page.name, said - known)
 
 
+NAMED = re.compile(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)(?:::(\w+))?`")
+
+
+def test_every_test_that_the_docs_name_exists() -> None:
+    known = {path.relative_to(ROOT / "tests"): path for path in (ROOT / "tests").rglob("test_*.py")}
+    named = [
+        (page.name, *name) for page in PAGES for name in NAMED.findall(page.read_text("utf-8"))
+    ]
+    assert len(named) > 60
+    missing = [
+        name
+        for name in named
+        if not any(
+            path.match(name[1]) and (not name[2] or f"def {name[2]}(" in file.read_text("utf-8"))
+            for path, file in known.items()
+        )
+    ]
+    assert missing == []
+
+
 def test_documented_workflow_settings_are_those_of_the_workflow() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     yaml = pytest.importorskip("yaml")

@@ -32,6 +32,7 @@ from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
 from histocnn.models.rows import CALIBRATION, Part, Rows
 from histocnn.models.spec import ModelSpec, cohorts_behind
+from histocnn.patches.images import ImageFiles
 from histocnn.reference.colour import MOST_STORED, ColourReference, drawn
 from histocnn.reference.colour_figures import Coloured, by_others, by_training
 from histocnn.scores import scoring
@@ -204,6 +205,9 @@ def write_scores(out: Path, data: PatchDataModule, test: Predictions, spec: Mode
             continue
         carried, attributes = source.carried()
         datasets = {name: _take(values, rows.row[mine]) for name, values in carried.items()}
+        if "paths" in datasets:  # of these images alone, by which they are known again
+            images = ImageFiles(Path(attributes["slide_path"]), datasets["paths"])
+            attributes["fingerprint"] = images.fingerprint()
         own = rows.take(mine)
         if own.stain_groups:
             datasets["stain_groups"] = list(own.stain_groups)

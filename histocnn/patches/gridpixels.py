@@ -43,22 +43,29 @@ class GridPixels:
         self.attributes = attributes
         self.coords = coords
         self.path = path or attributes.get("slide_path")
+        self._is_given = path is not None
 
     @cached_property
     def slide(self) -> Slide:
         """The slide that was tiled.
 
         Raises:
-            PatchesError: It is gone, or another file lies in its place.
+            PatchesError: It is gone, or another file lies in its place, or the file says no
+                fingerprint: it could name any picture of this machine.
         """
+        tiled = self.attributes.get("fingerprint")
+        if not tiled and not self._is_given and self.path is not None:
+            raise PatchesError(
+                f"{self.file}: says no fingerprint, so its slide cannot be known",
+                "Say where it is with --slides.",
+            )
         if self.path is None or not Path(self.path).is_file():
             raise PatchesError(
                 f"{self.file}: its slide {self.path or self.file.stem} is not there",
                 "Say where it is now with --slides.",
             )
         slide = Slide(self.path, mpp=self._slide_mpp)
-        tiled = self.attributes.get("fingerprint")
-        if tiled is not None and slide.fingerprint != tiled:
+        if tiled and slide.fingerprint != tiled:
             raise PatchesError(
                 f"{self.path}: not the file that {self.file} was made from (its fingerprint "
                 "differs)",
@@ -73,7 +80,7 @@ class GridPixels:
             SlideError: Its file was changed, or is gone.
         """
         tiled = self.attributes.get("fingerprint")
-        if tiled is not None:
+        if tiled:
             self.slide.check_same(tiled)
 
     def close(self) -> None:

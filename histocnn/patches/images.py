@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.errors import PatchesError
+from histocnn.errors import PatchesError, StoreError
 from histocnn.slides.stream import Batch
+from histocnn.storage.ordinary import check_ordinary
 
 WHITE = 255
 _FILES_FOR_SIZE = 15  # some of the first may be cut at the slide's edge
@@ -173,13 +175,59 @@ class ImageFiles:
         digest = hashlib.sha256()
         for name in self.paths:
             try:
+                check_ordinary(self.root / name)
                 with (self.root / name).open("rb") as file:
                     size = file.seek(0, os.SEEK_END)
                     file.seek(max(0, size - _TAIL_BYTES))
                     digest.update(f"{name}\0{size}\0".encode() + file.read())
-            except OSError:
+            except (OSError, StoreError, ValueError):  # gone, a FIFO, a name that no file can have
                 digest.update(f"{name}\0missing\0".encode())
         return digest.hexdigest()
+
+
+@dataclass(eq=False, kw_only=True)
+class RecordedImages(ImageFiles):
+    """Image files that another file names, read only where they are those it was made from.
+
+    Such a file may be anybody's and name any image of this machine. Its fingerprint is known to
+    those alone who had the images.
+
+    Attributes:
+        file: What names them.
+        recorded: The fingerprint that it says; None where it says none.
+    """
+
+    file: Path
+    recorded: str | None
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        """Read pixels as `ImageFiles.read`; PatchesError where the images are others, too."""
+        self._check()
+        return super().read(row)
+
+    def batches(
+        self, batch_size: int, threads: int, rows: Sequence[int], size_px: int | None
+    ) -> Iterator[Batch]:
+        """The rows' pixels as of `ImageFiles.batches`; PatchesError where the images are others."""
+        self._check()
+        yield from super().batches(batch_size, threads, rows, size_px)
+
+    @cached_property
+    def _are_known(self) -> bool:
+        return self.recorded == self.fingerprint()
+
+    def _check(self) -> None:
+        if not self.recorded:
+            raise PatchesError(
+                f"{self.file}: says no fingerprint, so its images cannot be known",
+                "Embed or score the images themselves.",
+            )
+        if not self._are_known:
+            raise PatchesError(
+                f"{self.root}: the images that {self.file} was made from are not there, or are "
+                "others (their fingerprint differs)",
+                "Put them back, or embed or score them again.",
+            )
 
 
 def _is_cut(image: NDArray[np.uint8], usual: tuple[int, int]) -> bool:

@@ -22,7 +22,7 @@ from histocnn.cohort.whose import patients_of
 from histocnn.errors import PatchesError, StoreError
 from histocnn.patches import door
 from histocnn.patches.gridpixels import GridPixels
-from histocnn.patches.images import ImageFiles
+from histocnn.patches.images import ImageFiles, RecordedImages
 from histocnn.patches.listing import Listing, list_csv, list_folder
 from histocnn.patches.patch_set import CARRIED, Datasets, Patches
 from histocnn.slides.slide import Slide
@@ -92,7 +92,9 @@ class FilePatches(Patches):
         if self.coords is not None:
             path = self.entry.slide_path if self.entry else None
             return GridPixels(self.file, self.attributes, self.coords, path)
-        return ImageFiles(Path(self.attributes.get("slide_path", ".")), self.datasets["paths"])
+        root, known = (self.attributes.get(name) for name in ("slide_path", "fingerprint"))
+        paths = self.datasets["paths"]
+        return RecordedImages(Path(root or "."), paths, file=self.file, recorded=known)
 
     @property
     def inputs(self) -> tuple[Path, ...]:

@@ -15,6 +15,7 @@ from histocnn.models.data import PatchDataModule
 from histocnn.models.options import DataOptions
 from histocnn.models.outcome import Predictions
 from histocnn.models.spec import ModelSpec
+from histocnn.patches.patches import open_patches
 from histocnn.reference.colour import ColourReference
 from histocnn.scores.scored import read_scored
 from histocnn.scores.scorefile import open_scores
@@ -128,6 +129,9 @@ def test_training_and_evaluation_give_the_same_intervals(tmp_path):
         scores = outcome.write_scores(tmp_path / name, data, test, spec)
         trained = outcome.report(data, scores, test.colour, spec).patch
         judged = judge(open_scores(tmp_path / name / "scores.h5"))
+        [patches] = open_patches(tmp_path / name / "scores.h5")
+        assert len(patches) == n
+        assert patches.patch(n - 1).shape[2] == 3  # the test's images, known again without the rest
         evaluated = patch_report(judged, Resampling())
         assert trained.figures == evaluated.figures
         assert trained.interval == evaluated.interval

@@ -73,6 +73,18 @@ def test_another_file_in_the_slides_place_is_refused(slide: Slide) -> None:
         grid(slide, fingerprint="1-ab").read(0)
 
 
+@pytest.mark.parametrize("fingerprint", [None, ""])
+def test_a_slide_that_a_file_names_without_knowing_it_is_not_opened(
+    slide: Slide, fingerprint: str | None
+) -> None:
+    """Such a file may be a stranger's, and the slide any picture of this machine."""
+    named = grid(slide, fingerprint=fingerprint)
+    with pytest.raises(PatchesError, match=r"s1\.h5: says no fingerprint.*--slides"):
+        named.read(0)
+    given = GridPixels(named.file, named.attributes, COORDS, slide.path)
+    np.testing.assert_array_equal(given.read(0), slide.read((0, 0), 64, 1.0))
+
+
 def test_stains_are_those_that_tile_stored(slide: Slide) -> None:
     stored = Stains(((0.6, 0.8, 0.0), (0.0, 0.6, 0.8)), (2.0, 1.0))
     assert grid(slide, stains=stored.to_dict()).stains() == stored

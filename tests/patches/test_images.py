@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from histocnn.errors import PatchesError
-from histocnn.patches.images import ImageFiles, read_image, resize
+from histocnn.patches.images import ImageFiles, RecordedImages, read_image, resize
 from tests.patches.image_files import write_image
 
 
@@ -82,3 +83,50 @@ def test_the_fingerprint_is_of_names_sizes_and_ends(tmp_path: Path) -> None:
     assert ImageFiles(tmp_path, ["a.png"]).fingerprint() == one
     assert ImageFiles(tmp_path, ["b.png"]).fingerprint() != one
     assert ImageFiles(tmp_path, ["gone.png"]).fingerprint() != one
+
+
+def recorded(root: Path, paths: list[str], fingerprint: str | None) -> RecordedImages:
+    return RecordedImages(root, paths, file=Path("features.h5"), recorded=fingerprint)
+
+
+@pytest.mark.parametrize("leads", ["", "../", "absolute", "link"])
+def test_images_of_a_known_fingerprint_are_read_wherever_they_lie(
+    tmp_path: Path, leads: str
+) -> None:
+    write_image(tmp_path / "set" / "a.png")
+    write_image(tmp_path / "b.png")
+    (tmp_path / "set" / "link.png").symlink_to(tmp_path / "b.png")
+    ways = {"": "a.png", "../": "../b.png", "absolute": str(tmp_path / "b.png")}
+    path = ways.get(leads, "link.png")
+    fingerprint = ImageFiles(tmp_path / "set", [path]).fingerprint()
+    images = recorded(tmp_path / "set", [path], fingerprint)
+    assert images.read(0)[0, 0].tolist() == [200, 100, 50]
+    [batch] = images.batches(4, 1, [0], None)
+    assert batch.readable.all()
+
+
+@pytest.mark.parametrize("fingerprint", [None, "", "ab" * 32, "stale"])
+@pytest.mark.parametrize("path", ["a.png", "../private.png", "absolute"])
+def test_what_a_stranger_names_without_knowing_it_is_not_read(
+    tmp_path: Path, path: str, fingerprint: str | None
+) -> None:
+    write_image(tmp_path / "set" / "a.png")
+    write_image(tmp_path / "private.png")
+    path = str(tmp_path / "private.png") if path == "absolute" else path
+    if fingerprint == "stale":
+        fingerprint = ImageFiles(tmp_path / "set", [path]).fingerprint()
+        write_image(tmp_path / "set" / path, side=9)
+    images = recorded(tmp_path / "set", [path], fingerprint)
+    with pytest.raises(PatchesError, match=r"features\.h5"):
+        images.read(0)
+    with pytest.raises(PatchesError, match=r"features\.h5"):
+        list(images.batches(4, 1, [0], None))
+    assert images.size() is None
+
+
+def test_a_fifo_among_the_images_does_not_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    write_image(tmp_path / "b.png")
+    images = recorded(tmp_path, ["a.png", "b.png"], "ab" * 32)
+    with pytest.raises(PatchesError, match="are others"):
+        images.read(1)

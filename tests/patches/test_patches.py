@@ -202,6 +202,28 @@ def test_features_of_images_lead_back_to_the_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.patch(0), patches.patch(0))
 
 
+def test_images_outside_of_a_csvs_folder_are_found_again_and_no_strangers_are(
+    tmp_path: Path,
+) -> None:
+    write_image(tmp_path / "images" / "x.png")
+    write_image(tmp_path / "private.png")
+    table = tmp_path / "lists" / "mine.csv"
+    table.parent.mkdir()
+    table.write_text(f"path\n../images/x.png\n{tmp_path}/images/x.png\n")
+    [patches] = open_patches(table)
+    datasets, attributes = patches.carried()
+    store.write(tmp_path / "mine.h5", datasets, attributes)
+    [again] = open_patches(tmp_path / "mine.h5")
+    for row in range(2):
+        np.testing.assert_array_equal(again.patch(row), patches.patch(row))
+    for way in ("../private.png", f"{tmp_path}/private.png"):
+        named = datasets | {"paths": [way, "../images/x.png"]}
+        store.write(tmp_path / "theirs.h5", named, attributes)
+        [theirs] = open_patches(tmp_path / "theirs.h5")
+        with pytest.raises(PatchesError, match=r"theirs\.h5 .*are others"):
+            theirs.patch(0)
+
+
 def test_what_cannot_be_patches_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PatchesError, match="no such file or folder"):
         open_patches(tmp_path / "nowhere")

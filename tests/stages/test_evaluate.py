@@ -16,6 +16,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from histocnn.cli import main
 from histocnn.errors import MetricError, UsageError
 from histocnn.metrics.report import Report
+from histocnn.slides.slide import Slide
 from histocnn.stages.evaluate import evaluate
 from histocnn.storage import store
 from tests.slide_files import position_image, write_pyramid
@@ -494,6 +495,12 @@ def test_the_worst_patches_are_shown_from_the_slide(tmp_path):
     write_pyramid(slide, position_image(2000, 1500), mpp=1.0)
     for path in small.scores.glob("*.h5"):
         rewrite(path, lambda arrays: None, slide_path=str(slide), slide_mpp=(1.0, 1.0))
+    evaluate(small.scores, tmp_path / "strange")
+    page = (tmp_path / "strange" / "report.html").read_text()
+    assert "data:image/jpeg;base64," not in page  # whoever made the file did not know the slide
+    assert "cannot be shown" in page
+    for path in small.scores.glob("*.h5"):
+        rewrite(path, lambda arrays: None, fingerprint=Slide(slide).fingerprint)
     evaluate(small.scores, tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("data:image/jpeg;base64,") >= 4

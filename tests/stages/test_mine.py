@@ -10,6 +10,7 @@ import pytest
 
 from histocnn.cli import main
 from histocnn.errors import MetricError, UsageError
+from histocnn.slides.slide import Slide
 from histocnn.stages.mine import mine
 from histocnn.storage import store
 from tests.killed import left_by_the_dead
@@ -149,6 +150,7 @@ def test_the_contact_sheet_shows_the_slide_or_says_that_it_is_gone(tmp_path, cap
     write_pyramid(tmp_path / "slide.tif", position_image(2000, 1500), mpp=1.0)
     for path in cohort.scores.glob("*.h5"):
         changed = {"slide_path": str(tmp_path / "slide.tif"), "slide_mpp": (1.0, 1.0)}
+        changed["fingerprint"] = Slide(tmp_path / "slide.tif").fingerprint
         store.write(path, store.read(path), store.attributes(path) | changed)
     mine(cohort.scores, tmp_path / "hard.csv", sheet=12)
     assert "0 could not be read" in capsys.readouterr().out

@@ -40,3 +40,9 @@ def test_a_row_of_another_length_says_how_to_quote(
 
 def test_one_column_needs_no_separator(tmp_path: Path) -> None:
     assert read_table(write(tmp_path, "a\n1\n"), ["a"]) == [(2, {"a": "1"})]
+
+
+def test_a_nul_is_named_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "slide_id,slide_path\na,a.svs\nb\0,b.svs\n")
+    with pytest.raises(CohortError, match=r"t\.csv: line 3 holds a NUL"):
+        read_table(path, ["slide_id"])

@@ -128,6 +128,8 @@ def at_places(dense: ScoreFile, single: ScoreFile, class_name: str) -> tuple[flo
         for (place, score), name in zip(found[1].items(), names, strict=True)
         if name and place in found[0] and not np.isnan([score, found[0][place]]).any()
     ]
+    if not shared:  # windows are wider than patches, and begin elsewhere
+        return float("nan"), float("nan"), 0
     first, second, positive = (np.array(each) for each in zip(*shared, strict=True))
     both = [float(counts.auroc(*counts.cumulative(s, positive)[1:])) for s in (first, second)]
     return both[0], both[1], len(shared)
@@ -150,7 +152,7 @@ def compare(slides: Path, grids: Path, model: Path, out: Path, class_name: str) 
     print("| | patch by patch | dense |\n|---|---|---|")
 
     def line(name: str, values: dict[str, Any]) -> None:
-        print(f"| {name} | {values['patches']:.3f} | {values['dense']:.3f} |")
+        print(f"| {name} | {values['patches']:.4g} | {values['dense']:.4g} |", flush=True)
 
     line("AUROC", {k: r.patch.figures["macro_auroc"].value for k, r in reports.items()})
     for slide in rows:

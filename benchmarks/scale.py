@@ -1,6 +1,6 @@
 """Does the last slide cost what the first did? One process over many small slides.
 
-python benchmarks/scale.py --out FOLDER [--stages tile predict …] [--slides 10000] [--pictures]
+python benchmarks/scale.py --out FOLDER [--stages tile …] [--slides 10000] [--minutes M]
 
 For each stage: CPU per slide (of all threads) of the last tenth over the first, after a warm-up;
 memory and open descriptors then. For evaluate: CPU per score file of all over that of a tenth.
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--slides", type=int, default=10_000)
     parser.add_argument("--pictures", action="store_true")
+    parser.add_argument("--minutes", type=float, default=1e6, help="of a stage, as if by Ctrl-C")
     given = parser.parse_args()
     out = given.out.resolve()
     if not given.pictures:
@@ -51,7 +52,7 @@ def main() -> None:
         if stage == "evaluate":
             evaluations(out / "judged", given.slides)
         else:
-            with points() as found:
+            with points(60 * given.minutes) as found, contextlib.suppress(KeyboardInterrupt):
                 calls(out, given.slides)[stage]()
             show(stage, found)
 
@@ -151,13 +152,16 @@ def evaluations(folder: Path, count: int) -> None:
 
 
 @contextlib.contextmanager
-def points() -> Iterator[list[Point]]:
+def points(most_s: float) -> Iterator[list[Point]]:
     """Fill a list with where the process stands after each slide, and at the end."""
     found: list[Point] = []
     enter: Callable[..., str] = ledger.Ledger.enter
+    start = time.monotonic()
 
     def noting(*arguments: object) -> str:
         found.append(point())
+        if time.monotonic() > start + most_s:
+            raise KeyboardInterrupt
         return enter(*arguments)
 
     ledger.Ledger.enter = noting  # type: ignore[method-assign]

@@ -50,7 +50,7 @@ def write_features(
             "mpp": mpp,
         }
     else:
-        [patches] = open_patches(like)
+        [patches] = open_patches(like, mpp=mpp if any(like.rglob("*.png")) else None)
         datasets, attributes = patches.carried()
     labels = np.asarray(datasets["labels"])
     features = rng.normal(size=(len(labels), width)).astype(np.float32) + np.float32(shift)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry, read_cohort
 from histocnn.cohort.whose import patients_of
-from histocnn.errors import PatchesError, StoreError
+from histocnn.errors import PatchesError, StoreError, UsageError
 from histocnn.patches import door
 from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.images import ImageFiles, RecordedImages
@@ -125,11 +125,12 @@ class FilePatches(Patches):
 
 
 class ImagePatches(Patches):
-    """Image files of a folder or CSV."""
+    """Image files of a folder or CSV; `mpp` is their µm/px, where somebody said it."""
 
-    def __init__(self, name: str, listing: Listing) -> None:
+    def __init__(self, name: str, listing: Listing, mpp: float | None = None) -> None:
         self._name = name
         self._listing = listing
+        self._mpp = mpp
 
     @property
     def name(self) -> str:
@@ -162,6 +163,7 @@ class ImagePatches(Patches):
             "fingerprint": self.pixels.fingerprint(),
             "labels.class_names": list(self._listing.class_names),
             "patch_px": size[0] if size and size[0] == size[1] else None,
+            "mpp": self._mpp,
         }
 
     @property
@@ -215,6 +217,7 @@ def open_patches(
     slides: Path | None = None,
     patient_pattern: str | None = None,
     allow_shared_patient: bool = False,
+    mpp: float | None = None,
 ) -> list[Patches]:
     """Open a folder of grids (or one), a folder of images by class, or a CSV of images.
 
@@ -225,22 +228,30 @@ def open_patches(
             slides.csv also says whose the slides of a CSV of images are.
         allow_shared_patient: As for `read_cohort`.
         patient_pattern: Regular expression that finds the patient in an image's relative path.
+        mpp: µm/px of images, which do not say it.
 
     Raises:
         PatchesError, StoreError: Nothing of the three, or not as described there.
+        UsageError: µm/px are given of grids, which say theirs.
     """
     source = Path(source)
     if source.is_file() and source.suffix == ".csv":
         listing = list_csv(source, patient_pattern)
         entries = _listed(slides, allow_shared_patient)
         patients = patients_of(listing.slide_ids, listing.patient_ids, entries)
-        return [ImagePatches(source.stem, replace(listing, patient_ids=patients))]
+        return [ImagePatches(source.stem, replace(listing, patient_ids=patients), mpp)]
     if source.is_file():
         check_is_hdf5(source)  # a wrong file is the command's mistake, and no slide's failure
-    if files := [source] if source.is_file() else sorted(source.glob("*.h5")):
+    files = [source] if source.is_file() else sorted(source.glob("*.h5"))
+    if files and mpp is not None:
+        raise UsageError(
+            f"--mpp {mpp:g} is of image files, and {source} holds grids",
+            "Leave it out: grids say theirs.",
+        )
+    if files:
         return [*open_files(files, slides, allow_shared_patient=allow_shared_patient)]
     if source.is_dir():
-        return [ImagePatches(source.resolve().name, list_folder(source, patient_pattern))]
+        return [ImagePatches(source.resolve().name, list_folder(source, patient_pattern), mpp)]
     raise PatchesError(
         f"{source}: no such file or folder",
         "Give a folder of grids, a folder of images by class, or a CSV of images.",

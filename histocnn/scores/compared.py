@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from histocnn.cohort.fingerprints import check_same_slides
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import patients_of
-from histocnn.errors import PatchesError, StoreError
+from histocnn.errors import FeaturesError, PatchesError, StoreError
 from histocnn.jobs import run as runs
 from histocnn.jobs.ownership import check_apart
 from histocnn.patches.patches import FilePatches, open_files
@@ -49,6 +49,7 @@ def score_features(
         entries: Rows of slides.csv by slide id, which say whose a slide is.
 
     Raises:
+        FeaturesError: Images of unknown µm/px would be compared with patches of slides.
         CohortError: A slide would be compared with itself under another patient's name.
         StoreError: As `jobs.run.run`.
     """
@@ -56,6 +57,7 @@ def score_features(
     patches, entries = open_files(queries), entries or {}
     opened = [*open_files(method.examples.files), *patches]
     everything = list({each.file: each for each in opened}.values())
+    _check_scales(everything)
     _check_copies(everything, method.exclude, entries)
     told = _told(everything, entries)
     more = {**(more or {}), **({"patients": told} if told else {})}
@@ -90,6 +92,27 @@ def _told(files: Sequence[FilePatches], entries: Mapping[str, SlideEntry]) -> di
             pairs |= set(zip(file.slide_ids, file.patient_ids, strict=True))
     known = ((slide, said, entries.get(slide)) for slide, said in sorted(pairs))
     return {s: e.patient_id for s, said, e in known if e and e.patient_id not in (None, said)}
+
+
+def _check_scales(files: Sequence[FilePatches]) -> None:
+    """Refuse images of unknown µm/px beside patches of slides whose scale is known.
+
+    Raises:
+        FeaturesError: Names one of either.
+    """
+    images, slides = [], []
+    for file in files:
+        with _looking(file):
+            if "paths" in file.datasets and file.mpp is None:
+                images.append(file)
+            elif "coords" in file.datasets and file.mpp is not None:
+                slides.append(file)
+    if images and slides:
+        raise FeaturesError(
+            f"{images[0].file}: images of unknown µm/px, and {slides[0].file} patches at "
+            f"{slides[0].mpp:g}",
+            "Embed the images again with their --mpp.",
+        )
 
 
 def _check_copies(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from histocnn.jobs import run as runs
-from histocnn.jobs.ranges import PositiveInt
+from histocnn.jobs.ranges import PositiveFloat, PositiveInt, check_range
 from histocnn.jobs.result import StageResult
 from histocnn.models.options import Precision
 from histocnn.patches.patches import open_patches
@@ -35,6 +35,7 @@ def embed(
     precision: Precision = "auto",
     slides: str | Path | None = None,
     patient_pattern: str | None = None,
+    mpp: PositiveFloat | None = None,
     batch_size: PositiveInt = 64,
     threads: PositiveInt = 2,
     workers: PositiveInt = 1,
@@ -64,6 +65,8 @@ def embed(
         precision: Of the computation; auto: bf16 where the hardware has it.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
         patient_pattern: Regular expression whose first group is the patient in an image's path.
+        mpp: µm/px of image files, which do not say it; knn and probe need it to compare them with
+            patches of slides.
         batch_size: Patches at a time.
         threads: Readers per slide.
         workers: Slides in parallel processes; worker i on GPU i.
@@ -80,7 +83,8 @@ def embed(
     source = Source(backbone, weights, trained, tuple(layers), input_px, stain)
     network = source.describe()
     slides = None if slides is None else Path(slides)
-    items = open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern)
+    check_range("mpp", mpp, PositiveFloat | None)
+    items = open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern, mpp=mpp)
     windows = DenseOptions.asked(dense, dense_stride_px, exact, items)
     engine = Engine.choose(
         device, precision, batch_size=batch_size, threads=threads, workers=workers

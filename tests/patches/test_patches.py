@@ -224,6 +224,15 @@ def test_images_outside_of_a_csvs_folder_are_found_again_and_no_strangers_are(
             theirs.patch(0)
 
 
+def test_images_take_their_scale_from_who_knows_it(grid_file: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "set" / "a" / "x.png")
+    [known], [unknown] = open_patches(tmp_path / "set", mpp=0.5), open_patches(tmp_path / "set")
+    assert (known.mpp, unknown.mpp) == (0.5, None)
+    assert known.describe() == {**unknown.describe(), "mpp": 0.5}
+    with pytest.raises(UsageError, match=r"--mpp 0\.5 is of image files, and .* holds grids"):
+        open_patches(grid_file.parent, mpp=0.5)
+
+
 def test_what_cannot_be_patches_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PatchesError, match="no such file or folder"):
         open_patches(tmp_path / "nowhere")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -198,7 +199,7 @@ def test_sheet_and_map(tmp_path: Path) -> None:
     grid = write_grid(tmp_path, "s1")
     folder = write_folder(tmp_path / "images", patients=5)
     write_features(tmp_path / "q" / "s1.h5", like=grid)
-    write_features(tmp_path / "ref" / "images.h5", like=folder)
+    write_features(tmp_path / "ref" / "images.h5", like=folder, mpp=1.0)
     out = tmp_path / "out"
     assert knn(tmp_path / "ref", tmp_path / "q", out, k=3, explain=1,
                explain_at=((100, 100), (9999, 0)), map=True).exit_code == 0  # fmt: skip
@@ -206,6 +207,24 @@ def test_sheet_and_map(tmp_path: Path) -> None:
     notes = json.loads((out / "run.json").read_text())["slides"]["s1"]["notes"]
     assert "no scored patch at (9999, 0)" in notes
     assert (out / "map.png").stat().st_size > 5_000
+
+
+def test_images_of_unknown_scale_are_not_compared_with_slides(tmp_path: Path) -> None:
+    write_features(tmp_path / "q" / "s1.h5", like=write_grid(tmp_path, "s1"))
+    folder = write_folder(tmp_path / "images", patients=5)
+    for name, mpp, said in (
+        ("unknown", None, r"unknown\.h5: images of unknown µm/px, and .*s1\.h5 patches at 1\. "
+                          r"Embed the images again with their --mpp"),
+        ("other", 1.2, r"patches at 1\.2 and 1 µm/px"),
+    ):  # fmt: skip
+        file = write_features(tmp_path / name / f"{name}.h5", like=folder, mpp=mpp)
+        if mpp is None:
+            with pytest.raises(FeaturesError, match=said):
+                knn(tmp_path / name, tmp_path / "q", tmp_path / "out", k=3)
+            assert knn(file, file, tmp_path / "alone", k=3).exit_code == 0
+        else:
+            assert knn(tmp_path / name, tmp_path / "q", tmp_path / "out", k=3).exit_code == 1
+            assert re.search(said, failure(tmp_path / "out", "s1"))
 
 
 def test_needs_no_torch(tmp_path: Path) -> None:

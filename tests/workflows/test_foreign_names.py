@@ -71,7 +71,7 @@ def histocnn(stage: str, **options: object) -> int:
 def reference(tmp_path: Path) -> Path:
     """Labelled images of the classes a and b, of the patches' size."""
     folder = write_folder(tmp_path / "images", patients=5, side_px=SIDE_L0 // 2)
-    write_features(tmp_path / "ref" / "images.h5", like=folder)
+    write_features(tmp_path / "ref" / "images.h5", like=folder, mpp=0.5)
     return tmp_path / "ref"
 
 

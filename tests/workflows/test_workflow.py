@@ -200,7 +200,7 @@ def test_colorectal_slides_compared_with_labelled_images(shared: Path, tmp_path:
     (tmp_path / "wf.yaml").write_text(
         f"mpp: 1.3\nreference: {reference}\nbackbone: squeezenet1_1\n"
         f"weights: {shared}/weights/squeezenet1_1-imagenet.safetensors\n"
-        "options: {evaluate: '--match AC=Tumor,H=Normal --target Tumor'}\n"
+        "options: {evaluate: '--match AC=Tumor,H=Normal --target Tumor', reference: --mpp 1.3}\n"
     )
     code, said = call([RUN, "local", "knn", "--configfile", "wf.yaml"], tmp_path)
     assert code == 0, said[-3000:]

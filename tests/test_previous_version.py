@@ -40,10 +40,15 @@ def datasets(path: Path) -> dict[str, np.ndarray]:
         return {name: file[name][()] for name in file}
 
 
-def assert_same(made: Path, old: Path, *, less: tuple[str, ...] = ()) -> None:
+def assert_same(
+    made: Path, old: Path, *, less: tuple[str, ...] = (), fitted: tuple[str, ...] = ()
+) -> None:
     new, before = datasets(made), datasets(old)
     assert set(before) <= set(new)
     for name in set(before) - set(less):
+        if name in fitted:  # by iteration: processors that sum in other orders end a hair apart
+            np.testing.assert_allclose(new[name], before[name], rtol=0, atol=1e-6)
+            continue
         np.testing.assert_array_equal(new[name], before[name], err_msg=f"{old.name}: {name}")
 
 
@@ -55,7 +60,8 @@ def test_neighbours_and_probe_of_old_features(tmp_path: Path) -> None:
         files = sorted((OLD / stage).glob("*.h5"))
         assert [file.stem for file in files] == list(SLIDES)
         for file in files:
-            assert_same(tmp_path / stage / file.name, file)
+            fitted = ("scores",) if stage == "probe" else ()
+            assert_same(tmp_path / stage / file.name, file, fitted=fitted)
 
 
 # Tumours were orange, the palette's second colour, and are vermillion since colours go by name.

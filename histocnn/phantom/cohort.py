@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from histocnn.errors import UsageError
 from histocnn.phantom.paint import Painter
 from histocnn.phantom.pyramid import write_pyramid
-from histocnn.phantom.stain import LABS
+from histocnn.phantom.stain import LABS, stains_of
 from histocnn.phantom.tissue import lay_out
 from histocnn.regions.geojson import Feature, write_geojson
 from histocnn.storage.atomic import replacing
@@ -36,7 +36,7 @@ class PhantomSpec:
         size_px: Width and height of level 0.
         mpp: µm per level-0 pixel.
         seed: The same seed and options give the same bytes.
-        lab: Whose stain: one of `LABS`.
+        lab: Whose stain: one of `LABS`, or a number, of whom there are as many as you like.
         lesions: Number of tumour foci; 0 is a normal slide.
         pen: Colour of pen strokes over tissue and glass, or None.
         blur: Whether part of the section is out of focus.
@@ -97,8 +97,10 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
             f"a phantom of {spec.size_px} px at {spec.mpp} µm/px cannot be drawn",
             "Give sides of at least 1 px and a resolution above 0.",
         )
-    if spec.lab not in LABS:
-        raise UsageError(f"No lab '{spec.lab}' is known", f"Choose one of {', '.join(LABS)}.")
+    if stains_of(spec.lab) is None:
+        raise UsageError(
+            f"No lab '{spec.lab}' is known", f"Choose one of {', '.join(LABS)}, or a number."
+        )
     width, height = spec.size_px
     tissue_px = spec.tissue_px or (0.84 * width, 0.84 * height)
     layout = lay_out(

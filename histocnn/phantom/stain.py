@@ -26,7 +26,8 @@ PEN_RGB = {
 # Optical density per channel of one unit of stain. The first row is Ruifrok and Johnston's (2001)
 # haematoxylin; eosin lies between theirs (0.07, 0.99, 0.11) and the one Macenko et al. (2009)
 # measured (0.22, 0.80, 0.56). Gains are how much of each stain the lab uses.
-LABS: dict[str, tuple[tuple[float, ...], tuple[float, ...], float, float]] = {
+Lab: TypeAlias = tuple[tuple[float, ...], tuple[float, ...], float, float]
+LABS: dict[str, Lab] = {
     "A": ((0.65, 0.70, 0.29), (0.15, 0.88, 0.37), 1.00, 1.00),
     "B": ((0.58, 0.72, 0.38), (0.24, 0.82, 0.52), 0.86, 1.22),
     "C": ((0.72, 0.64, 0.26), (0.10, 0.94, 0.27), 1.18, 0.80),
@@ -45,9 +46,30 @@ SHAPES, TURNS = 12, 16
 GRAIN = 2  # the texture's mean, to be taken off again
 
 
+def stains_of(lab: str) -> Lab | None:
+    """Haematoxylin, eosin and how much of each a lab uses; None where nobody knows it.
+
+    Besides `LABS` there are as many as numbers: "1", "2" … draw theirs evenly from the range that
+    `LABS` spans, every one of the eight numbers by itself.
+    """
+    if not (lab.isascii() and lab.isdigit()):
+        return LABS.get(lab)
+    known = np.array([[*h, *e, *gains] for h, e, *gains in LABS.values()])
+    drawn = np.random.default_rng([13, int(lab)]).uniform(known.min(axis=0), known.max(axis=0))
+    return tuple(drawn[:3]), tuple(drawn[3:6]), float(drawn[6]), float(drawn[7])
+
+
 def colour_table(lab: str, gain_h: float, gain_e: float) -> NDArray[np.uint32]:
-    """RGBA of every pair of stains, uint32 [65536], indexed by 256 × haematoxylin + eosin."""
-    vector_h, vector_e, lab_h, lab_e = LABS[lab]
+    """RGBA of every pair of stains, uint32 [65536], indexed by 256 × haematoxylin + eosin.
+
+    Args:
+        lab: One that `stains_of` knows.
+        gain_h: How much more haematoxylin than the lab's usual.
+        gain_e: How much more eosin.
+    """
+    stains = stains_of(lab)
+    assert stains is not None  # noqa: S101 - make_phantom asks
+    vector_h, vector_e, lab_h, lab_e = stains
     level = np.arange(256) / STAIN_PER_OD
     density = (
         (level * lab_h * gain_h)[:, None, None] * np.array(vector_h)

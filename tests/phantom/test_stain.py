@@ -16,6 +16,7 @@ from histocnn.phantom.stain import (
     TURNS,
     colour_table,
     develop,
+    stains_of,
     stamps,
     textures,
 )
@@ -34,6 +35,15 @@ def test_a_stain_absorbs_as_beer_and_lambert_say(lab: str) -> None:
         for e, h in stains[0]
     ]
     assert np.abs(develop(stains, table)[0] - np.array(expected)).max() <= 0.5
+
+
+def test_numbered_laboratories_are_each_another_within_the_range_of_the_named() -> None:
+    known = np.array([[*h, *e, *gains] for h, e, *gains in LABS.values()])
+    drawn = np.array([np.hstack(stains_of(str(number)) or ()) for number in range(1, 21)])
+    assert ((known.min(axis=0) <= drawn) & (drawn <= known.max(axis=0))).all()
+    assert len(np.unique(drawn, axis=0)) == 20
+    assert stains_of("7") == stains_of("7")
+    assert [stains_of(name) for name in ("Z", "-1", "", "²")] == [None] * 4
 
 
 def test_more_of_a_stain_is_darker_in_every_channel() -> None:

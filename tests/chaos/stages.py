@@ -22,7 +22,7 @@ class Stage:
     """One command.
 
     Attributes:
-        name: The command's.
+        name: The command, and the option that makes another stage of it.
         begins: "module function" whose first line is the beginning of its work.
         words: Its options but `--out`, given the folder of all.
         inputs: The folders that it reads, by name.
@@ -61,6 +61,12 @@ _LISTED = (
         "predict", "histocnn.stages.predict predict",
         lambda at: ["--patches", at / "tile", "--model", at / "train" / "model.safetensors",
                     "--device", "cpu"],
+        ("cohort", "tile", "train"),
+    ),
+    Stage(
+        "predict --dense", "histocnn.stages.predict predict",
+        lambda at: ["--patches", at / "tile", "--model", at / "train" / "model.safetensors",
+                    "--device", "cpu", "--dense", "true"],
         ("cohort", "tile", "train"),
     ),
     Stage(
@@ -155,7 +161,7 @@ class House:
         target = out / "hard.csv" if stage.name == "mine" else out
         if stage.name == "train":
             return ["train", *stage.words(self.place), f"--out={target}"]
-        return [stage.name, *stage.words(self.place), "--out", target]
+        return [stage.name.split()[0], *stage.words(self.place), "--out", target]
 
     def start(self, stage: Stage, *more: str, **how: Any) -> Command:
         """Start the stage into the folder of the disturbed runs, with more options if there are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torchvision.models import DenseNet
 
 from histocnn.errors import ModelError
 from histocnn.models.dense import densified
@@ -34,6 +35,24 @@ def test_each_window_has_the_embedders_features(layers: tuple[str, ...]) -> None
             y, x = row * stride, column * stride
             own = embedder(image[..., y : y + 32, x : x + 32])
             torch.testing.assert_close(windows[..., row, column], own, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_densenets_blocks_are_averaged_as_they_are_concatenated() -> None:
+    torch.manual_seed(0)
+    network = DenseNet(4, (2, 1), 8, num_classes=2).eval()
+    network.classifier = nn.Identity()  # type: ignore[assignment]
+    layers = ("features.denseblock2", "features.norm0", "features.denseblock1")
+    dense = densified(Embedder(network, layers).eval(), 64)
+    assert (dense.stride_px, dense.window_px) == (8, 64)
+    image = torch.randn((1, 3, 96, 80), generator=torch.Generator().manual_seed(2))
+    norm, block, last = (network.features[:end](image) for end in (2, 5, 7))
+    assert norm.min() < 0  # the ReLU behind it would take that away, in place
+    assert (block.shape[1], last.shape[1]) == (8 + 2 * 4, (8 + 2 * 4) // 2 + 4)
+    means = [
+        nn.functional.avg_pool2d(m, 64 // d, 8 // d) for m, d in ((last, 8), (norm, 2), (block, 4))
+    ]
+    torch.testing.assert_close(dense.network(image), torch.cat(means, 1), rtol=1e-5, atol=1e-6)
 
 
 @torch.inference_mode()

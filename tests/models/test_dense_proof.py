@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models import DenseNet
 
 from histocnn.errors import ModelError
 from histocnn.models.dense import densified
@@ -62,6 +63,22 @@ def test_the_receptive_field_is_the_formulas() -> None:
     network = _network(nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=2, dilation=2))
     whole = Sliding(network, split(network, 64), 64)
     assert reach(network, whole.maps, 64) == Reach(8, 0, -33, 33)
+
+
+@torch.inference_mode()
+def test_a_densenets_concatenated_maps_are_seen_through() -> None:
+    # Stem 7 / 2, 3 / 2: -5 to 5; 3 × 3 at stride 4: -9 to 9; mean of 2 / 2: to 13; 3 × 3 at stride
+    # 8: -17 to 21, and the eighth cell's to 77. What concatenations hand on sees less.
+    torch.manual_seed(0)
+    network = DenseNet(4, (1, 1), 8, num_classes=2).eval()
+    whole = Sliding(network, split(network, 64), 64)
+    assert reach(network, whole.maps, 64) == Reach(8, 0, -17, 21)
+    dense = densified(network, 64)
+    assert (dense.stride_px, dense.receptive_px, dense.centre_px) == (8, 24, 30.5)
+    image = torch.randn((1, 3, 96, 80), generator=torch.Generator().manual_seed(2))
+    maps = nn.functional.avg_pool2d(network.features(image).relu(), 8, 1)
+    expected = network.classifier(maps.movedim(1, 3)).movedim(3, 1)
+    torch.testing.assert_close(dense.network(image), expected, rtol=1e-5, atol=1e-6)
 
 
 @torch.inference_mode()

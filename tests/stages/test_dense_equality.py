@@ -87,7 +87,7 @@ def one_pass(slide: Path, model: Path, stride_px: int, cells: int) -> np.ndarray
 def sliding(model: Path, patches: Patches, *, exact: bool = False) -> Slider:
     """A model as predict --dense has it, in float32."""
     options = DenseOptions(exact=exact)
-    engine = Engine.choose("cpu", "fp32", batch_size=64, threads=2, workers=1)
+    engine = Engine.choose("cpu", "fp32", batch_size=64, threads=1, workers=1)
     scorer = Scorer(model, None, tta=False, engine=engine, dense=options)
     return slider_of(scorer.open(), patches, options)
 

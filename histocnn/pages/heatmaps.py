@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from histocnn.jobs import run as runs
 from histocnn.jobs.ownership import check_files, claim_files, first_line
 from histocnn.jobs.ranges import Percent, Probability, check_ranges
-from histocnn.patches import door
+from histocnn.patches import door, patch_set
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.patches.truth import TruthRule, recorded_rule
 from histocnn.pictures.palette import Colours, check_colours, parse_colours
@@ -28,7 +28,7 @@ from histocnn.storage.hashing import sha256
 from histocnn.storage.hdf5 import opening
 
 FIRST = ("slide_id", "patches", "scored")  # columns of slides.csv
-NOVELTY = "novelty"
+NOVELTY, QUALITY = "novelty", "quality"  # pictures that are of no class
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,13 @@ def _draw_slide(
     options: HeatmapOptions,
 ) -> dict[str, Any]:
     """Write all that belongs to one slide, `target`, the most likely class, last."""
-    from histocnn.pictures.heat import View, class_picture, novelty_picture, score_picture
+    from histocnn.pictures.heat import (
+        View,
+        class_picture,
+        novelty_picture,
+        quality_picture,
+        score_picture,
+    )
     from histocnn.pictures.overlay import OVERVIEW_PX, PICTURE_PX, shrunk
 
     slide = read_scored(patches.file)
@@ -157,6 +163,8 @@ def _draw_slide(
         view.write(score_picture(view, index), _picture(target, slide.class_names[index]), title)
     if slide.novelty is not None:
         view.write(novelty_picture(view), _picture(target, NOVELTY), title)
+    if slide.quality:
+        view.write(quality_picture(view), _picture(target, QUALITY), title)
     if options.html:
         from histocnn.pages.viewer import write_viewer
 
@@ -181,6 +189,7 @@ def _beside(patches: FilePatches, target: Path, options: HeatmapOptions) -> list
     shown = [name for name in names if options.class_name in (None, name)]
     with opening(patches.file) as file:
         shown += [NOVELTY] * (NOVELTY in file)
+        shown += [QUALITY] * (not file.keys().isdisjoint(patch_set.QUALITY))
     pictures = [_picture(target, name) for name in shown]
     return [*pictures, target.with_suffix(".html")] if options.html else pictures
 

@@ -21,6 +21,7 @@ from histocnn.pictures import heat
 from histocnn.pictures.heat import View
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, map_table
 from histocnn.pictures.sheet import FOOTNOTE
+from histocnn.reference.cover import NOT_COVERED
 from histocnn.scores.scored import ScoredSlide
 from histocnn.storage.atomic import write_text
 
@@ -225,4 +226,5 @@ def _heading(slide: ScoredSlide) -> str:
     if grid.overlap_px:
         scale += f", one every {grid.stride_px} px"
     said = " · ".join(escape(part) for part in (scale, slide.origin, FOOTNOTE) if part)
+    said = said.replace(NOT_COVERED, f"<b>{NOT_COVERED}</b>")
     return f"<h2>{escape(slide.slide_id)}</h2>{said}"

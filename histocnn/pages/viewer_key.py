@@ -12,6 +12,7 @@ from histocnn.pictures.heat import (
     HATCH,
     INK,
     NEW,
+    NO_FLAW,
     NOVELTY_OPACITY,
     OPACITY,
     View,
@@ -28,6 +29,8 @@ def layers(slide: ScoredSlide) -> list[tuple[str, str]]:
     found += [(f"s{i}", f"probability of {name}") for i, name in enumerate(slide.class_names)]
     if slide.novelty is not None:
         found.append(("novelty", "novelty (percentile in the reference)"))
+    if slide.quality:
+        found.append(("quality", "quality (blur, pen, folds, edges)"))
     return found
 
 
@@ -46,6 +49,9 @@ def keys(view: View) -> dict[str, str]:
         found[f"s{index}"] = _bar(view, SCORE_MAP, OPACITY, ("0", "1")) + "".join(lines)
     if slide.novelty is not None:
         found["novelty"] = _bar(view, NOVELTY_MAP, NOVELTY_OPACITY, ("0 %", "100 %"))
+    if slide.quality:
+        entries = [entry for entry, _ in view.flawed] or [NO_FLAW]
+        found["quality"] = "".join(_line(each.name, each.colour) for each in entries)
     over_all = "".join(_line(f"annotated {name}", colour) for name, colour, _ in view.annotated())
     if view.new is not None and view.new.any():
         over_all += _filled("hatched", f"unlike the reference (novelty from {NEW})")

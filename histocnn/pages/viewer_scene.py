@@ -12,8 +12,9 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.pictures.heat import HATCH, HATCHED, INK, MOSTLY, NEW, View
+from histocnn.pictures.heat import GLASS, HATCH, HATCHED, INK, View
 from histocnn.pictures.strokes import Points, Stroke
+from histocnn.regions.raster import outline
 
 OPACITY = 0.6  # of the layer, until somebody moves the slider
 _LARGEST_JPEG = 6_000_000  # bytes
@@ -71,8 +72,8 @@ def scene(view: View, overview: NDArray[np.uint8]) -> Scene:
         dh=[rows * grid.stride_l0[1]],
         global_alpha=OPACITY,
     )
-    _fill(plot, view.slide.novel_areas(NEW), "right_diagonal_line")
-    _fill(plot, view.slide.uncertain_areas(MOSTLY), "dot")
+    _fill(plot, view, view.new, "right_diagonal_line")
+    _fill(plot, view, view.uncertain, "dot")
     # Patches at the border reach over it; what lies outside the slide is covered again.
     over_x, over_y = width + grid.footprint_l0[0], height + grid.footprint_l0[1]
     outside = {"fill_color": _OUTSIDE, "line_color": None}
@@ -88,7 +89,7 @@ def scene(view: View, overview: NDArray[np.uint8]) -> Scene:
 
 
 def _contours(plot: Any, view: View) -> dict[str, list[Any]]:
-    """Draw each class's contours, out of sight, as its picture has them."""
+    """Draw each class's contours and what is flawed, out of sight, as their pictures have them."""
     smooth = view.slide.smooth
     found: dict[str, list[Any]] = {}
     for index in range(len(view.slide.class_names)):
@@ -99,6 +100,11 @@ def _contours(plot: Any, view: View) -> dict[str, list[Any]]:
                 plot, view.lines(index, score), INK, stroke, 1 + smooth, smooth, visible=False
             )
         ]
+    found["quality"] = [
+        renderer
+        for entry, area in view.flawed
+        for renderer in _lines(plot, _rings(area), entry.colour, visible=False)
+    ]
     return found
 
 
@@ -130,9 +136,12 @@ def _lines(
     ]
 
 
-def _fill(plot: Any, areas: Sequence[BaseGeometry], pattern: str) -> None:
-    """Fill polygons but not their holes with lines or dots, as far apart however far one zooms."""
-    x, y = _joined(ring for area in areas for ring in _rings(area))
+def _fill(plot: Any, view: View, where: NDArray[np.bool_] | None, pattern: str) -> None:
+    """Fill what is tissue there with lines or dots, as far apart however far one zooms."""
+    if where is None:
+        return
+    px_l0 = np.divide(view.slide.grid.size_l0, where.shape[::-1])
+    x, y = _joined(_rings(outline(where & (view.tissue > GLASS), (px_l0[0], px_l0[1]))))
     if len(x):
         plot.patch(
             x, y, fill_alpha=0, line_color=None, hatch_pattern=pattern,

@@ -46,7 +46,7 @@ if (what == "classes") {
     if (value != 65535 && value >= least) pixels[at[i]] = paint[best]
   }
 } else {
-  const values = cells.data[what]
+  const values = cells.data[what] ?? []  // quality is lines alone
   const paint = tables[what == "novelty" ? 1 : 0].map(([r, g, b]) => opaque(r, g, b))
   for (let i = 0; i < at.length; i++) {
     const value = values[i]
@@ -68,7 +68,8 @@ const cols = shape[1] + 2, most = (shape[0] + 2) * cols
 const laid = (name) => {
   if (!kept[name]) {
     kept[name] = new Uint16Array(most)
-    cells.data["at"].forEach((cell, row) => { kept[name][cell] = cells.data[name][row] })
+    const values = cells.data[name] ?? []  // quality is lines alone
+    cells.data["at"].forEach((cell, row) => { kept[name][cell] = values[row] })
   }
   return kept[name]
 }

@@ -34,7 +34,7 @@ SPOILT = 0.05  # share of a patch
 FLAWS: Mapping[str, tuple[str, float]] = {  # in words: column, from where on a patch has it
     "blurred": ("blur_um", BLURRED_UM),
     "pen": ("pen_fraction", SPOILT),
-    "fold": ("fold_fraction", SPOILT),
+    "fold, or as dark": ("fold_fraction", SPOILT),
     "edge of a bubble or coverslip": ("edge_fraction", SPOILT),
 }
 

@@ -78,17 +78,25 @@ def tile_overview(
     write_sheet(picture, path, title=title, width_um=width_um, key=legend)
 
 
+def flawed(
+    grid: PatchGrid, flaws: Mapping[str, NDArray[np.bool_]]
+) -> list[tuple[Entry, BaseGeometry]]:
+    """Of each flaw that any patch has the legend's entry, and where it is, in level-0 pixels."""
+    return [
+        (Entry(f"{name}  ({rows.sum():,})", colour, "dotted"), regions(grid, rows))
+        for (name, rows), colour in zip(flaws.items(), _FLAWS, strict=False)
+        if rows.any()
+    ]
+
+
 def draw_flaws(
     picture: NDArray[np.uint8], grid: PatchGrid, flaws: Mapping[str, NDArray[np.bool_]]
 ) -> list[Entry]:
     """Outline patches with a flaw, in place, dotted and a colour each; the legend's entries."""
-    entries = []
-    for (name, rows), colour in zip(flaws.items(), _FLAWS, strict=False):
-        if rows.any():
-            area = regions(grid, rows)
-            draw_outline(picture, area, grid.size_l0, colour=colour, stroke="dotted")
-            entries.append(Entry(f"{name}  ({rows.sum():,})", colour, "dotted"))
-    return entries
+    found = flawed(grid, flaws)
+    for entry, area in found:
+        draw_outline(picture, area, grid.size_l0, colour=entry.colour, stroke="dotted")
+    return [entry for entry, _ in found]
 
 
 def regions(grid: PatchGrid, chosen: NDArray[np.bool_]) -> BaseGeometry:

@@ -1,4 +1,4 @@
-"""Scores laid over a slide: one picture per class, the most likely class, novelty.
+"""Scores laid over a slide: one picture per class, the most likely class, novelty, quality.
 
 The slide stays in its own colours: the surer the score, the more of its colour covers the tissue.
 Glass and what was not scored stay clear.
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from histocnn.patches.quality import flaws
+from histocnn.pictures.grid_picture import flawed
 from histocnn.pictures.overlay import Floats, Pixels, at_pixels, canvas, lay, tissue_share
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, Colours, class_colours, map_table
 from histocnn.pictures.sheet import ColourBar, Entry, Key, write_sheet
@@ -40,7 +42,8 @@ INK = (20, 20, 20)
 MOSTLY = 0.5  # of the patches over a place are uncertain
 HATCH = (70, 70, 70)
 HATCHED = 0.7
-_GLASS = 0.05  # surroundings with less tissue are glass
+NO_FLAW = Entry("blur, pen, fold, edge: no patch", INK, "dotted")
+GLASS = 0.05  # surroundings with less tissue are glass
 # Operating points as metrics.calibration names them: what people read, and how they are drawn.
 _POINTS: Mapping[str, tuple[str, Stroke]] = {
     "sensitivity_95": ("sensitivity 95 %", "dotted"),
@@ -120,7 +123,12 @@ class View:
         """Which pixels have tissue within about half a cell; scores reach out over glass."""
         cells = zip(self.picture.shape[1::-1], self.slide.grid.shape[::-1], strict=True)
         width, height = (max(3, round(px / count)) for px, count in cells)
-        return np.asarray(cv2.blur(self.tissue, (width, height)) > _GLASS)
+        return np.asarray(cv2.blur(self.tissue, (width, height)) > GLASS)
+
+    @cached_property
+    def flawed(self) -> list[tuple[Entry, BaseGeometry]]:
+        """The legend's entry and the area of each flaw that any patch has, in level-0 px."""
+        return flawed(self.slide.grid, flaws(self.slide.quality))
 
     def contours(self, index: int) -> list[tuple[str, Stroke, float]]:
         """Of a class: what each contour is called, how it is drawn, at which score."""
@@ -227,6 +235,15 @@ def class_picture(view: View) -> Drawn:
     return Drawn(pixels, [*legend, *_marked(view, pixels), *_annotated(view, pixels)])
 
 
+def quality_picture(view: View) -> Drawn:
+    """The slide with its patches that are blurred, or show pen, a fold or an edge, outlined."""
+    pixels = view.picture.copy()
+    for entry, area in view.flawed:
+        draw_outline(pixels, area, view.slide.grid.size_l0, colour=entry.colour, stroke="dotted")
+    found = [entry for entry, _ in view.flawed] or [NO_FLAW]
+    return Drawn(pixels, [*found, *_annotated(view, pixels)])
+
+
 def _painted(view: View, values: Floats, bar: ColourBar) -> Pixels:
     """Values from 0 to 1 in the bar's colours and opacity over the tissue."""
     known = np.isfinite(values)
@@ -242,7 +259,7 @@ def _marked(view: View, pixels: Pixels) -> list[Entry]:
     new = Entry(f"unlike the reference (novelty from {NEW})", HATCH, "hatched")
     uncertain = Entry("uncertain (no class, or several)", HATCH, "stippled")
     for where, pattern, entry in ((view.new, hatch, new), (view.uncertain, stipple, uncertain)):
-        if where is None or not (where & (view.tissue > _GLASS)).any():
+        if where is None or not (where & (view.tissue > GLASS)).any():
             continue
         lines = where & pattern(pixels.shape)
         opacity = lines * np.minimum(view.tissue, np.float32(HATCHED))

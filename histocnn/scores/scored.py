@@ -101,20 +101,7 @@ class ScoredSlide:
         On a smooth grid along the line where the score crosses the threshold between the centres of
         cells, else along the cells' edges; cut at the slide's edge.
         """
-        return self._areas(self.raster()[..., index], threshold)
-
-    def novel_areas(self, percentile: float) -> list[shapely.Polygon]:
-        """Where the novelty is at least this, as `areas_at`; none where novelty is not known."""
-        raster = self.novelty_raster()
-        return [] if raster is None else self._areas(raster, percentile / 100)
-
-    def uncertain_areas(self, share: float) -> list[shapely.Polygon]:
-        """Where at least this share of the patches is uncertain, as `areas_at`."""
-        raster = self.uncertain_raster()
-        return [] if raster is None else self._areas(raster, share)
-
-    def _areas(self, values: NDArray[np.float32], threshold: float) -> list[shapely.Polygon]:
-        size_l0 = self.grid.size_l0
+        values, size_l0 = self.raster()[..., index], self.grid.size_l0
         if self.smooth:
             return level_set(values, threshold, self.grid.stride_l0, size_l0)
         cells = outline(values >= threshold, self.grid.stride_l0)  # NaN is not

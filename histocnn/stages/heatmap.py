@@ -28,10 +28,11 @@ def heatmap(
     """Lay scores over the slides: pictures, an interactive page, and slide-level scores.
 
     Writes OUT/<slide_id>.png (the most likely class), OUT/<slide_id>_<class>.png (probability),
-    OUT/<slide_id>_novelty.png (where it is known), OUT/<slide_id>.html (with --html), and
-    OUT/slides.csv. The slide shows in its own colours, the more covered the surer a score is;
-    glass and what was not scored stay clear. Contours run at the operating points that came with
-    the scores, else at --threshold. With --slides slides.csv annotations are drawn as outlines.
+    where these are known OUT/<slide_id>_novelty.png and OUT/<slide_id>_quality.png (patches that
+    are blurred or show pen, folds, edges), OUT/<slide_id>.html (with --html), and OUT/slides.csv.
+    The slide shows in its own colours, the more covered the surer a score is; glass and what was
+    not scored stay clear. Contours run at the operating points that came with the scores, else at
+    --threshold. With --slides slides.csv annotations are drawn as outlines.
 
     Args:
         scores: Folder that predict, knn or probe wrote, or one file of it.

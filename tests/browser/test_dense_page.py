@@ -52,8 +52,9 @@ def opened(viewer: Viewer, tmp_path: Path) -> Viewer:
     points = {"tumour": {"youden": 0.5}}
     labels = (grid.cell[:, 1] > 40).astype(np.int64) - (grid.cell[:, 1] == 40)
     slide = ScoredSlide(
-        "a", grid, ramp(grid), NAMES, novelty, points=points, labels=labels, label_names=NAMES
-    )
+        "a", grid, ramp(grid), NAMES, novelty, points=points, labels=labels, label_names=NAMES,
+        quality={"blur_um": np.float32(2 * (grid.cell[:, 1] < 10))},
+    )  # fmt: skip
     view = View(slide, overview(), annotations={"tumour": shapely.box(1000, 300, 1200, 700)})
     write_viewer(view, overview(), tmp_path / "a.html")
     return viewer.open(tmp_path / "a.html")
@@ -137,6 +138,18 @@ def test_contours_show_with_their_class_annotations_and_hatching_always(opened: 
         assert hatched == (True, False)
     for said in ("Youden: 0.5", "annotated tumour", "novelty from 95"):
         assert opened.page.get_by_text(said).is_visible()
+
+
+def test_flaws_are_lines_over_the_slide_as_it_is(opened: Viewer) -> None:
+    """Windows of columns 0 to 9 are blurred: cells around their centres, 30 to 230 px."""
+    opened.choose("quality")
+    opened.page.mouse.move(5, 5)
+    assert colour_at(opened, 1333, 600) == pytest.approx(PINK, abs=2)
+    assert np.abs(colour_at(opened, 230, 600) - PINK).max() > 30
+    assert opened.page.get_by_text("blurred").is_visible()
+    assert opened.complaints == []
+    opened.choose("novelty")  # of none there
+    assert np.abs(colour_at(opened, 230, 600) - PINK).max() < 30
 
 
 def test_the_pointer_reads_the_window_centred_nearest(opened: Viewer) -> None:

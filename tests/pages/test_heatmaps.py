@@ -58,6 +58,16 @@ def test_one_reading_of_the_slide_serves_pictures_and_page(
     assert "lymph" in page
 
 
+def test_quality_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    slide = Slide(write_pyramid(tmp_path / "a.tiff", position_image(192, 64), mpp=0.5))
+    grid = grid_of(slide, 64, 0.5)
+    scores = np.tile(np.array([[0.2, 0.8]], np.float32), (3, 1))
+    for quality in ({}, {"blur_um": np.zeros(3, np.float32)}):
+        file = write_scores(tmp_path / "scores" / "a.h5", slide, grid, scores, **quality)
+        draw_heatmaps(file, tmp_path / "out", HeatmapOptions())
+        assert (tmp_path / "out" / "a_quality.png").is_file() == bool(quality)
+
+
 @pytest.mark.parametrize("options", [{"top_percent": 0}, {"threshold": 1.01}])
 def test_shares_that_are_none_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(UsageError):

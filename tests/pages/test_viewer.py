@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_names_of_labels_and_annotations_cannot_either(tmp_path: Path) -> None:
     page = (tmp_path / "a.html").read_text()
     assert "<script>alert(1)" not in page
     assert page.count("&amp;lt;script&amp;gt;alert(1)") >= 2  # and escaped once more as JSON
+
+
+def test_the_heading_warns_of_what_the_reference_does_not_cover(tmp_path: Path) -> None:
+    said = "knn on 2 reference files · the reference does not cover this slide: do not trust"
+    slide = replace(scored(), origin=said)
+    write_viewer(View(slide, OVERVIEW), OVERVIEW, tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    warned = "<b>the reference does not cover this slide: do not trust</b>"
+    assert escape(warned) in page  # as JSON in a script element
 
 
 def test_a_folder_that_is_not_there_to_write(tmp_path: Path) -> None:

@@ -47,3 +47,12 @@ def test_nothing_is_explained_that_is_not_shown() -> None:
 def test_uncertain_patches_are_explained() -> None:
     slide = replace(scored_slide([0.5] * 6), uncertain=np.ones(6, bool))
     assert "uncertain (no class, or several)" in keys(View(slide, PINK))["s1"]
+
+
+def test_flaws_are_explained_where_quality_was_measured() -> None:
+    blur = np.float32([0, 0, 0, 0, 2, 0])
+    for values, said in ((blur, "blurred  (1)"), (blur * 0, "blur, pen, fold, edge: no patch")):
+        slide = replace(scored_slide([0.5] * 6), quality={"blur_um": values})
+        found = keys(View(slide, PINK))
+        assert list(found) == [name for name, _ in layers(slide)]
+        assert said.replace("  ", " ") in " ".join(found["quality"].split())

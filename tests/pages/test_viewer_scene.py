@@ -56,15 +56,34 @@ def test_contours_are_those_of_their_class_and_out_of_sight_at_first() -> None:
     assert not (np.diff(drawn, axis=0)[(drawn == 0).any(axis=1)[:-1]] == 0).all(axis=1).any()
 
 
-def test_what_is_unlike_the_reference_is_hatched_without_its_holes() -> None:
+def filled(renderer: object) -> shapely.Geometry:
+    """The area of a fill that has no holes."""
+    drawn = corners(renderer)
+    parts = np.split(drawn, np.flatnonzero(np.isnan(drawn[:, 0])))
+    rings = [part[~np.isnan(part[:, 0])] for part in parts]
+    return shapely.union_all([shapely.Polygon(ring) for ring in rings if len(ring)])
+
+
+def differ(area: shapely.Geometry, expected: shapely.Geometry) -> float:
+    """The share of the expected area by which the two differ."""
+    return float(area.symmetric_difference(expected).area / expected.area)
+
+
+def test_what_is_unlike_the_reference_is_hatched_as_far_as_the_slide_goes() -> None:
     shown = scene(View(scored_slide([0.0] * 6, novelty=[100, 0, 0, 0, 95, 94]), PINK), PINK)
     (patch,) = glyphs(shown, "Patch")
-    drawn = corners(patch)
-    parts = np.split(drawn, np.flatnonzero(np.isnan(drawn[:, 0])))
-    area = sum(shapely.Polygon(part[~np.isnan(part[:, 0])]).area for part in parts if len(part) > 3)
-    boxes = scored_slide([0.0] * 6).grid.boxes_l0()[[0, 4]]
-    inside = np.minimum(boxes[:, 2:], (560, 400)) - boxes[:, :2]
-    assert area == np.prod(inside, axis=1).sum()
+    first, fifth = (shapely.box(*scored_slide([0.0] * 6).grid.boxes_l0()[row]) for row in (0, 4))
+    # Half a pixel of the picture, which has 1,000 for 560 of level 0.
+    assert differ(filled(patch), (first | fifth) & shapely.box(0, 0, 560, 400)) < 0.01
+
+
+def test_glass_is_not_hatched() -> None:
+    """The left 300 of 560 level-0 px are tissue, the rest glass."""
+    thumbnail = np.full((800, 1120, 3), 243, np.uint8)
+    thumbnail[:, :600] = (190, 110, 160)
+    slide = scored_slide([0.0] * 6, novelty=[100] * 6)
+    (patch,) = glyphs(scene(View(slide, thumbnail), thumbnail), "Patch")
+    assert differ(filled(patch), shapely.box(0, 0, 300, 400)) < 0.02
 
 
 def test_what_is_uncertain_is_dotted() -> None:
@@ -72,8 +91,19 @@ def test_what_is_uncertain_is_dotted() -> None:
     shown = scene(View(replace(scored_slide([0.5] * 6), uncertain=uncertain), PINK), PINK)
     (patch,) = glyphs(shown, "Patch")
     assert patch.glyph.hatch_pattern == "dot"  # type: ignore[attr-defined]
-    drawn = corners(patch)[:-1]
-    assert shapely.Polygon(drawn).equals(shapely.box(*scored_slide([0.5] * 6).grid.boxes_l0()[1]))
+    second = shapely.box(*scored_slide([0.5] * 6).grid.boxes_l0()[1])
+    assert differ(filled(patch), second) < 0.01
+
+
+def test_flawed_patches_are_outlined_in_a_layer_of_their_own() -> None:
+    blur = np.float32([0, 0, 0, 0, 2, np.nan])
+    slide = replace(scored_slide([0.5] * 6), quality={"blur_um": blur, "pen_fraction": blur * 0})
+    shown = scene(View(slide, PINK), PINK)
+    seam, line = shown.contours["quality"]
+    assert [seam.visible, line.visible] == [False, False]
+    fifth = shapely.box(*slide.grid.boxes_l0()[4])
+    assert shapely.Polygon(corners(line)[:-1]).equals(fifth)
+    assert scene(View(scored_slide([0.5] * 6), PINK), PINK).contours["quality"] == []
 
 
 def test_tissue_travels_in_sixteen_steps() -> None:

@@ -19,6 +19,7 @@ from histocnn.pictures.heat import (
     View,
     class_picture,
     novelty_picture,
+    quality_picture,
     score_picture,
 )
 from histocnn.pictures.palette import NOVELTY_MAP, class_colours, map_table
@@ -232,3 +233,17 @@ def test_a_written_picture_says_what_it_rests_on(tmp_path: Path) -> None:
     said, silent = (cv2.imread(str(tmp_path / f"{name}.png")) for name in "ab")
     foot = slice(said.shape[0] - 60, None)
     assert (said[foot] < 200).sum() > (silent[foot] < 200).sum()
+
+
+def test_flawed_patches_are_outlined_over_the_slide_as_it_is() -> None:
+    """Of six patches the fifth is blurred: its upper left corner is (200, 200) level-0 px."""
+    blur = np.array([0, 0, 0, 0, 2, NAN], np.float32)
+    slide = replace(scored_slide([1.0] * 6), quality={"blur_um": blur})
+    pixels, key = quality_picture(View(slide, THUMBNAIL))
+    assert names(key) == ["blurred  (1)"]
+    changed = np.argwhere((pixels != PINK).any(axis=2))
+    assert np.abs(changed.min(axis=0) - [500, 500]).max() <= 4
+    assert np.abs(changed.max(axis=0) - [1000, 1000]).max() <= 4
+    pixels, key = quality_picture(View(replace(slide, quality={"blur_um": blur * 0}), THUMBNAIL))
+    assert names(key) == ["blur, pen, fold, edge: no patch"]
+    assert (pixels == PINK).all()

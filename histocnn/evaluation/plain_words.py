@@ -35,7 +35,7 @@ def _found(report: Report, target: str) -> str:
             lesions = (
                 f"{_tidy(once.value * report.froc.lesions)} of {report.froc.lesions:,} lesions"
             )
-            said += f"; {lesions} at one false alarm per slide"
+            said += f"; {lesions}, if one false alarm per slide is allowed"
     return f"{said}.{_slides(report.slide, target)}"
 
 
@@ -52,8 +52,8 @@ def _slides(slide: SlideReport | None, target: str) -> str:
         )
     ordered = _tidy(auroc * pairs)
     return (
-        f" Of {pairs:,} pairs of a slide with and one without {target}, {ordered} are ordered "
-        "rightly."
+        f" In {ordered} of {pairs:,} pairs of a slide with {target} and one without, the one with "
+        "it scores higher."
     )
 
 
@@ -64,7 +64,7 @@ def _missed(report: Report, target: str) -> str:
     false, of = sum(row[k] for row in others), sum(map(sum, others))
     said = f"Missed: {missed:,} patches of {target}"
     if of:
-        said += f"; called {target} by mistake: {_part(false, of)} others"
+        said += f"; called {target} by mistake: {_part(false, of)} other patches"
     return f"{said}.{_worst_slide(report)}"
 
 
@@ -116,21 +116,24 @@ def _reasons(report: Report) -> Iterator[str]:
         if ranks(report.transfer) is False:
             yield "the order of patches by score, which was better in validation"
         if fallen(report.transfer):
-            yield "calls at the stored thresholds, which find or spare less than in validation"
+            yield (
+                "calls at the stored thresholds, which miss more or raise more false alarms than "
+                "where they were chosen"
+            )
     if isinstance(report.sets, SetReport) and report.sets.broken:
         yield f"prediction sets, which miss {' and '.join(report.sets.broken)} more than promised"
     yield from _colour(report)
     ece = report.patch.figures["ece"].value
     if ece is not None and ece >= MISJUDGED:
-        yield f"the probabilities themselves, which are off by {ece:.2f} on average"
+        yield f"scores as probabilities: they are off by {100 * ece:.0f} points of 100 on average"
     patients, unit = report.patch.interval.groups, report.patch.interval.unit
     if not patients:
         yield "how sure any of this is, because nobody knows whose the patches are"
     elif patients < FEWEST:
         few = f"{patients} {unit} are" if patients > 1 else f"1 {unit.removesuffix('s')} is"
-        yield f"more than the first digit, because {few} too few for an interval"
+        yield f"more than the first digit of any figure: {few} too few to say how sure it is"
     elif patients < FEW:
-        yield f"the width of the intervals, which is too small with {patients} {unit}"
+        yield f"the intervals, which are too narrow with {patients} {unit}"
 
 
 def _colour(report: Report) -> Iterator[str]:
@@ -144,8 +147,8 @@ def _colour(report: Report) -> Iterator[str]:
             continue
         if (gap.difference if gap.low is None else gap.low) <= 0:
             yield (
-                f"that more than colour is seen: by the colours of {whose} alone the AUROC is "
-                f"{gap.second:.2f}, by these scores {gap.first:.2f}"
+                f"that more than colour is seen: colour alone, by {whose}, tells the classes "
+                f"about as well (AUROC {gap.second:.2f}, these scores {gap.first:.2f})"
             )
 
 

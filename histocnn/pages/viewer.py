@@ -111,14 +111,14 @@ def _connect(view: View, shown: Scene, panel: _Panel) -> list[Any]:
     import bokeh.models
 
     models: Any = bokeh.models
-    slide, plot = view.slide, shown.plot
+    slide, plot, mark = view.slide, shown.plot, shown.mark.data_source
     patches = models.ColumnDataSource(values.rows(slide))
     point = models.CustomJS(
         code=POINT,
         args={
             "patches": patches,
             "view": _reading(slide),
-            "mark": shown.mark.data_source,
+            "mark": mark,
             "readout": panel.readout,
             "names": [escape(name) for name in slide.class_names],
             "labels": [escape(name) for name in slide.label_names],
@@ -134,8 +134,12 @@ def _connect(view: View, shown: Scene, panel: _Panel) -> list[Any]:
         },
     )
     ranges = {"plot": plot, "x_range": plot.x_range, "y_range": plot.y_range}
-    sizes = {"size": list(slide.grid.size_l0), "mpp": list(slide.grid.slide_mpp)}
-    fit = models.CustomJS(code=FIT, args=ranges | sizes)
+    sizes = {
+        "size": list(slide.grid.size_l0),
+        "mpp": list(slide.grid.slide_mpp),
+        "footprint": list(slide.grid.footprint_l0),
+    }
+    fit = models.CustomJS(code=FIT, args={**ranges, **sizes, "mark": mark})
     paint = _painting(view, shown, panel, patches)
     for side in ("inner_width", "inner_height"):
         plot.js_on_change(side, fit)

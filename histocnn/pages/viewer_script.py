@@ -4,8 +4,8 @@ Each is the body of a Bokeh CustomJS; its arguments are named in `viewer.py`. Sc
 numbers from 0 to 65534 for 0 to 1, and 65535 for "not scored".
 """
 
-# plot, x_range, y_range, size, mpp
-FIT = """
+# plot, x_range, y_range, size, mpp, footprint, mark
+FIT = r"""
 // As much of the frame as the slide's proportions allow, and the slide in the middle.
 const [across, down] = [plot.inner_width, plot.inner_height]
 if (!(across > 0 && down > 0)) return
@@ -17,6 +17,16 @@ const show = (range, start, end) =>
   range.setv({start, end, reset_start: start, reset_end: end})
 show(x_range, -spare_x, width + spare_x)
 show(y_range, height + spare_y, -spare_y)
+// A link may name a patch by its corner, #x,y: it is framed, a dozen of its like about it.
+const named = /^#(-?\d+),(-?\d+)$/.exec(location.hash)
+if (named) {
+  const [x, y] = [Number(named[1]), Number(named[2])], [wide, high] = footprint
+  mark.data = {left: [x], right: [x + wide], top: [y], bottom: [y + high]}
+  const near = 12 * wide * mpp[0] / Math.min(across, down)  // µm per px of the window
+  const half_x = across * near / mpp[0] / 2, half_y = down * near / mpp[1] / 2
+  x_range.setv({start: x + wide / 2 - half_x, end: x + wide / 2 + half_x})
+  y_range.setv({start: y + high / 2 + half_y, end: y + high / 2 - half_y})
+}
 """
 
 # choice, key, keys, contours

@@ -69,6 +69,26 @@ def test_the_pointer_reads_the_patch_under_it(opened: Viewer, slide: ScoredSlide
     assert "Move the pointer" in opened.point(-30, 500)
 
 
+def test_a_link_may_name_a_patch_which_stands_in_the_middle(
+    opened: Viewer, slide: ScoredSlide, tmp_path: Path
+) -> None:
+    whole = opened.window(1400, 0)[0] - opened.window(0, 0)[0]
+    left, top, right, bottom = slide.grid.boxes_l0()[row_of(slide.grid, MARKED)]
+    opened.page.goto("about:blank")
+    opened.page.goto(f"{(tmp_path / 'a.html').as_uri()}#{round(left)},{round(top)}")
+    opened.page.wait_for_function("window.Bokeh?.documents[0]?.is_idle")
+    opened.settle()
+    frame = np.array(opened.frame())
+    seen = opened.window((left + right) / 2, (top + bottom) / 2)
+    assert seen == pytest.approx(((frame[:2] + frame[2:]) / 2).tolist(), abs=4)
+    wide = opened.window(right, top)[0] - opened.window(left, top)[0]
+    assert wide == pytest.approx((frame[2:] - frame[:2]).min() / 12, rel=0.02)
+    assert opened.complaints == []
+    opened.page.locator(".bk-tool-icon-reset").first.click()
+    opened.settle()
+    assert opened.window(1400, 0)[0] - opened.window(0, 0)[0] == pytest.approx(whole, abs=1)
+
+
 def test_the_patch_changes_at_the_patches_edge(opened: Viewer, slide: ScoredSlide) -> None:
     """One level-0 pixel to either side of the line between two neighbours' nearest centres."""
     grid = slide.grid

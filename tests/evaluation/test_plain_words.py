@@ -36,7 +36,7 @@ def test_found_and_missed_in_numbers() -> None:
     found, missed, distrust = plain_words(report())
     assert found == "Found: 60 of 100 (60 %) patches of tumour of 30 patients."
     assert missed == (
-        "Missed: 40 patches of tumour; called tumour by mistake: 3 of 300 (1 %) others."
+        "Missed: 40 patches of tumour; called tumour by mistake: 3 of 300 (1 %) other patches."
     )
     assert distrust.startswith("Not to be trusted: nothing stands out")
 
@@ -47,9 +47,9 @@ def test_lesions_and_slides_are_counted() -> None:
     slide = SlideReport("tumour", 5, 2, "", {"auroc": Figure(5 / 6, None, None)}, "")
     with_both = replace(report(), froc=froc, slide=slide)
     found, *_ = plain_words(with_both)
-    assert "; 2 of 3 lesions at one false alarm per slide." in found
+    assert "; 2 of 3 lesions, if one false alarm per slide is allowed." in found
     assert found.endswith(
-        "Of 6 pairs of a slide with and one without tumour, 5 are ordered rightly."
+        "In 5 of 6 pairs of a slide with tumour and one without, the one with it scores higher."
     )
     whole = replace(slide, figures={"auroc": Figure(1.0, None, None)})
     found, *_ = plain_words(replace(with_both, slide=whole))
@@ -82,9 +82,9 @@ def test_of_nothing_to_find_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("patients", "said"),
     [
-        (1, "more than the first digit, because 1 patient are too few"),
-        (4, "more than the first digit, because 4 patients are too few for an interval"),
-        (12, "the width of the intervals, which is too small with 12 patients"),
+        (1, "more than the first digit of any figure: 1 patient are too few"),
+        (4, "more than the first digit of any figure: 4 patients are too few to say how sure"),
+        (12, "the intervals, which are too narrow with 12 patients"),
     ],
 )
 def test_few_patients_are_not_trusted(patients: int, said: str) -> None:
@@ -102,9 +102,10 @@ def test_seen_patients_probabilities_and_colour_are_not_trusted() -> None:
         replace(report(), stamp="same patient in training", patch=ece, colour_within=colour)
     )
     assert "as one of new patients (same patient in training)" in said
-    assert "off by 0.21 on average" in said
+    assert "off by 21 points of 100 on average" in said
     assert (
-        "by the colours of the other patients alone the AUROC is 0.75, by these scores 0.70" in said
+        "colour alone, by the other patients, tells the classes about as well (AUROC 0.75, these "
+        "scores 0.70)" in said
     )
     surely = replace(gap, difference=0.2, low=0.1, high=0.3)
     better = replace(colour, differences={"macro_auroc": surely})

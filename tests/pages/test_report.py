@@ -114,6 +114,7 @@ def test_every_section_is_shown(tmp_path):
     found = page(tmp_path, full("tumour"), worst=errors, heatmaps=[picture], explored=[wrong])
     assert '<a href="../heat/s1.html">the slide\'s page</a>' in found
     assert '<a href="errors/s1.geojson">for QuPath</a>' in found
+    assert '<a href="../heat/s1.html#112,224">112, 224</a>' in found
     titles = re.findall(r"<h2>(.*?)</h2>", found)
     assert titles == [
         "Transfer", "Patches", "Slides and lesions", "Curves", "Colour alone",
@@ -139,7 +140,7 @@ def test_every_section_is_shown(tmp_path):
         "+0.000 (",
         "tumour: told in words",
         "s1: 30 errors among 90 patches, 12 confident",
-        "112 224 tumour normal 0.987 29 more in errors.csv.",
+        "112, 224 tumour normal 0.987 29 more in errors.csv.",
         "Calling every patch",
         "By the training patients 60 patches; the reference: tumour.",
         "By the other judged patients, each left out in turn 60 patches",

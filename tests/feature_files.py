@@ -29,11 +29,13 @@ def write_features(
     mpp: float = 0.5,
     like: Path | None = None,
     cohorts: Sequence[str] | None = (),
+    colour: Any = None,
 ) -> Path:
     """Features [n, width], normal; class i is 2 × i further along the first.
 
     Labels and patients take turns. With `like`, the patches are those of a grid or folder. The
     network saw no patient, or the `cohorts` of its training; None: the file does not say.
+    `colour`: [n, 6].
     """
     rng = np.random.default_rng(seed)
     if like is None:
@@ -56,6 +58,8 @@ def write_features(
     features = rng.normal(size=(len(labels), width)).astype(np.float32) + np.float32(shift)
     features[:, 0] += 2 * labels
     features[list(nan_rows)] = np.nan
+    if colour is not None:
+        datasets = {**datasets, "colour": np.asarray(colour, np.float32)}
     recipe = {"stage": "embed", "network": dict(network)}
     if cohorts is not None:
         datasets = {**datasets, "network_cohorts": list(cohorts)}

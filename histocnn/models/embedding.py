@@ -19,7 +19,7 @@ from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
-from histocnn.models.runner import Runner
+from histocnn.models.runner import Runner, flips_and_turns
 from histocnn.models.spec import ModelSpec, cohorts_behind, load, read_spec
 from histocnn.models.suitable import checked, normaliser
 from histocnn.patches.patches import Patches
@@ -37,6 +37,7 @@ class Source:
     layers: tuple[str, ...]
     input_px: int | None
     stain: Literal["macenko"] | None
+    tta: bool = False
 
     def open(self) -> tuple[Embedder, ModelSpec]:
         """The network and how pixels become its input.
@@ -79,7 +80,7 @@ class Source:
             digest.update(name.encode() + tensor.cpu().numpy().tobytes())
         kept = ("backbone", "arguments", "layers", "input_px", "mean", "std", "stain")
         stored = {k: v for k, v in asdict(spec).items() if k in kept}
-        return {**stored, "weights": digest.hexdigest()}
+        return {**stored, **({"tta": True} if self.tta else {}), "weights": digest.hexdigest()}
 
 
 @lru_cache(maxsize=1)
@@ -88,7 +89,8 @@ def _open(source: Source, engine: Engine) -> Runner:
     network, spec = source.open()
     place = engine.place()
     placed = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Runner(placed, spec, place, engine.bf16, lambda features: {"features": features})
+    views = flips_and_turns() if source.tta else flips_and_turns()[:1]
+    return Runner(placed, spec, place, engine.bf16, lambda found: {"features": found}, views)
 
 
 def recipe_of(

@@ -34,6 +34,7 @@ class Features:
     Attributes:
         files: The files, in the order of `file`.
         values: float32 [N, D], finite; rows that were NaN are left out.
+        colours: float32 [N, 6], the patches' RGB mean and deviation; NaN where no file has them.
         labels: int64 [N], index into `class_names`, -1 unknown.
         class_names: In alphabetical order.
         slide_ids: [N], "" unknown.
@@ -49,6 +50,7 @@ class Features:
 
     files: tuple[Path, ...]
     values: NDArray[np.float32]
+    colours: NDArray[np.float32]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     slide_ids: list[str]
@@ -97,6 +99,7 @@ class Features:
         return replace(
             self,
             values=self.values[kept],
+            colours=self.colours[kept],
             labels=self.labels[kept],
             slide_ids=[self.slide_ids[i] for i in kept],
             patient_ids=[self.patient_ids[i] for i in kept],
@@ -168,6 +171,7 @@ def join(
     return Features(
         files=tuple(file for part in parts for file in part.files),
         values=parts[0].values if len(parts) == 1 else np.concatenate([p.values for p in parts]),
+        colours=np.concatenate([part.colours for part in parts]),
         labels=np.concatenate(labels),
         class_names=class_names,
         slide_ids=slide_ids,
@@ -225,9 +229,11 @@ def _load_one(patches: FilePatches) -> Features:
         )
     recipe = patches.attributes.get("recipe") or {}
     network = recipe.get("network")
+    no_colour = np.full((len(values), 6), np.nan)
     everything = Features(
         files=(file,),
         values=values,
+        colours=np.asarray(patches.datasets.get("colour", no_colour), np.float32),
         labels=patches.labels,
         class_names=patches.class_names,
         slide_ids=patches.slide_ids,

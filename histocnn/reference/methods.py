@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.errors import FeaturesError
 from histocnn.jobs.ranges import PositiveFloat, check_ranges
 from histocnn.reference.apart import Exclude, left_out, own_rows, units
 from histocnn.reference.cover import Cover, cover, patients_apart, some, told_apart
@@ -134,11 +135,13 @@ class ByRegression:
         examples: The labelled rows.
         c: Inverse strength of the L2 penalty, on standardised features.
         exclude: Never learn from the same patient (slide or patch where unknown), slide, or all.
+        colour: Learn from each patch's colour, too.
     """
 
     examples: Features
     c: PositiveFloat = 0.01
     exclude: Exclude = "patient"
+    colour: bool = False
     name = "probe"
     notes = ()
 
@@ -148,21 +151,33 @@ class ByRegression:
     @cached_property
     def _probe(self) -> Probe:
         unit, _ = units(self.examples, self.examples, self.exclude)
-        return Probe(self.examples.values, self.examples.labels, unit, self.c)
+        return Probe(self._values(self.examples), self.examples.labels, unit, self.c)
+
+    def _values(self, rows: Features) -> NDArray[np.float32]:
+        if not self.colour:
+            return rows.values
+        unknown = ~np.isfinite(rows.colours).all(axis=1)
+        if unknown.any():
+            raise FeaturesError(
+                f"{rows.files[rows.file[unknown.argmax()]]}: {int(unknown.sum())} patches without "
+                "a stored colour",
+                "Embed them with histocnn, or leave --colour out.",
+            )
+        return np.concatenate([rows.values, rows.colours], axis=1)
 
     @property
     def options(self) -> dict[str, Any]:
         """What decides the scores beside examples and exclusion."""
-        return {"c": self.c}
+        return {"c": self.c, **({"colour": True} if self.colour else {})}
 
     def arrays(self, rows: Features) -> dict[str, NDArray[Any]]:
         """Scores [N, C].
 
         Raises:
-            FeaturesError: A class has no example in the other folds.
+            FeaturesError: A class has no example in the other folds; a colour is not known.
         """
         _, kept_from = units(rows, self.examples, self.exclude)
-        return {"scores": self._probe.scores(rows.values, kept_from)}
+        return {"scores": self._probe.scores(self._values(rows), kept_from)}
 
     def cover(self, rows: Features, arrays: Mapping[str, NDArray[Any]]) -> Cover | None:
         """Nothing: a regression measures no distance."""

@@ -28,6 +28,7 @@ def embed(
     layers: tuple[str, ...] = (),
     input_px: PositiveInt | None = None,
     stain: Literal["macenko"] | None = None,
+    tta: bool = False,
     dtype: Literal["float16", "float32"] = "float16",
     dense: bool = False,
     dense_stride_px: PositiveInt | None = None,
@@ -56,6 +57,7 @@ def embed(
         layers: Layers by name, each averaged over space, concatenated; default: the last.
         input_px: Resize patches to this side first.
         stain: Bring each slide's (or image's) stains to a common reference first.
+        tta: Average the features over the 8 flips and turns of each patch.
         dtype: Of the stored features.
         dense: Embed every window at the network's own stride, in passes over large regions,
             instead of the grids' patches.
@@ -80,7 +82,7 @@ def embed(
     from histocnn.models.embedding import Source, embed_patches, recipe_of
 
     trained = None if model is None else Path(model)
-    source = Source(backbone, weights, trained, tuple(layers), input_px, stain)
+    source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta)
     network = source.describe()
     slides = None if slides is None else Path(slides)
     check_range("mpp", mpp, PositiveFloat | None)

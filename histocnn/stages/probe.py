@@ -23,6 +23,7 @@ def probe(
     out: str | Path,
     c: PositiveFloat = 0.01,
     exclude: Exclude = "patient",
+    colour: bool = False,
 ) -> StageResult:
     """Label features by a logistic regression on labelled features.
 
@@ -35,11 +36,12 @@ def probe(
         out: Folder for the scores.
         c: Inverse strength of the L2 penalty, on standardised features.
         exclude: Never learn from the same patient (slide or patch where unknown), slide, or all.
+        colour: Learn from each patch's colour, too, which embed stores beside the features.
 
     Returns:
         The score files and what failed, with a row per slide.
     """
     queries = feature_files(Path(query))
     examples = load(feature_files(Path(reference))).labelled()
-    method = ByRegression(examples, c, exclude)
+    method = ByRegression(examples, c, exclude, colour)
     return score_features(queries, Path(out), method, source=Path(query))

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from histocnn.cli import main
 from histocnn.errors import ModelError, UsageError
@@ -92,6 +93,27 @@ def test_images_and_layers(place: Path, tmp_path: Path) -> None:
     assert stored["labels"].tolist() == [0] * 12 + [1] * 12
     with pytest.raises(UsageError, match=r"no layer 'layers\.99'"):
         embed(place / "images", tmp_path, layers=("layers.99",), **options)
+
+
+def test_tta_is_the_mean_over_flips_and_turns(place: Path, tmp_path: Path) -> None:
+    weights = str(place / "lenet5.safetensors")
+    how = {"backbone": "lenet5", "weights": weights, "dtype": "float32", "precision": "fp32"}
+    [image] = sorted((place / "images").rglob("*.png"))[:1]
+    pixels = np.asarray(Image.open(image).convert("RGB"))
+    for turns in range(4):
+        for flip in (1, -1):
+            view = np.rot90(pixels, turns)[:, ::flip]
+            path = tmp_path / "views" / "a" / f"{turns}{flip}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(view).save(path)
+    for tta in (False, True):
+        assert embed(tmp_path / "views", tmp_path / str(tta), tta=tta, **how).exit_code == 0  # type: ignore[arg-type]
+    one, averaged = (features(tmp_path / str(tta) / "views.h5") for tta in (False, True))
+    assert np.ptp(one, axis=0).max() > 0.01
+    np.testing.assert_allclose(averaged, np.broadcast_to(one.mean(0), one.shape), atol=1e-5)
+    recipes = [store.attributes(tmp_path / t / "views.h5")["recipe"] for t in ("False", "True")]
+    assert "tta" not in recipes[0]["network"]
+    assert recipes[1]["network"]["tta"] is True
 
 
 def test_a_trained_model_embeds_too(place: Path, tmp_path: Path) -> None:

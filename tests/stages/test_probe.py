@@ -36,6 +36,35 @@ def test_scores_are_a_logistic_regression(tmp_path: Path) -> None:
     assert store.attributes(tmp_path / "out" / "q.h5")["scores.class_names"] == ["a", "b"]
 
 
+def test_colour_is_six_features_more(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    dyes, asked = rng.uniform(0, 255, (60, 6)), rng.uniform(0, 255, (12, 6))
+    asked[4] = np.nan
+    reference = write_features(tmp_path / "r.h5", n=60, patients=("p0", "p1"), colour=dyes)
+    query = write_features(
+        tmp_path / "q.h5", n=12, patients=("x",), seed=1, nan_rows=(4,), colour=asked
+    )
+    for name, colour in (("with", True), ("without", False)):
+        assert probe(reference, query, tmp_path / name, c=0.1, colour=colour).exit_code == 0
+    learnt, data = np.c_[store.read(reference)["features"], np.float32(dyes)], store.read(reference)
+    peer = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    peer.fit(learnt, data["labels"])
+    readable = np.arange(12) != 4
+    rows = np.c_[store.read(query)["features"], np.float32(asked)][readable]
+    found = {name: store.read(tmp_path / name / "q.h5")["scores"] for name in ("with", "without")}
+    np.testing.assert_allclose(found["with"][readable], peer.predict_proba(rows), atol=1e-4)
+    assert np.isnan(found["with"][4]).all()
+    assert np.abs(found["with"] - found["without"])[readable].max() > 0.01
+
+
+def test_colours_that_nobody_stored_are_asked_for(tmp_path: Path) -> None:
+    reference = write_features(tmp_path / "r.h5", n=20, patients=("p0",), colour=np.eye(20, 6))
+    query = write_features(tmp_path / "q.h5", n=5, patients=("x",))
+    assert probe(reference, query, tmp_path / "out", colour=True).exit_code == 1
+    failure = json.loads((tmp_path / "out" / "q.failed.json").read_text())
+    assert "q.h5: 5 patches without a stored colour" in str(failure)
+
+
 def test_same_folder_never_learns_from_the_own_patient() -> None:
     """Features tell each patient, and every patient has labels of its own making."""
     rng = np.random.default_rng(0)

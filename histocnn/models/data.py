@@ -87,6 +87,7 @@ class PatchDataModule(LightningDataModule):
                 "Say with --data.input_px to which side they shall be scaled.",
             )
         self.problems: dict[str, None] = {}  # as a set that keeps its order
+        self.unstained: set[str] = set()  # whose stain was left as it is
 
     @property
     def side_px(self) -> int:
@@ -158,11 +159,12 @@ class PatchDataModule(LightningDataModule):
         return self.loader("val")
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Any:
-        """Name what could not be read, once; stop where it is too much.
+        """Keep whose stain was left; name what could not be read, once; stop where it is too much.
 
         Raises:
             TrainingError: More than 1 % of all patches cannot be read.
         """
+        self.unstained.update(batch.pop("unstained"))
         for problem in batch.pop("problems"):
             if problem not in self.problems:
                 self.problems[problem] = None

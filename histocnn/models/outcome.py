@@ -36,6 +36,7 @@ from histocnn.patches.images import ImageFiles
 from histocnn.reference.colour import MOST_STORED, ColourReference, drawn
 from histocnn.reference.colour_figures import Coloured, by_others, by_training
 from histocnn.scores import scoring
+from histocnn.slides.stain import Normaliser
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
@@ -265,7 +266,8 @@ def report(
         stamp=SAME_PATIENT if was_seen else "",
         warnings=(f"{SAME_PATIENT.capitalize()}: optimistic.",) if was_seen else (),
         notes=(UNKNOWN_SEEN,) * bool(seen["unknown"])
-        + (PESSIMISTIC,) * (STAIN_GROUPS in groups.unit),
+        + (PESSIMISTIC,) * (STAIN_GROUPS in groups.unit)
+        + tuple(Normaliser(unchanged=len(data.unstained)).notes(sum(map(len, data.rows.values())))),
     )
 
 

@@ -25,13 +25,17 @@ Key = tuple[int, int]  # epoch, index into the rows
 
 
 class Sample(NamedTuple):
-    """One patch: pixels uint8 [side, side, 3], or why they could not be read."""
+    """One patch: pixels uint8 [side, side, 3], or why they could not be read.
+
+    unstained: its name, where there was no stain to normalise it by.
+    """
 
     row: int
     pixels: NDArray[np.uint8] | None
     label: int = -1
     colour: NDArray[np.float32] | None = None
     problem: str = ""
+    unstained: str = ""
 
 
 class PatchDataset(Dataset[Sample]):
@@ -83,11 +87,13 @@ class PatchDataset(Dataset[Sample]):
             )
         pixels = resize(pixels, self.side_px)
         colours = colour(pixels[None])[0]
+        read, unstained = pixels, ""
         if normalise := self._normaliser(source):
-            pixels = normalise(pixels)
+            pixels = normalise(read)
+            unstained = self.rows.name(index) if pixels is read else ""
         seed = np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0]
         pixels = self.pipeline(pixels, int(seed))
-        return Sample(index, pixels, int(self.rows.labels[index]), colours)
+        return Sample(index, pixels, int(self.rows.labels[index]), colours, unstained=unstained)
 
     def _normaliser(self, source: int) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None:
         """Make it where it is needed, in the worker: it may read the slide."""
@@ -153,7 +159,7 @@ class Collate:
         self.side_px = side_px
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        """{"pixels": uint8 [B, H, W, 3], "labels", "rows", "colour" [B, 6], "problems": []}."""
+        """{"pixels": uint8 [B, H, W, 3], "labels", "rows", "colour" [B, 6], "problems": [], …}."""
         good = [s for s in samples if s.pixels is not None]
         shape = (len(good), self.side_px, self.side_px, 3)
         pixels = torch.empty(shape, dtype=torch.uint8)
@@ -166,6 +172,7 @@ class Collate:
             "rows": torch.tensor([s.row for s in good], dtype=torch.long),
             "colour": torch.from_numpy(colours),
             "problems": [s.problem for s in samples if s.pixels is None],
+            "unstained": [s.unstained for s in samples if s.unstained],
         }
 
 

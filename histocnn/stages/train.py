@@ -118,7 +118,7 @@ def _result(out: Path, report: Report | None) -> TrainResult:
 
 
 def summary(out: Path, report: Report) -> str:
-    """The test split in three lines: the network, and beside it colour alone, twice."""
+    """The test split: the network, beside it colour alone, twice, and what else must be known."""
     lines = [f"{out}: test split{f' ({report.title})' if report.title else ''}"]
     sections = {
         "network": report.patch,
@@ -131,4 +131,5 @@ def summary(out: Path, report: Report) -> str:
             lines.append(f"  {name:<23}{figures}")
         elif section is not None:
             lines.append(f"  {name:<23}none: {section}")
+    lines += [f"  {note}" for note in report.notes]
     return "\n".join(lines)

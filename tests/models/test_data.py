@@ -4,6 +4,7 @@ import csv
 import logging
 import shutil
 
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -147,6 +148,24 @@ def test_stain_normalisation_is_per_slide_or_per_patch(grids):
         data = PatchDataModule(DataOptions(grids, stain=stain, augment="none", workers=0))
         assert data.stain["per_patch"] is per_patch
         next(iter(data.loader("train")))
+
+
+def test_patches_whose_stain_is_left_as_it_is_are_counted_once_each(own):
+    """Two stains, of which there is more of one to the right; two of 40 pictures are grey."""
+    share = np.linspace(0, 1, 28)[None, :, None]
+    density = share * [0.5, 1.2, 0.9] + (1 - share) * [0.2, 0.9, 0.3]
+    pixels = np.exp(-density * np.linspace(0.8, 1.2, 28)[:, None, None]) * 255
+    grey = np.repeat(pixels.mean(axis=2, keepdims=True), 3, axis=2)
+    for number, path in enumerate(own.glob("*/*.png")):
+        shown = grey if path.parent.name == "a" and path.name.startswith("p00") else pixels
+        shown[0, 0] = number  # no two are the same
+        cv2.imwrite(str(path), shown[..., ::-1].astype(np.uint8))
+    data = module(own, stain="patch")
+    for _ in range(2):
+        for part in ("train", "val", "test"):
+            assert all("unstained" not in batch for batch in batches(data, part))
+    assert data.unstained == {"a/p00_0.png", "a/p00_1.png"}
+    assert module(own).unstained == set()
 
 
 @pytest.fixture(autouse=True)

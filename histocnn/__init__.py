@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histocnn.regions.tissue import TissueMask, TissueSettings, detect_tissue
     from histocnn.slides.slide import Slide
     from histocnn.slides.stream import stream
+    from histocnn.stages.adapt import adapt
     from histocnn.stages.doctor import doctor
     from histocnn.stages.embed import embed
     from histocnn.stages.evaluate import evaluate
@@ -47,6 +48,7 @@ _HOMES = {
     "histocnn.slides.slide": ["Slide"],
     "histocnn.slides.stream": ["stream"],
     "histocnn.regions.tissue": ["TissueMask", "TissueSettings", "detect_tissue"],
+    "histocnn.stages.adapt": ["adapt"],
     "histocnn.stages.doctor": ["doctor"],
     "histocnn.stages.embed": ["embed"],
     "histocnn.stages.evaluate": ["evaluate"],
@@ -70,6 +72,7 @@ __all__ = [
     "SlideEntry",
     "TissueMask",
     "TissueSettings",
+    "adapt",
     "build_grid",
     "demo",
     "detect_tissue",

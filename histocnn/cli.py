@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": Command("histocnn.stages.doctor", "can these slides be trusted? one line each"),
     "tile": Command("histocnn.stages.tile", "cut slides into a grid of patches at an exact scale"),
     "train": Command("histocnn.stages.train", "train or fine-tune a CNN on labelled patches"),
+    "adapt": Command("histocnn.stages.adapt", "bring a model to another laboratory's stain"),
     "predict": Command("histocnn.stages.predict", "score patches with a trained model"),
     "embed": Command("histocnn.stages.embed", "turn patches into a pretrained network's features"),
     "knn": Command("histocnn.stages.knn", "label features by their nearest labelled neighbours"),

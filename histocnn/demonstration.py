@@ -30,8 +30,9 @@ def demo(out: str | Path = "demo", seed: NonNegativeInt = 0, workers: PositiveIn
     """Make a small cohort of synthetic slides and run all of histocnn over it.
 
     Eight slides of four patients in two laboratories: a small network is trained on the first
-    laboratory's patients and tested on the second's, beside k-NN on its features and a baseline
-    that sees colour only. The same seed gives the same figures.
+    laboratory's patients, brought to the second's stain by its slides alone, and tested there,
+    beside k-NN on its features and a baseline that sees colour only. The same seed gives the same
+    figures.
 
     Args:
         out: Folder for everything the demo makes.
@@ -44,7 +45,7 @@ def demo(out: str | Path = "demo", seed: NonNegativeInt = 0, workers: PositiveIn
     from histocnn.phantom.cohort import make_cohort
 
     steps, out = Steps(), Path(out)
-    own = ("cohort", "reference")
+    own = ("cohort", "reference", "second")
     check_files(out, "demo", own, lambda: _is_demo(out))
     claim_files(out, "demo", own)
     make = partial(make_cohort, out / "cohort", seed=seed)
@@ -94,21 +95,26 @@ def _train(steps: Steps, slides: Path, out: Path, seed: int) -> None:
 
 
 def _score(steps: Steps, slides: Path, out: Path) -> None:
-    """Score every window by the network, and the patches by the neighbours of its features.
+    """Score the second laboratory's windows by the network, and all patches by its neighbours.
 
     Windows of one slide overlap: the 20 nearest of them would be one neighbour 20 times.
     """
+    from histocnn.stages.adapt import adapt
     from histocnn.stages.embed import embed
     from histocnn.stages.knn import knn
     from histocnn.stages.predict import predict
 
     grids, model = out / "grids", out / "model" / "model.safetensors"
-    features = out / "features"
-    score = partial(predict, grids, model, out / "cnn" / "scores", dense=True, slides=slides)
-    steps.take("predict", f"scores by {model}, at the network's own stride", score)
+    first, second = _laboratories(read_cohort(slides))
+    adapted, features = out / "adapted.safetensors", out / "features"
+    unlabelled = _copied(grids, second, out / "second")
+    step = partial(adapt, unlabelled, model, adapted, seed=0)
+    steps.take("adapt", "batch norms of the second lab's slides, without a label", step)
+    score = partial(predict, unlabelled, adapted, out / "cnn" / "scores", dense=True, slides=slides)
+    steps.take("predict", f"scores by {adapted}, at the network's own stride", score)
     step = partial(embed, grids, features, model=model)
     steps.take("embed", "the network's features, for k-NN", step)
-    reference = _copy_reference(features, read_cohort(slides), out / "reference")
+    reference = _copied(features, first, out / "reference")
     vote = partial(knn, reference, features, out / "knn" / "scores", k=20)
     steps.take("knn", f"scores by the 20 nearest of {reference}", vote)
 
@@ -131,12 +137,18 @@ def _report(steps: Steps, slides: Path, out: Path, workers: int) -> None:
     steps.take("evaluate", "figures with intervals, and a report", judge)
 
 
-def _copy_reference(features: Path, cohort: list[SlideEntry], out: Path) -> Path:
-    """Collect the first laboratory's features: they are all that a k-NN needs."""
+def _laboratories(cohort: list[SlideEntry]) -> tuple[list[str], list[str]]:
+    """The slides of the laboratory that trains, and of the other."""
+    first = [entry.slide_id for entry in cohort if entry.split != "test"]
+    return first, [entry.slide_id for entry in cohort if entry.split == "test"]
+
+
+def _copied(folder: Path, slide_ids: list[str], out: Path) -> Path:
+    """Collect what a stage wrote of these slides."""
     out.mkdir(parents=True, exist_ok=True)
-    for entry in cohort:
-        if entry.split != "test":
-            shutil.copy2(features / f"{entry.slide_id}.h5", out)
+    for slide_id in slide_ids:
+        for path in folder.glob(f"{slide_id}.*"):
+            shutil.copy2(path, out)
     return out
 
 
@@ -147,7 +159,7 @@ def _auroc_of_neighbours(slides: Path, out: Path) -> float | None:
     from histocnn.evaluation.patch_report import patch_report
     from histocnn.scores.scorefile import open_score_file
 
-    tested = [entry.slide_id for entry in read_cohort(slides) if entry.split == "test"]
+    _, tested = _laboratories(read_cohort(slides))
     files = [open_score_file(out / "knn" / "scores" / f"{slide}.h5") for slide in tested]
     return patch_report(judge(files), Resampling()).figures["macro_auroc"].value
 
@@ -160,7 +172,9 @@ def _auroc(baseline: ColourReport | str | None) -> float | None:
 
 def _closing(report: Report, neighbours: float | None, steps: Steps, out: Path) -> str:
     lines = {
-        "CNN, on windows at its own stride": report.patch.figures["macro_auroc"].value,
+        "CNN adapted to it, on windows at its own stride": report.patch.figures[
+            "macro_auroc"
+        ].value,
         "k-NN on its features, patch by patch": neighbours,
         "colour alone, by the patients of training": _auroc(report.colour_training),
         "colour alone, by the other patients of this laboratory": _auroc(report.colour_within),

@@ -38,7 +38,7 @@ def test_the_last_words_are_the_three_figures_and_where_to_look(tmp_path: Path) 
     lines = {
         line.rpartition("  ")[0].strip(): line.split()[-1] for line in said.splitlines() if line
     }
-    assert lines["CNN, on windows at its own stride"] == "1.000"
+    assert lines["CNN adapted to it, on windows at its own stride"] == "1.000"
     assert lines["k-NN on its features, patch by patch"] == "0.750"
     assert "colour alone" not in said
     alone = ColourReport(**vars(patch_report(half[::-1], truth, names)))

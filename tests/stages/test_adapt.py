@@ -10,6 +10,7 @@ import torch
 from histocnn.cli import main
 from histocnn.models.backbones import build
 from histocnn.models.spec import ModelSpec, load, read_spec, save
+from histocnn.stages.adapt import adapt
 from tests.grid_files import write_grid
 
 NAME = "shufflenet_v2_x0_5"
@@ -63,3 +64,12 @@ def test_a_network_without_batch_norm_and_a_file_of_others_are_refused(place, tm
     assert "l.safetensors" in capsys.readouterr().err
     assert not (tmp_path / "o.safetensors").exists()
     assert read_spec(place / "model.safetensors").training == {"seed": 3}
+
+
+def test_the_same_patches_give_the_same_file(place, tmp_path):
+    model, made = place / "model.safetensors", []
+    for _ in range(2):  # our own may be written again
+        result = adapt(place / "grids", model, tmp_path / "adapted.safetensors", most=20)
+        assert (result.outputs, result.exit_code) == ([tmp_path / "adapted.safetensors"], 0)
+        made.append(result.outputs[0].read_bytes())
+    assert made[0] == made[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each, also for what a test starts
     os.environ["OMP_NUM_THREADS"] = "1"  # read by numpy and torch when they are first imported
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what ends in & so
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MOST_PROCESSES = 8  # each takes torch's half GB and more, and the longest file sets the pace
 

@@ -113,6 +113,11 @@ def left_out(judged: Judged) -> list[str]:
     if new:
         count = f"{len(new)} of {_count(len(judged.files), 'file')}"
         lines.append(f"The reference does not cover {count}: do not trust {some(new)}.")
+    adapted = [
+        f.slide_id for f in judged.files if "adapted" in (f.attributes.get("training") or ())
+    ]
+    if adapted:
+        lines.append(f"The network was adapted to slides without their labels: {some(adapted)}.")
     classes = np.unique(judged.labels[judged.judged])
     if len(classes) == 1:
         lines.append(

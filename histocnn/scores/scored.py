@@ -172,9 +172,11 @@ def _points(stored: Any, class_names: Sequence[str]) -> dict[str, dict[str, floa
 def _origin(stored: Mapping[str, Any]) -> str:
     """What the file says of its making: how large the training cohort or reference was, `seen`."""
     recipe, said = stored.get("recipe") or {}, []
-    trained_on = (stored.get("training") or {}).get("patches", {}).get("train")
+    training = stored.get("training") or {}
+    trained_on = training.get("patches", {}).get("train")
     if trained_on is not None:
-        said.append(f"model trained on {trained_on:,} patches")
+        also = ", then adapted to slides without labels" * ("adapted" in training)
+        said.append(f"model trained on {trained_on:,} patches{also}")
     elif "reference" in recipe:
         files = count_of(recipe["reference"])
         said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")

@@ -54,6 +54,15 @@ def test_what_is_left_out_is_said(judged) -> None:
     ]
 
 
+def test_an_adapted_network_is_said(judged) -> None:
+    training = {"patches": {"train": 9}, "adapted": {"slides": 2, "patches": 20, "weight": 0.24}}
+    first, *others = judged.files
+    adapted = replace(first, attributes={**first.attributes, "training": training})
+    assert left_out(replace(judged, files=(adapted, *others))) == [
+        "The network was adapted to slides without their labels: slide_00."
+    ]
+
+
 def test_slides_that_the_reference_does_not_cover_are_named(judged) -> None:
     files = [
         replace(file, attributes={**file.attributes, "cover": {"covered": i != 3}})

@@ -107,4 +107,4 @@ def test_a_slide_leaves_in_memory_only_its_row(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     held = [held for _, held in work.begun]
-    assert held[-1] - held[2 * FEW] < 2 * FEW * 1500  # bytes
+    assert held[-1] - held[2 * FEW] < 2 * FEW * 2500  # bytes; its recipe and facts were 4,500 more

@@ -11,6 +11,7 @@ from histocnn.cli import main
 from histocnn.models.backbones import build
 from histocnn.models.spec import ModelSpec, load, read_spec, save
 from histocnn.stages.adapt import adapt
+from histocnn.storage import store
 from tests.grid_files import write_grid
 
 NAME = "shufflenet_v2_x0_5"
@@ -52,6 +53,7 @@ def test_an_adapted_model_differs_in_its_batch_norms_alone(place, tmp_path, caps
     assert (new.temperature, new.class_names) == (old.temperature, old.class_names)
     predict = ["predict", "--patches", str(place / "grids"), "--out", str(tmp_path / "scores")]
     assert main([*predict, "--model", str(out)]) == 0
+    assert "adapted" in store.attributes(tmp_path / "scores" / "s1.h5")["training"]
 
 
 def test_a_network_without_batch_norm_and_a_file_of_others_are_refused(place, tmp_path, capsys):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import nn
 
 from histocnn.errors import ModelError, PatchesError, UsageError
@@ -110,6 +111,19 @@ def finished_spec(spec: ModelSpec, slides: int, patches: int, share: float) -> M
     """The spec of the adapted network; prediction sets promise nothing of it."""
     facts = {"slides": slides, "patches": patches, "weight": round(share, 4)}
     return replace(spec, training={**spec.training, ADAPTED: facts}, conformal=None)
+
+
+def is_written(out: Path, network: nn.Module, spec: ModelSpec) -> bool:
+    """Whether our file holds just this: scores know their model by its hash, which then stays.
+
+    Writing anew would not do: `.safetensors` orders its facts by chance.
+    """
+    if not out.is_file() or read_spec(out).to_json() != spec.to_json():
+        return False
+    stored, state = load_file(out), network.state_dict()
+    return stored.keys() == state.keys() and all(
+        torch.equal(stored[name], value.cpu()) for name, value in state.items()
+    )
 
 
 def check_target(out: Path, model: Path) -> None:

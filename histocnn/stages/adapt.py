@@ -58,7 +58,9 @@ def adapt(
     network, spec = load(model, engine.place(), backbone)
     pixels = adapting.draw(items, spec, most, engine, seed)
     share = adapting.adapt(network, spec, pixels, batch_size)
-    save(out, network, adapting.finished_spec(spec, len(items), len(pixels), share))
+    spec = adapting.finished_spec(spec, len(items), len(pixels), share)
+    if not adapting.is_written(out, network, spec):
+        save(out, network, spec)
     print(f"{out}: batch norms of {len(pixels):,} patches, {share:.0%}, and of training")
     if len(items) == 1:
         print("One slide alone: its mix of tissue is now the norm; give all of the laboratory.")

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from histocnn.errors import ModelError, PatchesError, UsageError
+from histocnn.jobs.ownership import check_apart
 from histocnn.models.device import Engine
 from histocnn.models.spec import ModelSpec, read_spec, to_input
 from histocnn.models.suitable import checked, normaliser
@@ -126,12 +127,13 @@ def is_written(out: Path, network: nn.Module, spec: ModelSpec) -> bool:
     )
 
 
-def check_target(out: Path, model: Path) -> None:
-    """Refuse to write over what is no adapted model of ours.
+def check_target(out: Path, model: Path, patches: Path) -> None:
+    """Refuse to write over what is no adapted model of ours, or among the patches.
 
     Raises:
-        UsageError: The model itself, or another file, lies there.
+        UsageError: The model itself, or another file, lies there; the folder is the patches'.
     """
+    check_apart(out.parent, [patches])
     if not os.path.lexists(out):
         return
     try:

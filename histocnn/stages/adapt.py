@@ -52,7 +52,7 @@ def adapt(
     from histocnn.patches.patches import open_patches
 
     model, out = Path(model), Path(out)
-    adapting.check_target(out, model)
+    adapting.check_target(out, model, Path(patches))
     items = open_patches(Path(patches), slides=None if slides is None else Path(slides))
     engine = Engine.choose(device, "fp32", batch_size=batch_size, threads=threads, workers=1)
     network, spec = load(model, engine.place(), backbone)

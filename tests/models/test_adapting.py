@@ -93,10 +93,14 @@ def test_nobodys_file_is_written_over(tmp_path: Path) -> None:
     adapted = write_model(tmp_path / "adapted.safetensors", training=ours.training)
     notes = tmp_path / "notes.txt"
     notes.write_text("mine")
-    check_target(tmp_path / "new.safetensors", model)
-    check_target(adapted, model)
+    grids = tmp_path / "grids"
+    check_target(tmp_path / "new.safetensors", model, grids / "s1.h5")
+    check_target(adapted, model, grids / "s1.h5")
+    grids.mkdir()
+    with pytest.raises(UsageError, match="is the input"):
+        check_target(grids / "new.safetensors", model, grids)
     for lies in (model, notes, tmp_path):
         with pytest.raises(UsageError, match="lies there already"):
-            check_target(lies, model)
+            check_target(lies, model, grids)
     with pytest.raises(UsageError, match="lies there already"):
-        check_target(adapted, adapted)
+        check_target(adapted, adapted, grids)

@@ -18,6 +18,9 @@ from histocnn.pages.report import Errors
 from histocnn.patches.patches import FilePatches
 
 HEATMAPS = 30  # in one report
+LOST = (
+    "their slide or images are not there, or are not those that were scored; --slides names them."
+)
 
 
 class Kind(NamedTuple):
@@ -68,14 +71,14 @@ def worst_pictures(judged: Judged, entries: Mapping[str, SlideEntry]) -> list[Er
     """Collect for the report each kind of error, its patches, and why some cannot be shown."""
     errors = []
     for kind in worst(judged):
-        pictures, lost = [], []
+        pictures, lost = [], 0
         for row, pixels in pixels_of(judged, entries, kind.rows):
             if isinstance(pixels, str):
-                lost.append(pixels)
+                lost += 1  # the message names a path, which pages do not show
             else:
                 pictures.append(thumbnail(pixels, *caption(judged, row)))
         title = f"{kind.truth} called {kind.called}: {kind.errors:,}"
-        said = f"{len(lost)} of {len(kind.rows)} patches cannot be shown." if lost else ""
+        said = f"{lost} of {len(kind.rows)} patches cannot be shown: {LOST}" if lost else ""
         errors.append(Errors(title, pictures, said))
     return errors
 

@@ -16,7 +16,14 @@ from tests.chaos.stages import IDS, STAGES, House, Stage
 from tests.chaos.warm import Command, Ended, children
 
 TERMS, WORKERS, LOADERS = 10, 6, 6
-IN_PROCESSES = ("tile", "predict", "embed", "heatmap", "export")  # those that know --workers
+IN_PROCESSES = (
+    "tile",
+    "predict",
+    "predict --dense",
+    "embed",
+    "heatmap",
+    "export",
+)  # those that know --workers
 TERMINATED = "histocnn: terminated; the same command again does what is left"
 TWO = ("--workers", "2")
 

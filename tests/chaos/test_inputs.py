@@ -16,7 +16,7 @@ from tests.chaos import trees
 from tests.chaos.conftest import Tally
 from tests.chaos.stages import IDS, STAGES, House
 
-READS_SLIDES = ("tile", "predict", "embed", "heatmap")
+READS_SLIDES = ("tile", "predict", "predict --dense", "embed", "heatmap")
 TRIES, FLIPS = 10, 10
 LAST = IDS[-1]
 

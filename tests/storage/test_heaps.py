@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from histocnn.errors import StoreError
 from histocnn.storage import store
-from histocnn.storage.heaps import check_attributes, check_dataset
+from histocnn.storage.heaps import check_attributes, check_dataset, unpacked
 from tests.memory import grown_mb
 
 GIGABYTES = 3 << 30
@@ -31,6 +32,12 @@ def file_of(path: Path, libver: str = "earliest", userblock: int = 0, **form: An
         file.attrs["histocnn_slide_id"] = "case"
         file["paths"].attrs["class_names"] = ["normal", "tumour"]
     return path
+
+
+ZIPS: dict[str, dict[str, Any]] = {
+    "gzip": {"chunks": (2,), "compression": "gzip"},
+    "shuffled": {"chunks": (2,), "compression": "gzip", "shuffle": True},
+}
 
 
 def damage(path: Path, text: bytes, change: Callable[[int, int, int], tuple[int, int, int]]) -> int:
@@ -52,9 +59,9 @@ def damage(path: Path, text: bytes, change: Callable[[int, int, int], tuple[int,
 
 @pytest.mark.parametrize("userblock", [0, 512])
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *ZIPS])
 def test_sound_texts_are_read(tmp_path: Path, form: str, libver: str, userblock: int) -> None:
-    path = file_of(tmp_path / "a.h5", libver, userblock, **FORMS[form])
+    path = file_of(tmp_path / "a.h5", libver, userblock, **(FORMS | ZIPS)[form])
     with h5py.File(path) as file:
         check_dataset(file["paths"])
         check_attributes(file["paths"], ["class_names"])
@@ -106,6 +113,53 @@ def test_a_heap_that_would_be_read_for_ever_is_refused(tmp_path: Path, libver: s
         with pytest.raises(StoreError, match=r"a\.h5: .*damaged heap"):
             reader(path)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("form", ZIPS)
+def test_zipped_texts_are_looked_at_too(tmp_path: Path, form: str) -> None:
+    """A length made up before it is packed: the chunk written as HDF5 would write it."""
+    path = file_of(tmp_path / "a.h5", **ZIPS[form])
+    with h5py.File(path, "r+") as file:
+        texts = file["paths"].id
+        _, packed = texts.read_direct_chunk((0,))
+        rows = bytearray(unpacked(packed, [h5py.h5z.FILTER_DEFLATE], 32))
+        assert struct.unpack_from("<I", rows, 16)[0] == len("second")
+        struct.pack_into("<I", rows, 16, GIGABYTES)
+        texts.write_direct_chunk((0,), bytes(rows), filter_mask=3)  # unpacked
+
+    def read() -> None:
+        with pytest.raises(StoreError, match="a text of 3,221,225,472 bytes in a heap of 4,096"):
+            store.read(path)
+
+    assert grown_mb(read) < 50
+
+
+@pytest.mark.parametrize(
+    ("packed", "filters", "said"),
+    [
+        (b"no zip", [h5py.h5z.FILTER_DEFLATE], "damaged zip"),
+        (zlib.compress(bytes(8)), [h5py.h5z.FILTER_DEFLATE], "cut"),
+        (bytes(32), [h5py.h5z.FILTER_LZF], "packed by filter 32000"),
+    ],
+)
+def test_what_does_not_unpack_is_said(packed: bytes, filters: list[int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        unpacked(packed, filters, 32)
+
+
+def test_no_more_than_a_chunk_is_unpacked() -> None:
+    bomb = zlib.compress(bytes(1 << 28))
+    assert grown_mb(lambda: unpacked(bomb, [h5py.h5z.FILTER_DEFLATE], 32)) < 50
+
+
+def test_a_text_among_attributes_that_cannot_be_looked_at_is_not_read(tmp_path: Path) -> None:
+    """Over eight attributes of one object in HDF5's newer form lie in a heap of their own."""
+    path = file_of(tmp_path / "a.h5", "latest")
+    with h5py.File(path, "r+", libver="latest") as file:
+        for i in range(8):
+            file.attrs[f"histocnn_number_{i}"] = i
+    with pytest.raises(StoreError, match="the text histocnn_slide_id in a heap of attributes"):
+        store.attributes(path)
 
 
 def test_heaps_that_overlap_are_refused(tmp_path: Path) -> None:

@@ -58,10 +58,12 @@ def write_errors(out: Path, judged: Judged, *, show_ids: bool = False) -> list[P
 def by_slide(judged: Judged) -> Iterator[tuple[ScoreFile, NDArray[np.int64]]]:
     """Errors of each file that has any, the most confident first; files with most come first."""
     errors = judged.errors()
-    counts = np.bincount(judged.file[errors], minlength=len(judged.files))
+    file = judged.file[errors]
+    counts = np.bincount(file, minlength=len(judged.files))
+    rows = np.split(errors[np.argsort(file, kind="stable")], np.cumsum(counts)[:-1])
     for number in np.argsort(-counts, kind="stable"):
         if counts[number]:
-            yield judged.files[number], errors[judged.file[errors] == number]
+            yield judged.files[number], rows[number]
 
 
 def explored(judged: Judged, out: Path, heatmaps: Path | None = None) -> list[SlideErrors]:

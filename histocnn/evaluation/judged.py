@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Judged:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property  # asked for each of thousands of slides
     def judged(self) -> NDArray[np.bool_]:
         """Which patches figures are made from: labelled and scored."""
         return np.asarray((self.labels != UNKNOWN) & ~np.isnan(self.scores).any(axis=1))
@@ -72,7 +73,7 @@ class Judged:
         confidence = self.scores[wrong, called[wrong]]
         return wrong[np.argsort(-confidence, kind="stable")]
 
-    @property
+    @cached_property
     def called(self) -> NDArray[np.int64]:
         """int64 [N]: the class of the highest score; 0 where nothing was scored."""
         return np.asarray(np.nan_to_num(self.scores, nan=-1).argmax(axis=1), np.int64)

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from histocnn.errors import ModelError
 from histocnn.inspection.calls import plain_name
 from histocnn.inspection.watching import fitting, outputs
-from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD
+from histocnn.models.preparation import IMAGENET_MEAN, IMAGENET_STD
 
 CHUNK = 9  # images at a time
 STEPS = 24

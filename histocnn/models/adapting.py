@@ -17,7 +17,8 @@ from torch import nn
 from histocnn.errors import ModelError, PatchesError, UsageError
 from histocnn.jobs.ownership import check_apart
 from histocnn.models.device import Engine
-from histocnn.models.spec import ModelSpec, read_spec, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec, read_spec
 from histocnn.models.suitable import checked, normaliser
 from histocnn.patches.patches import Patches
 

@@ -1,7 +1,8 @@
 """Networks by name: a backbone that gives features, and one linear head on top.
 
-The names are torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, two of our own that no library has
-(`mlp` and `lenet5`, as the lectures teach them), and people's own `package.module:Class`.
+The names are torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `local-dir:FOLDER`, two of our own that
+no library has (`mlp` and `lenet5`, as the lectures teach them), and people's own
+`package.module:Class`.
 """
 
 from __future__ import annotations
@@ -15,19 +16,17 @@ import torch
 import torchvision
 from torch import nn
 
-from histocnn.errors import HistocnnError, ModelError, UsageError
+from histocnn.errors import ModelError, UsageError
+from histocnn.models import hub
 from histocnn.models.custom import construct, is_custom
 from histocnn.models.networks import OWN, Embedder, Network
-from histocnn.models.weights import load_weights
+from histocnn.models.pooling import Pool, Pooled
+from histocnn.models.preparation import Preparation
+from histocnn.models.timm_networks import Architecture, make, not_downloaded, resolve
+from histocnn.models.weights import AUXILIARY, load_weights
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 MEASURED_PX = 224  # side of the image that tells an own network's width
-# Arguments of timm's that are no architecture's: they read files or ask the hub. A model file or
-# the hub's own configuration brings arguments along.
-NOT_ARCHITECTURE = {"cache_dir", "checkpoint_path", "exportable", "no_jit", "pretrained",
-                    "pretrained_cfg", "pretrained_cfg_overlay", "scriptable"}  # fmt: skip
-AUXILIARY = ("aux1.fc2", "aux2.fc2", "AuxLogits.fc")  # googlenet, inception_v3
+PUBLISHED = "imagenet"  # instead of a file: the weights that the name's publisher has
 
 
 def build(
@@ -36,36 +35,48 @@ def build(
     weights: str | Path | None = None,
     dropout: float = 0.0,
     arguments: Mapping[str, Any] | None = None,
+    pool: Pool | None = None,
+    allow_partial: bool = False,
 ) -> Network:
     """A network of this name with a new head.
 
     Args:
-        name: torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `mlp`, `lenet5`, or, only ever as
-            somebody typed it, `package.module:Class`.
+        name: torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `local-dir:FOLDER`, `mlp`, `lenet5`,
+            or, only ever as somebody typed it, `package.module:Class`.
         num_classes: Outputs; 0 for features.
-        weights: `imagenet` (the library's own download), a `.safetensors` or `.pth` of the
-            backbone, or None. The head is always new.
+        weights: `imagenet` (the publisher's: the library's own download, the hub's, the folder's),
+            a `.safetensors` or `.pth` of the backbone, or None. The head is always new.
         dropout: Before the head.
         arguments: Of a timm architecture, as a spec keeps them.
+        pool: How tokens or maps become features; None: as the network does itself.
+        allow_partial: Take what fits of a file of weights.
 
     Raises:
-        UsageError: Nobody knows the name.
+        UsageError: Nobody knows the name, or the network takes no such arguments or pooling.
         ModelError: The weights cannot be had, or are not this network's.
     """
-    pretrained = str(weights) == "imagenet"
-    arguments = dict(arguments or {})
-    if name in OWN:
+    name = hub.spelled(name)
+    pretrained = str(weights) == PUBLISHED
+    file = None if weights is None or pretrained else Path(weights)
+    arguments, preparation = dict(arguments or {}), Preparation()
+    if hub.is_published(name) or name.startswith("timm/"):
+        found = resolve(name, arguments, file)
+        backbone, file = _from_timm(found, pretrained, file)
+        width: int = backbone.head_hidden_size
+        name, preparation = f"timm/{found.name}", found.preparation
+        arguments = dict(found.arguments)
+    elif arguments:
+        raise UsageError(f"{name} takes no arguments", "Leave --backbone_args out.")
+    elif name in OWN:
         if pretrained:
             raise _without_imagenet(name)
-        make, width = OWN[name]
-        backbone = make()
+        own, width = OWN[name]
+        backbone = own()
     elif is_custom(name):
         if pretrained:
             raise _without_imagenet(name)
         backbone = construct("--backbone", name, nn.Module, {})
         width = feature_width(name, backbone)
-    elif name.startswith(("timm/", "hf-hub:")):
-        backbone, width, name, arguments = _from_timm(name, pretrained, arguments)
     elif name in torchvision.models.list_models(module=torchvision.models):
         backbone, width = _from_torchvision(name, num_classes, pretrained)
     else:
@@ -74,9 +85,17 @@ def build(
             "Use torchvision's name (resnet18), timm/NAME, hf-hub:ORG/NAME, mlp, lenet5, or "
             "package.module:Class.",
         )
-    if weights is not None and not pretrained:
-        load_weights(backbone, Path(weights))
-    return Network(backbone, width, num_classes, dropout, name, arguments)
+    if file is not None:
+        before = _grid_px(backbone)
+        load_weights(backbone, file, allow_partial)
+        if (side := _grid_px(backbone)) != before:  # the file's
+            arguments |= {"img_size": side}
+    if pool is not None:
+        backbone = Pooled(backbone, pool, name)
+        width = backbone.width
+    network = Network(backbone, width, num_classes, dropout, name, arguments)
+    network.preparation, network.pool = preparation, pool
+    return network
 
 
 def feature_width(name: str, backbone: nn.Module) -> int:
@@ -114,17 +133,6 @@ def feature_width(name: str, backbone: nn.Module) -> int:
     return int(features.shape[1])
 
 
-def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of RGB in 0..1 that this network's published weights expect."""
-    if name.startswith("timm/"):
-        import timm
-
-        cfg = timm.get_pretrained_cfg(name.removeprefix("timm/"), allow_unregistered=True)
-        if cfg is not None:
-            return tuple(cfg.mean), tuple(cfg.std)
-    return IMAGENET_MEAN, IMAGENET_STD
-
-
 def embedder(name: str, weights: str | Path | None = None, layers: Sequence[str] = ()) -> Embedder:
     """The features of a named backbone, in evaluation mode; arguments as in `build`."""
     return Embedder(build(name, 0, weights).backbone, layers).eval()
@@ -142,7 +150,7 @@ def _from_torchvision(name: str, num_classes: int, pretrained: bool) -> tuple[nn
     try:
         backbone = torchvision.models.get_model(name, **options)
     except OSError as error:
-        raise _not_downloaded(name, error) from error
+        raise not_downloaded(name, error) from error
     if isinstance(backbone, torchvision.models.SqueezeNet):
         # Its published head rectifies the logits, which stops learning with few classes.
         backbone.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1))
@@ -157,49 +165,18 @@ def _from_torchvision(name: str, num_classes: int, pretrained: bool) -> tuple[nn
     return backbone, layer.in_features
 
 
-def _from_timm(
-    name: str, pretrained: bool, arguments: dict[str, Any]
-) -> tuple[nn.Module, int, str, dict[str, Any]]:
-    """A network of timm without its head; a hub name is resolved, so that a spec needs no hub."""
-    import timm
-
-    architecture = name.removeprefix("timm/")
-    try:
-        if name.startswith("hf-hub:"):
-            cfg, architecture, arguments = timm.models.load_model_config_from_hf(
-                name.removeprefix("hf-hub:")
-            )
-            arguments = _of_architecture(name, arguments or {})
-            options = {"pretrained_cfg": cfg} | arguments
-        else:
-            options = _of_architecture(name, arguments)
-            if not timm.is_model(architecture):
-                raise UsageError(f"timm has no network {architecture!r}", "See timm.list_models().")
-        options["num_classes"] = 0
-        backbone: Any = timm.create_model(architecture, pretrained=pretrained, **options)
-    except HistocnnError:
-        raise
-    except Exception as error:  # whatever the hub's client raises when it cannot reach the hub
-        raise _not_downloaded(name, error) from error
-    width: int = backbone.head_hidden_size
-    return backbone, width, f"timm/{architecture}", arguments
+def _from_timm(found: Architecture, pretrained: bool, file: Path | None) -> tuple[Any, Path | None]:
+    """A network of timm without its head, and the file that holds its weights if we load them."""
+    if not pretrained or found.weights is None:
+        return make(found, pretrained), file
+    return make(found), found.weights()
 
 
-def _of_architecture(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    if unwanted := NOT_ARCHITECTURE & arguments.keys():
-        raise ModelError(
-            f"{name}: its configuration sets {min(unwanted)}, which is no part of a network",
-            "Take the model from its author.",
-        )
-    return dict(arguments)
+def _grid_px(backbone: Any) -> int | None:
+    """The side of the images that a transformer's positions are made for."""
+    size = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
+    return int(size[0]) if size else None
 
 
 def _without_imagenet(name: str) -> ModelError:
     return ModelError(f"{name} has no ImageNet weights", "Leave weights out, or give a file.")
-
-
-def _not_downloaded(name: str, error: Exception) -> ModelError:
-    return ModelError(
-        f"{name} could not be downloaded ({type(error).__name__}) and is not cached",
-        "Fetch its weights where there is a network and give the file as --weights FILE.",
-    )

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from histocnn.errors import TrainingError, UsageError
-from histocnn.models.backbones import build, normalisation
+from histocnn.models.backbones import build
 from histocnn.models.learning import build_loss, measures, optimizer, warm_up_and_cosine
+from histocnn.models.networks import takes
 from histocnn.models.options import ModelOptions
-from histocnn.models.spec import ModelSpec, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec
 
 Batch = dict[str, Any]
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al., "Going deeper with convolutions", 2015
@@ -52,15 +54,26 @@ class Classifier(LightningModule):
                 "Give --model.weights imagenet or a file.",
             )
         self.options = options
-        self.network = build(options.backbone, len(class_names), options.weights, options.dropout)
-        mean, std = normalisation(self.network.name)
+        self.network = build(
+            options.backbone,
+            len(class_names),
+            options.weights,
+            options.dropout,
+            options.backbone_args,
+            options.pool,
+            options.allow_partial,
+        )
+        how = self.network.preparation
         self.spec = ModelSpec(
             backbone=self.network.name,
             arguments=self.network.arguments,
+            pool=self.network.pool,
             class_names=tuple(class_names),
-            input_px=input_px,
-            mean=mean,
-            std=std,
+            input_px=input_px or how.input_px,
+            resize_px=None if input_px else how.resize_px,
+            interpolation=how.interpolation,
+            mean=how.mean,
+            std=how.std,
             stain=stain,
         )
         self.seed = seed
@@ -85,7 +98,9 @@ class Classifier(LightningModule):
 
     def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits of patches uint8 [B, H, W, 3]: see `Network.forward`."""
-        outputs: Tensor | tuple[Tensor, ...] = self.network(to_input(pixels, self.spec))
+        images = to_input(pixels, self.spec)
+        with takes(self.network.name, images):
+            outputs: Tensor | tuple[Tensor, ...] = self.network(images)
         return outputs
 
     def step(self, batch: Batch, part: Literal["train", "val"]) -> Tensor | None:

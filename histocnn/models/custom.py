@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from histocnn.errors import ModelError, UsageError
+from histocnn.models import hub
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ def is_custom(backbone: str) -> bool:
     >>> is_custom("lab.nets:Small"), is_custom("hf-hub:ORG/NAME"), is_custom("resnet18")
     (True, False, False)
     """
-    return ":" in backbone and not backbone.startswith("hf-hub:")
+    return ":" in backbone and not hub.is_published(hub.spelled(backbone))
 
 
 def check_typed(file: str | Path, stored: str, typed: str | None) -> None:
@@ -33,15 +34,17 @@ def check_typed(file: str | Path, stored: str, typed: str | None) -> None:
         file: A model, or features.
         stored: The backbone that it names.
         typed: The one that the user did; needed where it is somebody's own, or the hub's, which
-            would be asked for it.
+            would be asked for it, or a folder's.
 
     Raises:
         ModelError: Such a network that was not typed, or another than what was typed.
     """
-    hub = stored.startswith("hf-hub:")
-    if (is_custom(stored) or hub) and typed != stored:
+    elsewhere = hub.is_published(hub.spelled(stored))
+    if (is_custom(stored) or elsewhere) and typed != stored:
         instead = "" if typed is None else f", not {typed}"
-        whose = "which the hub would be asked for" if hub else "which is code of its author's"
+        whose = "which is code of its author's"
+        if elsewhere:
+            whose = "which the hub would be asked for, or a folder"
         raise ModelError(
             f"{file}: is of the network {stored}{instead}, {whose}",
             f"If you trust it, add --backbone {stored}.",

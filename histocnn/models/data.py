@@ -91,7 +91,7 @@ class PatchDataModule(LightningDataModule):
 
     @property
     def side_px(self) -> int:
-        """Side of the patches in a batch; `spec.to_input` scales them to `input_px`."""
+        """Side of the patches in a batch; `preparation.to_input` scales them to `input_px`."""
         return cast(int, self.patch_px or self.input_px)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +14,14 @@ import torch
 from histocnn.cohort.seen import Cohorts
 from histocnn.errors import UsageError
 from histocnn.jobs.workers import Tick
-from histocnn.models.backbones import embedder, normalisation
+from histocnn.models import hub
+from histocnn.models.backbones import PUBLISHED, build
 from histocnn.models.custom import is_custom
 from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
+from histocnn.models.pooling import Pool
 from histocnn.models.runner import Runner, flips_and_turns
 from histocnn.models.spec import ModelSpec, cohorts_behind, load, read_spec
 from histocnn.models.suitable import checked, normaliser
@@ -29,7 +32,20 @@ from histocnn.slides.stain import Normaliser
 
 @dataclass(frozen=True)
 class Source:
-    """Where the network comes from, and how pixels become its input; as the options of embed."""
+    """Where the network comes from, and how pixels become its input; as the options of embed.
+
+    Attributes:
+        backbone: By name.
+        weights: Of it.
+        model: Instead of both.
+        layers: To embed from.
+        input_px: Side that patches are resized to.
+        stain: Normalisation.
+        tta: Average over flips and turns.
+        arguments: Of the backbone's architecture, as JSON.
+        pool: How tokens or maps become features.
+        allow_partial: Take what fits of a file of weights.
+    """
 
     backbone: str | None
     weights: str | None
@@ -38,34 +54,67 @@ class Source:
     input_px: int | None
     stain: Literal["macenko"] | None
     tta: bool = False
+    arguments: str = "{}"
+    pool: Pool | None = None
+    allow_partial: bool = False
 
     def open(self) -> tuple[Embedder, ModelSpec]:
         """The network and how pixels become its input.
 
         Raises:
-            UsageError: Neither or both of backbone and model; no weights; no such layer.
+            UsageError: Neither or both of backbone and model; no weights; no such layer; options
+                of a backbone for a model.
             ModelError: Weights that cannot be had or do not fit.
         """
         if self.model is not None and (self.backbone is None or is_custom(self.backbone)):
-            trained, spec = load(self.model, backbone=self.backbone)
-            network = Embedder(trained.backbone, self.layers or spec.layers).eval()
+            network, spec = self._open_model(self.model)
         elif self.backbone is not None and self.model is None:
-            if self.weights is None:
-                raise UsageError(
-                    f"{self.backbone} without weights is random, and so are its features",
-                    "Give --weights FILE, or --weights imagenet to download them.",
-                )
-            network = embedder(self.backbone, self.weights, self.layers)
-            mean, std = normalisation(self.backbone)
-            spec = ModelSpec(self.backbone, mean=mean, std=std)
+            network, spec = self._open_backbone(self.backbone)
         else:
             raise UsageError("embed needs --backbone NAME or --model FILE", "Give one of the two.")
         return network, replace(
             spec,
             layers=network.layers,
             input_px=self.input_px or spec.input_px,
+            resize_px=None if self.input_px else spec.resize_px,
             stain=Normaliser().to_dict() if self.stain else spec.stain,
         )
+
+    def _open_model(self, model: Path) -> tuple[Embedder, ModelSpec]:
+        if self.arguments != "{}" or self.pool or self.allow_partial:
+            raise UsageError(
+                f"{model}: says itself how it is built",
+                "Leave --backbone_args, --pool and --allow_partial out.",
+            )
+        trained, spec = load(model, backbone=self.backbone)
+        return Embedder(trained.backbone, self.layers or spec.layers).eval(), spec
+
+    def _open_backbone(self, name: str) -> tuple[Embedder, ModelSpec]:
+        weights = self.weights
+        if weights is None and hub.is_published(hub.spelled(name)):
+            weights = PUBLISHED
+        if weights is None:
+            raise UsageError(
+                f"{name} without weights is random, and so are its features",
+                "Give --weights FILE, or --weights imagenet to download them.",
+            )
+        if self.pool and self.layers:
+            raise UsageError("--layers are averaged, --pool is of the last", "Give one of the two.")
+        built = build(
+            name,
+            0,
+            weights,
+            arguments=json.loads(self.arguments),
+            pool=self.pool,
+            allow_partial=self.allow_partial,
+        )
+        spec = ModelSpec(
+            built.name if is_custom(name) or hub.is_published(hub.spelled(name)) else name,
+            built.arguments,
+            pool=built.pool,
+            **asdict(built.preparation),
+        )
+        return Embedder(built.backbone, self.layers).eval(), spec
 
     def cohorts(self) -> Cohorts | None:
         """Who took part in the network's training; None where nobody recorded it."""
@@ -80,7 +129,19 @@ class Source:
             digest.update(name.encode() + tensor.cpu().numpy().tobytes())
         kept = ("backbone", "arguments", "layers", "input_px", "mean", "std", "stain")
         stored = {k: v for k, v in asdict(spec).items() if k in kept}
-        return {**stored, **({"tta": True} if self.tta else {}), "weights": digest.hexdigest()}
+        return {**stored, **self._unusual(spec), "weights": digest.hexdigest()}
+
+    def _unusual(self, spec: ModelSpec) -> dict[str, Any]:
+        """What a recipe names only where it was asked for: earlier files stay done."""
+        scaled = spec.input_px is not None and spec.interpolation != "bilinear"
+        said = {
+            "pool": spec.pool,
+            "resize_px": spec.resize_px,
+            "interpolation": spec.interpolation if scaled else None,
+            "allow_partial": self.allow_partial or None,
+            "tta": self.tta or None,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histocnn.errors import ModelError, UsageError
+from histocnn.models.pooling import Pool
+from histocnn.models.preparation import Preparation
 
 
 class Network(nn.Module):
@@ -23,6 +26,10 @@ class Network(nn.Module):
         dropout: Probability before the head.
         name: The name that `build` makes this architecture from without a network.
         arguments: What `build` needs besides, JSON-able.
+
+    Attributes:
+        preparation: How pixels become its input, where its weights were published; else ImageNet's.
+        pool: How `build` was told to make features.
     """
 
     def __init__(
@@ -42,6 +49,8 @@ class Network(nn.Module):
         self.width = width
         self.name = name
         self.arguments = dict(arguments or {})
+        self.preparation = Preparation()
+        self.pool: Pool | None = None
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits [B, C] (features [B, D] without a head).
@@ -93,6 +102,24 @@ class MLP(nn.Module):
             raise _not_28_px("mlp", images)
         features: Tensor = self.layers(images.mean(1, keepdim=True))
         return features
+
+
+@contextmanager
+def takes(name: str, images: Tensor) -> Iterator[None]:
+    """Say in a sentence that a network does not take images of this size, [B, 3, H, W].
+
+    Raises:
+        ModelError: An assertion of the network's failed.
+    """
+    try:
+        yield
+    except AssertionError as error:  # timm's, of sizes
+        height, width = images.shape[-2:]
+        said = " ".join(str(error).split())
+        raise ModelError(
+            f"{name or 'the network'} does not take {width} × {height} px ({said})",
+            "Set input_px to the side that it was made for, or a multiple of its patches.",
+        ) from error
 
 
 def _not_28_px(name: str, images: Tensor) -> ModelError:

@@ -96,9 +96,12 @@ class ModelOptions:
     """A network, its loss, and how it learns.
 
     Attributes:
-        backbone: torchvision's name, timm/NAME, hf-hub:ORG/NAME, mlp, lenet5, or your own
-            package.module:Class.
-        weights: `imagenet`, a file, or nothing: from scratch.
+        backbone: torchvision's name, timm/NAME, hf-hub:ORG/NAME, local-dir:FOLDER, mlp, lenet5, or
+            your own package.module:Class.
+        weights: `imagenet` (of hf-hub and local-dir: theirs), a file, or nothing: from scratch.
+        backbone_args: Arguments of a timm architecture, such as {"init_values": 1e-5}.
+        pool: How a timm network's tokens or maps become features; default: as it does itself.
+        allow_partial: Take what fits of a file of weights, though tensors are missing or unused.
         finetune: `full`, or `head`: a linear probe on the frozen backbone.
         backbone_factor: The backbone's learning rate as a share of the head's.
         dropout: Before the head.
@@ -113,6 +116,9 @@ class ModelOptions:
 
     backbone: str = "resnet18"
     weights: str | None = "imagenet"
+    backbone_args: dict[str, Any] | None = None
+    pool: Literal["cls", "mean", "cls+mean", "gem"] | None = None
+    allow_partial: bool = False
     finetune: Literal["full", "head"] = "full"
     backbone_factor: NonNegativeFloat = 1.0
     dropout: Probability = 0.0

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histocnn.errors import ModelError
-from histocnn.models.spec import ModelSpec, to_input
+from histocnn.models.networks import takes
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec
 
 Step = Callable[[Tensor], dict[str, Tensor]]
 
@@ -52,7 +54,7 @@ class Runner:
             patches = patches.pin_memory().to(self.device, non_blocking=True)
         try:
             images = to_input(patches, self.spec, self._size(patches))
-            with self._autocast():
+            with takes(self.spec.backbone, images), self._autocast():
                 outputs = [self.network(view(images)).float() for view in self.augment]
             return self.finish(torch.stack(outputs).mean(0) if len(outputs) > 1 else outputs[0])
         except torch.OutOfMemoryError as error:

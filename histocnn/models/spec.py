@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from histocnn import __version__
 from histocnn.cohort.seen import Cohorts, Seen, TrainingCohort, seen_by
 from histocnn.errors import ModelError
-from histocnn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, build
+from histocnn.models.backbones import build
 from histocnn.models.custom import check_typed
 from histocnn.models.networks import Network
+from histocnn.models.pooling import Pool
+from histocnn.models.preparation import IMAGENET_MEAN, IMAGENET_STD, Interpolation
 from histocnn.models.stored_spec import check, parsed
 from histocnn.scores.scoring import Scoring
 from histocnn.storage.atomic import replacing
@@ -38,7 +38,11 @@ class ModelSpec:
         class_names: Of the head's outputs, in order; empty without a head.
         patch_px: Side of the patches it was trained on; None where they differed.
         mpp: Their µm/px; None where unknown.
+        pool: How tokens or maps become the penultimate features; None: as the network does.
         input_px: Side that patches are resized to; None: as they come.
+        resize_px: Side that patches of another size are resized to before `input_px` is cut out of
+            their middle; None: they are resized to `input_px`.
+        interpolation: With which they are resized.
         mean: Of RGB in 0..1, subtracted.
         std: Of RGB in 0..1, divided by.
         stain: Stain normalisation, as `slides.stain.Normaliser.to_dict`; None: not normalised.
@@ -60,10 +64,13 @@ class ModelSpec:
     backbone: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
+    pool: Pool | None = None
     class_names: tuple[str, ...] = ()
     patch_px: int | None = None
     mpp: float | None = None
     input_px: int | None = None
+    resize_px: int | None = None
+    interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     stain: Mapping[str, Any] | None = None
@@ -164,23 +171,6 @@ class ModelSpec:
         )
 
 
-def to_input(pixels: Tensor, spec: ModelSpec, size: tuple[int, int] | None = None) -> Tensor:
-    """uint8 [B, H, W, 3] → what the network takes: float [B, 3, h, w], normalised, channels last.
-
-    The one place where pixels become input: training, predicting and embedding call it on the
-    device. h = w = `spec.input_px` where it is set (bilinear, antialiased), or `size` (h, w).
-    """
-    images = pixels.permute(0, 3, 1, 2).float()  # [B, 3, H, W]; NHWC in memory is channels last
-    if size is None and spec.input_px is not None:
-        size = (spec.input_px, spec.input_px)
-    if size is not None and images.shape[-2:] != size:
-        images = F.interpolate(images, size, mode="bilinear", antialias=True)
-        images = images.contiguous(memory_format=torch.channels_last)
-    mean = torch.tensor(spec.mean, device=images.device).mul(255).view(1, 3, 1, 1)
-    std = torch.tensor(spec.std, device=images.device).mul(255).view(1, 3, 1, 1)
-    return images.sub_(mean).div_(std)
-
-
 def save(path: str | Path, network: Network, spec: ModelSpec) -> None:
     """Write weights and spec as one `.safetensors`, whole or not at all.
 
@@ -263,7 +253,7 @@ def load(
     """
     spec = read_spec(path)
     check_typed(path, spec.backbone, backbone)
-    network = build(spec.backbone, len(spec.class_names), arguments=spec.arguments)
+    network = build(spec.backbone, len(spec.class_names), arguments=spec.arguments, pool=spec.pool)
     try:
         network.load_state_dict(load_file(path))
     except RuntimeError as error:

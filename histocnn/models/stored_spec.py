@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from histocnn.errors import MetricError, ModelError
 from histocnn.metrics.conformal import Calibration
+from histocnn.models.pooling import Pool
+from histocnn.models.preparation import Interpolation
 from histocnn.reference.colour import ColourReference
 from histocnn.slides.stain import Normaliser
 
@@ -145,6 +147,9 @@ FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "patch_px": ("a size", _or_none(_side)),
     "mpp": ("a positive number", _or_none(_positive)),
     "input_px": ("a size", _or_none(_side)),
+    "resize_px": ("a size", _or_none(_side)),
+    "interpolation": ("bilinear or bicubic", get_args(Interpolation).__contains__),
+    "pool": ("a way of pooling", _or_none(get_args(Pool).__contains__)),
     "mean": ("three numbers", _of_rgb(_number)),
     "std": ("three positive numbers", _of_rgb(_positive)),
     "stain": ("a stain normalisation", _or_none(_stain)),

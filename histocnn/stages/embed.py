@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from histocnn.jobs import run as runs
 from histocnn.jobs.ranges import PositiveFloat, PositiveInt, check_range
 from histocnn.jobs.result import StageResult
 from histocnn.models.options import Precision
 from histocnn.patches.patches import open_patches
+from histocnn.storage.json import to_json
 
 
 def embed(
@@ -25,7 +26,10 @@ def embed(
     backbone: str | None = None,
     weights: str | None = None,
     model: str | Path | None = None,
+    backbone_args: dict[str, Any] | None = None,
+    allow_partial: bool = False,
     layers: tuple[str, ...] = (),
+    pool: Literal["cls", "mean", "cls+mean", "gem"] | None = None,
     input_px: PositiveInt | None = None,
     stain: Literal["macenko"] | None = None,
     tta: bool = False,
@@ -50,11 +54,16 @@ def embed(
     Args:
         patches: A folder of grids, a folder of images by class, or a CSV of images.
         out: Folder for the features.
-        backbone: Network by name: torchvision's, timm/NAME, hf-hub:ORG/NAME, or your own
-            package.module:Class, which a --model of it needs once more.
-        weights: Its weights: a .safetensors or .pth file, or imagenet to download them.
+        backbone: Network by name: torchvision's, timm/NAME, hf-hub:ORG/NAME, local-dir:FOLDER, or
+            your own package.module:Class, which a --model of it needs once more.
+        weights: Its weights: a .safetensors or .pth file, or imagenet to download them; of hf-hub
+            and local-dir by default theirs.
         model: A model.safetensors that histocnn trained, instead of --backbone.
+        backbone_args: Arguments of a timm architecture as JSON, such as '{"init_values": 1e-5}'.
+        allow_partial: Take what fits of a file of weights, though tensors are missing or unused.
         layers: Layers by name, each averaged over space, concatenated; default: the last.
+        pool: How a timm network's tokens or maps become features: the class token, the mean of the
+            patch tokens (or over space), both, or the generalised mean; default: as it does itself.
         input_px: Resize patches to this side first.
         stain: Bring each slide's (or image's) stains to a common reference first.
         tta: Average the features over the 8 flips and turns of each patch.
@@ -82,7 +91,8 @@ def embed(
     from histocnn.models.embedding import Source, embed_patches, recipe_of
 
     trained = None if model is None else Path(model)
-    source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta)
+    given = (to_json(backbone_args or {}), pool, allow_partial)
+    source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta, *given)
     network = source.describe()
     slides = None if slides is None else Path(slides)
     check_range("mpp", mpp, PositiveFloat | None)

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save
 
 from histocnn.models.backbones import build
-from histocnn.models.spec import ModelSpec, cohorts_behind, load, read_spec, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec, cohorts_behind, load, read_spec
 from histocnn.slides.stain import Normaliser
 from tests.fuzz.fuzzing import Tally, damaged, replaced, run
 

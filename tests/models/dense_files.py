@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from histocnn.models.backbones import build
-from histocnn.models.spec import ModelSpec, save, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec, save
 from tests.models.valid_networks import valid_lenet, valid_pooled, valid_residual, valid_vgg
 from tests.slide_files import position_image
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from histocnn.errors import ModelError, UsageError
-from histocnn.models import backbones
 from histocnn.models.backbones import build
-from histocnn.models.networks import Network
+from histocnn.models.networks import Network, takes
+from histocnn.models.preparation import Preparation
 
 PUBLISHED = {  # parameters with 1,000 classes, without auxiliary heads
     "alexnet": 61_100_840,
@@ -80,20 +80,28 @@ def test_offline_says_how_to_pass_a_file(monkeypatch, tmp_path):
         build("resnet18", 2, weights="imagenet")
 
 
-def test_offline_the_hub_is_named_too(monkeypatch):
-    import timm
-
-    def unreachable(*args, **kwargs):
-        raise ConnectionError("offline")
-
-    monkeypatch.setattr(timm.models, "load_model_config_from_hf", unreachable)
-    with pytest.raises(ModelError, match="hf-hub:ORG/NAME could not be downloaded"):
-        build("hf-hub:ORG/NAME", 2)
+def test_how_pixels_become_input_is_the_network_s_own():
+    assert on_meta("resnet18").preparation == Preparation()
+    own = on_meta("timm/vit_tiny_patch16_224").preparation
+    assert (own.mean, own.std, own.input_px) == ((0.5,) * 3, (0.5,) * 3, None)
 
 
-def test_normalisation_is_the_network_s_own():
-    assert backbones.normalisation("resnet18")[0] == backbones.IMAGENET_MEAN
-    assert backbones.normalisation("timm/vit_tiny_patch16_224") == ((0.5,) * 3, (0.5,) * 3)
+def test_a_transformer_takes_what_its_patches_divide_and_says_so():
+    network = build("timm/vit_small_patch14_dinov2", 0, arguments={"depth": 1}).eval()
+    assert network(torch.zeros(1, 3, 224, 224)).shape == (1, 384)  # was: AssertionError 224 != 518
+    images = torch.zeros(1, 3, 225, 224)
+    said = r"net does not take 224 × 225 px.*Set input_px"
+    with pytest.raises(ModelError, match=said), takes("net", images):
+        network(images)
+
+
+def test_arguments_that_a_network_does_not_take():
+    with pytest.raises(UsageError, match=r"timm/resnet10t does not take .*nonsense"):
+        build("timm/resnet10t", 0, arguments={"nonsense": 1})
+    with pytest.raises(UsageError, match="resnet18 takes no arguments"):
+        build("resnet18", 0, arguments={"width": 1})
+    with pytest.raises(UsageError, match=r"mlp_layer is 'os\.system'. Give one of Mlp"):
+        build("timm/vit_tiny_patch16_224", 0, arguments={"mlp_layer": "os.system"})
 
 
 OWN = """
@@ -167,14 +175,7 @@ def test_people_s_own_network_has_no_imagenet_weights(own):
 
 
 @pytest.mark.parametrize("name", ["checkpoint_path", "pretrained_cfg_overlay", "cache_dir"])
-def test_what_came_with_a_file_sets_the_architecture_alone(name, monkeypatch):
-    import timm
-
+def test_what_came_with_a_file_sets_the_architecture_alone(name):
     brought = {name: "/etc/passwd"}
     with pytest.raises(ModelError, match=f"timm/resnet10t: its configuration sets {name}"):
         build("timm/resnet10t", 2, arguments=brought)
-    monkeypatch.setattr(
-        timm.models, "load_model_config_from_hf", lambda hub: ({}, "resnet10t", brought)
-    )
-    with pytest.raises(ModelError, match=f"hf-hub:ORG/NAME: its configuration sets {name}"):
-        build("hf-hub:ORG/NAME", 2)

@@ -57,7 +57,7 @@ def test_decay_spares_biases_and_the_backbone_learns_by_its_factor(listing, tmp_
 
 
 def test_a_linear_probe_leaves_the_backbone_as_it_was(listing, tmp_path, monkeypatch):
-    def with_batch_norm(name, num_classes, weights, dropout):
+    def with_batch_norm(name, num_classes, weights, dropout, *others):
         backbone = nn.Sequential(nn.Conv2d(3, 4, 5), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1),
                                  nn.Flatten())  # fmt: skip
         return Network(backbone, 4, num_classes, dropout, "lenet5")

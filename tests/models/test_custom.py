@@ -60,6 +60,9 @@ def test_what_a_file_names_must_be_typed_again():
     with pytest.raises(ModelError, match="hf-hub:ORG/NAME, which the hub would be asked for"):
         check_typed("m", "hf-hub:ORG/NAME", None)
     check_typed("m", "hf-hub:ORG/NAME", "hf-hub:ORG/NAME")
+    for name in ("hf_hub:ORG/NAME", "local-dir:/etc"):
+        with pytest.raises(ModelError, match="would be asked for, or a folder"):
+            check_typed("m", name, None)
     with pytest.raises(ModelError, match="lab:Net, not evil:Net"):
         check_typed("m", "lab:Net", "evil:Net")
     with pytest.raises(ModelError, match=r"is of resnet18, not of lab:Net.*Leave --backbone out"):

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from histocnn.cohort.seen import hashed
 from histocnn.errors import ModelError
 from histocnn.models.backbones import build
-from histocnn.models.spec import ModelSpec, load, read_spec, save, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec, load, read_spec, save
 from histocnn.slides.stain import Normaliser
 
 SPEC = ModelSpec(

@@ -15,7 +15,8 @@ from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.infer import Loading
 from histocnn.models.predicting import Scorer
-from histocnn.models.spec import load, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import load
 from histocnn.patches.patches import Patches, open_patches
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
 from histocnn.slides.slide import Slide

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from histocnn.errors import ModelError, UsageError
-from histocnn.models.spec import load, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import load
 from histocnn.patches.patches import open_patches
 from histocnn.scores.scorefile import open_score_file
 from histocnn.stages.predict import predict

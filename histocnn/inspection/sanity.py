@@ -95,7 +95,7 @@ def sanity_check(
     Args:
         network: float [B, C, H, W], normalised → outputs.
         images: float [B, C, H, W], 50 for a figure; of one slide they are alike.
-        maps: What is checked: network and images → [B, h, w], such as `class_maps.cams` of one class.
+        maps: What is checked: network and images → [B, h, w], such as `cams` of a class.
         seeds: How often the weights are drawn.
         steps: Layers are made random in so many steps.
         groups: The slide of each image, which intervals resample; None: images.

@@ -18,7 +18,7 @@ def batch_of(network: nn.Module, images: Tensor) -> Tensor:
     Args:
         network: Any module of images.
         images: float [H, W] (grey), [C, H, W] or [B, C, H, W], normalised, as
-            `models.spec.to_input` gives them; of any height and width that the network takes.
+            `models.preparation.to_input` gives them; of any size that the network takes.
 
     Returns:
         float [B, C, H, W], where the network is. A grey image is repeated for a network whose first
@@ -31,7 +31,7 @@ def batch_of(network: nn.Module, images: Tensor) -> Tensor:
         raise UsageError(
             f"an image is float [3, H, W], normalised, and this is "
             f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}",
-            "Make it of pixels with histocnn.models.spec.to_input.",
+            "Make it of pixels with histocnn.models.preparation.to_input.",
         )
     batch = images.detach().view(-1, *([1] * (images.ndim == 2)), *images.shape[-3:])
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)

@@ -11,7 +11,8 @@ import torch
 from histocnn.errors import ModelError, PatchesError, UsageError
 from histocnn.inspection.class_maps import cams
 from histocnn.inspection.slide_maps import CentreCam, slide_map
-from histocnn.models.spec import ModelSpec, load, to_input
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec, load
 from histocnn.patches.patches import open_patches
 from histocnn.stages.predict import predict
 from histocnn.storage import store

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from histocnn.stages.evaluate import evaluate
     from histocnn.stages.export import export
     from histocnn.stages.heatmap import heatmap
+    from histocnn.stages.inspect import inspect
     from histocnn.stages.knn import knn
     from histocnn.stages.mine import mine
     from histocnn.stages.predict import predict
@@ -54,6 +55,7 @@ _HOMES = {
     "histocnn.stages.evaluate": ["evaluate"],
     "histocnn.stages.export": ["export"],
     "histocnn.stages.heatmap": ["heatmap"],
+    "histocnn.stages.inspect": ["inspect"],
     "histocnn.stages.knn": ["knn"],
     "histocnn.stages.mine": ["mine"],
     "histocnn.stages.predict": ["predict"],
@@ -81,6 +83,7 @@ __all__ = [
     "evaluate",
     "export",
     "heatmap",
+    "inspect",
     "knn",
     "mine",
     "open_patches",

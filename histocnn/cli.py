@@ -36,6 +36,7 @@ COMMANDS = {
     "heatmap": Command("histocnn.stages.heatmap", "lay scores over the slide as pictures"),
     "export": Command("histocnn.stages.export", "write scores for QuPath, ASAP, scripts, napari"),
     "evaluate": Command("histocnn.stages.evaluate", "figures with intervals, and a report"),
+    "inspect": Command("histocnn.stages.inspect", "look inside a network: layers, patterns"),
     "mine": Command("histocnn.stages.mine", "list the most confident errors on training slides"),
     "run": Command("histocnn.pipeline", "tile, score, heatmap and evaluate in one go"),
     "demo": Command("histocnn.demonstration", "the same on a cohort it makes"),

@@ -42,6 +42,7 @@ def most_exciting(
     layers: Sequence[str],
     prepare: Prepare,
     *,
+    rows: Sequence[Sequence[int]] | None = None,
     top: int = TOP,
     batch_size: int = BATCH,
 ) -> dict[str, Exciting]:
@@ -55,6 +56,7 @@ def most_exciting(
         cohort: Files of patches.
         layers: Names of layers.
         prepare: Of one file: uint8 [B, H, W, 3] → what the network takes.
+        rows: Of each file those that take part, such as `spread` gives; None: all.
         top: Patches per channel.
         batch_size: Patches at a time, which bounds the memory.
 
@@ -65,8 +67,11 @@ def most_exciting(
     """
     best: dict[str, tuple[Tensor, Tensor]] = {}
     for source, patches in enumerate(cohort):
+        chosen = None if rows is None else rows[source]
+        if chosen is not None and not len(chosen):
+            continue
         ready = prepare(patches)
-        for batch in patches.batches(batch_size, 1):
+        for batch in patches.batches(batch_size, 1, chosen):
             images = ready(batch.pixels)
             with torch.no_grad():
                 seen = outputs(network, images, layers)
@@ -101,6 +106,17 @@ def _found(name: str, values: Tensor, places: Tensor, top: int) -> Exciting:
     own = np.pad(values.numpy(), ((0, 0), (0, missing)), constant_values=np.nan)
     at = np.pad(places.numpy(), ((0, 0), (0, missing)), constant_values=-1)
     return Exciting(name, own, np.where(at < 0, -1, at >> 40), np.where(at < 0, -1, at % 2**40))
+
+
+def spread(cohort: Sequence[Patches], most: int) -> list[list[int]]:
+    """Rows of each file, at most so many in all, evenly over the cohort."""
+    counts = np.array([len(patches) for patches in cohort])
+    total, ends = int(counts.sum()), np.cumsum(counts)
+    at = np.unique(np.linspace(0, total - 1, min(most, total)).astype(np.int64))
+    return [
+        [int(i - end + count) for i in at if end - count <= i < end]
+        for count, end in zip(counts, ends, strict=True)
+    ]
 
 
 def where(patches: Patches, row: int) -> Mapping[str, object]:

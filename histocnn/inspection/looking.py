@@ -1,0 +1,85 @@
+"""A whole look inside a network: every part in order, as the page and inspect.json have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histocnn.inspection.inspecting import (
+    Options,
+    begin,
+    excited,
+    fields,
+    filters,
+    shown_activations,
+)
+from histocnn.inspection.opening import Subject
+from histocnn.inspection.report import InspectReport
+from histocnn.inspection.shown import Shown, from_cohort, from_file
+from histocnn.patches.patches import Patches
+
+
+def look(
+    subject: Subject,
+    options: Options,
+    cohort: Sequence[Patches] = (),
+    images: Sequence[Path] = (),
+    mpp: float | None = None,
+) -> tuple[InspectReport, dict[str, NDArray[np.uint8]]]:
+    """Look inside a network.
+
+    Args:
+        subject: The network.
+        options: How much is looked at.
+        cohort: Files of patches.
+        images: Image files.
+        mpp: Of the image files, µm/px.
+
+    Returns:
+        Every number, and pictures uint8 [H, W, 3] by file name.
+
+    Raises:
+        UsageError: The network has no such layer; the nearest names are said.
+        ModelError: Patches or images of another size or scale than the model's, or the network
+            does not take them.
+        PatchesError: Images or patches that cannot be read.
+    """
+    scale = subject.input_mpp(cohort[0] if cohort else None, mpp)
+    looking = begin(subject, options, scale)
+    files: list[Shown] = []
+    for path in images:
+        one, notes = from_file(subject, path, mpp)
+        files.append(one)
+        looking.notes += notes
+    some = from_cohort(subject, cohort) if cohort else []
+    kernels = filters(looking)
+    seen_by = fields(looking, some or files)
+    exciting, sought = excited(looking, cohort)
+    shown = files or some[len(some) // 2 : len(some) // 2 + 1]
+    active = shown_activations(looking, shown)
+    if not shown:
+        looking.notes.append(
+            "Without --patches or --image there are no activations and no effective fields."
+        )
+    report = InspectReport(
+        title=subject.title,
+        class_names=subject.spec.class_names,
+        input_px=subject.input_px,
+        mpp=scale,
+        architecture=looking.table,
+        filters=kernels,
+        fields=seen_by,
+        excited=exciting,
+        images={each.name: each.facts for each in shown},
+        activations=active,
+        patches_seen=sought,
+        patches=sum(map(len, cohort)),
+        maps={},
+        seed=options.seed,
+        seconds=looking.seconds,
+        notes=tuple(looking.notes),
+    )
+    return report, looking.pictures

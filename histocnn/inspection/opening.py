@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histocnn.errors import UsageError
-from histocnn.models.backbones import build, normalisation
 from histocnn.models.custom import is_custom
 from histocnn.models.device import choose_device
-from histocnn.models.spec import ModelSpec, load, to_input
+from histocnn.models.embedding import Source
+from histocnn.models.preparation import to_input
+from histocnn.models.spec import ModelSpec, load
 from histocnn.models.suitable import checked, normaliser
 from histocnn.patches.patches import Patches
 from histocnn.slides.stain import Normaliser
@@ -45,7 +45,14 @@ class Subject:
     def tensor(self, pixels: NDArray[np.uint8]) -> Tensor:
         """uint8 [B, H, W, 3] → float [B, 3, input_px, input_px] on the device."""
         given = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-        return to_input(given, self.spec, (self.input_px, self.input_px))
+        return to_input(given, self.how)
+
+    @property
+    def how(self) -> ModelSpec:
+        """How pixels become input of this side; only the author's own side is cut out of more."""
+        own = self.input_px == self.spec.input_px
+        resize_px = self.spec.resize_px if own else None
+        return replace(self.spec, input_px=self.input_px, resize_px=resize_px)
 
     def alone(self, pixels: NDArray[np.uint8]) -> Tensor:
         """An image uint8 [H, W, 3] of no cohort as input, its stains its own."""
@@ -83,7 +90,9 @@ class Subject:
             patch_px, scale = patches.patch_px, patches.mpp
         if scale is None:
             return None
-        return scale * (patch_px or self.input_px) / self.input_px
+        if patch_px is None or patch_px == self.input_px:
+            return scale
+        return scale * patch_px / (self.how.resize_px or self.input_px)
 
 
 def open_subject(
@@ -102,24 +111,15 @@ def open_subject(
     place = choose_device(device)
     if model is not None and (backbone is None or is_custom(backbone)):
         network, spec = load(model, place, backbone)
-        side = input_px or spec.input_px or spec.patch_px or _usual(spec.backbone, network)
+        side = input_px or spec.input_px or spec.patch_px or _usual(spec.backbone)
         return Subject(network, spec, f"{spec.backbone} ({model.name})", side, place)
     if backbone is None or model is not None:
         raise UsageError("inspect needs --backbone NAME or --model FILE", "Give one of the two.")
-    if weights is None:
-        raise UsageError(
-            f"{backbone} without weights is random, and so is what it looks at",
-            "Give --weights FILE, or --weights imagenet to download them.",
-        )
-    bare: nn.Module = build(backbone, 0, weights).backbone.to(place).eval()
-    mean, std = normalisation(backbone)
-    spec = replace(ModelSpec(backbone), mean=mean, std=std)
-    return Subject(bare, spec, backbone, input_px or _usual(backbone, bare), place)
+    found, spec = Source(backbone, weights, None, (), input_px, None).open()
+    bare = found.backbone.to(place).eval()
+    return Subject(bare, spec, backbone, spec.input_px or _usual(backbone), place)
 
 
-def _usual(name: str, network: Any) -> int:
-    """The side that a network's author had in mind."""
-    own = getattr(getattr(network, "backbone", network), "pretrained_cfg", None)
-    if own and "input_size" in own:
-        return int(own["input_size"][-1])
+def _usual(name: str) -> int:
+    """The side of the images that a network was published for."""
     return USUAL_PX.get(name, 224)

@@ -12,7 +12,7 @@ import torch
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.inspection.opening import open_subject
-from histocnn.models.spec import to_input
+from histocnn.models.preparation import to_input
 from histocnn.patches.patches import open_patches
 from histocnn.slides.stain import Normaliser
 from tests.models.patch_files import write_folder

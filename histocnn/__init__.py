@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from histocnn.stages.embed import embed
     from histocnn.stages.evaluate import evaluate
     from histocnn.stages.export import export
+    from histocnn.stages.fool import fool
     from histocnn.stages.heatmap import heatmap
     from histocnn.stages.inspect import inspect
     from histocnn.stages.knn import knn
@@ -54,6 +55,7 @@ _HOMES = {
     "histocnn.stages.embed": ["embed"],
     "histocnn.stages.evaluate": ["evaluate"],
     "histocnn.stages.export": ["export"],
+    "histocnn.stages.fool": ["fool"],
     "histocnn.stages.heatmap": ["heatmap"],
     "histocnn.stages.inspect": ["inspect"],
     "histocnn.stages.knn": ["knn"],
@@ -82,6 +84,7 @@ __all__ = [
     "embed",
     "evaluate",
     "export",
+    "fool",
     "heatmap",
     "inspect",
     "knn",

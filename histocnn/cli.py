@@ -38,6 +38,7 @@ COMMANDS = {
     "evaluate": Command("histocnn.stages.evaluate", "figures with intervals, and a report"),
     "inspect": Command("histocnn.stages.inspect", "look inside a network: layers, patterns"),
     "mine": Command("histocnn.stages.mine", "list the most confident errors on training slides"),
+    "fool": Command("histocnn.stages.fool", "show what a model believes and should not"),
     "run": Command("histocnn.pipeline", "tile, score, heatmap and evaluate in one go"),
     "demo": Command("histocnn.demonstration", "the same on a cohort it makes"),
 }

@@ -140,6 +140,17 @@ def k_curve(ks: Sequence[int], figures: Mapping[str, Sequence[float | None]]) ->
     return picture
 
 
+def against_epsilon(curves: Sequence[Curve], unattacked: float) -> Figure:
+    """Share of attacked patches that is right against the attack's bound, grey levels."""
+    picture, axes = _axes("ε (grey levels of 255)", "Share that is right")
+    for colour, curve in zip(_colours(len(curves)), curves, strict=True):
+        x, y = np.append(0, curve.x), np.append(unattacked, curve.y)
+        axes.plot(x, y, "o-", color=colour, markersize=4, linewidth=1.2, label=curve.name)
+    axes.set(ylim=(0, 1.02))
+    axes.legend(frameon=False, fontsize=8)
+    return picture
+
+
 def strip(
     rows: Sequence[tuple[str, NDArray[np.floating], NDArray[np.int64], float]],
     class_names: Sequence[str],

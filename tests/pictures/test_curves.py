@@ -75,6 +75,11 @@ def test_the_k_curve_leaves_undefined_figures_open():
     assert np.isnan(y[1])
 
 
+def test_accuracy_against_epsilon_begins_unattacked():
+    drawn = lines(curves.against_epsilon([Curve("PGD", [1, 8], [0.5, 0.1])], 0.9))
+    assert drawn == [([0, 1, 8], [0.9, 0.5, 0.1])]
+
+
 def test_the_strip_shows_rare_classes_and_is_bounded(tmp_path: Path):
     labels = np.array([0] * 5000 + [1] * 30)
     rows = [(f"slide {i}", np.linspace(0, 1, len(labels)), labels, 0.5) for i in range(100)]

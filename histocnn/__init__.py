@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from histocnn.stages.adapt import adapt
     from histocnn.stages.doctor import doctor
     from histocnn.stages.embed import embed
+    from histocnn.stages.encoders import encoders
     from histocnn.stages.evaluate import evaluate
     from histocnn.stages.export import export
     from histocnn.stages.fool import fool
@@ -53,6 +54,7 @@ _HOMES = {
     "histocnn.stages.adapt": ["adapt"],
     "histocnn.stages.doctor": ["doctor"],
     "histocnn.stages.embed": ["embed"],
+    "histocnn.stages.encoders": ["encoders"],
     "histocnn.stages.evaluate": ["evaluate"],
     "histocnn.stages.export": ["export"],
     "histocnn.stages.fool": ["fool"],
@@ -82,6 +84,7 @@ __all__ = [
     "detect_tissue",
     "doctor",
     "embed",
+    "encoders",
     "evaluate",
     "export",
     "fool",

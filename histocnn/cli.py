@@ -31,6 +31,7 @@ COMMANDS = {
     "adapt": Command("histocnn.stages.adapt", "bring a model to another laboratory's stain"),
     "predict": Command("histocnn.stages.predict", "score patches with a trained model"),
     "embed": Command("histocnn.stages.embed", "turn patches into a pretrained network's features"),
+    "encoders": Command("histocnn.stages.encoders", "pathology's networks and their licences"),
     "knn": Command("histocnn.stages.knn", "label features by their nearest labelled neighbours"),
     "probe": Command("histocnn.stages.probe", "label features by a logistic regression"),
     "heatmap": Command("histocnn.stages.heatmap", "lay scores over the slide as pictures"),
@@ -148,6 +149,8 @@ def _run(name: str, words: list[str]) -> int:
 
     from histocnn.jobs.words import Parser
 
+    if name == "encoders" and words[:1] and not words[0].startswith("-"):
+        words = ["--name", *words]  # the one word that needs no flag
     words = _spell_out_flags(stage, words)
     program = f"histocnn {name}"
     result = auto_cli(stage, args=words, as_positional=False, prog=program, parser_class=Parser)

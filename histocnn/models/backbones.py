@@ -1,8 +1,8 @@
 """Networks by name: a backbone that gives features, and one linear head on top.
 
-The names are torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `local-dir:FOLDER`, two of our own that
-no library has (`mlp` and `lenet5`, as the lectures teach them), and people's own
-`package.module:Class`.
+The names are those of pathology's encoders (`encoders`), torchvision's, `timm/NAME`,
+`hf-hub:ORG/NAME`, `local-dir:FOLDER`, two of our own that no library has (`mlp` and `lenet5`, as
+the lectures teach them), and people's own `package.module:Class`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from torch import nn
 from histocnn.errors import ModelError, UsageError
 from histocnn.models import hub
 from histocnn.models.custom import construct, is_custom
+from histocnn.models.encoders import nearest
 from histocnn.models.networks import OWN, Embedder, Network
 from histocnn.models.pooling import Pool, Pooled
 from histocnn.models.preparation import Preparation
-from histocnn.models.timm_networks import Architecture, make, not_downloaded, resolve
+from histocnn.models.timm_networks import Architecture, is_resolved, make, not_downloaded, resolve
 from histocnn.models.weights import AUXILIARY, load_weights
 
 MEASURED_PX = 224  # side of the image that tells an own network's width
@@ -41,14 +42,15 @@ def build(
     """A network of this name with a new head.
 
     Args:
-        name: torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `local-dir:FOLDER`, `mlp`, `lenet5`,
-            or, only ever as somebody typed it, `package.module:Class`.
+        name: An encoder's, torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `local-dir:FOLDER`,
+            `mlp`, `lenet5`, or, only ever as somebody typed it, `package.module:Class`.
         num_classes: Outputs; 0 for features.
         weights: `imagenet` (the publisher's: the library's own download, the hub's, the folder's),
             a `.safetensors` or `.pth` of the backbone, or None. The head is always new.
         dropout: Before the head.
         arguments: Of a timm architecture, as a spec keeps them.
-        pool: How tokens or maps become features; None: as the network does itself.
+        pool: How tokens or maps become features; None: as the encoder's authors do it, else as the
+            network does itself.
         allow_partial: Take what fits of a file of weights.
 
     Raises:
@@ -59,12 +61,12 @@ def build(
     pretrained = str(weights) == PUBLISHED
     file = None if weights is None or pretrained else Path(weights)
     arguments, preparation = dict(arguments or {}), Preparation()
-    if hub.is_published(name) or name.startswith("timm/"):
+    if is_resolved(name):
         found = resolve(name, arguments, file)
         backbone, file = _from_timm(found, pretrained, file)
         width: int = backbone.head_hidden_size
         name, preparation = f"timm/{found.name}", found.preparation
-        arguments = dict(found.arguments)
+        arguments, pool = dict(found.arguments), pool or found.pool
     elif arguments:
         raise UsageError(f"{name} takes no arguments", "Leave --backbone_args out.")
     elif name in OWN:
@@ -82,8 +84,8 @@ def build(
     else:
         raise UsageError(
             f"no network is called {name!r}",
-            "Use torchvision's name (resnet18), timm/NAME, hf-hub:ORG/NAME, mlp, lenet5, or "
-            "package.module:Class.",
+            f"{nearest(name)} Or use torchvision's name (resnet18), timm/NAME, hf-hub:ORG/NAME, "
+            "mlp, lenet5, or package.module:Class.",
         )
     if file is not None:
         before = _grid_px(backbone)

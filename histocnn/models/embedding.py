@@ -19,6 +19,7 @@ from histocnn.models.backbones import PUBLISHED, build
 from histocnn.models.custom import is_custom
 from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
+from histocnn.models.encoders import find
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
 from histocnn.models.pooling import Pool
@@ -90,8 +91,11 @@ class Source:
         return Embedder(trained.backbone, self.layers or spec.layers).eval(), spec
 
     def _open_backbone(self, name: str) -> tuple[Embedder, ModelSpec]:
-        weights = self.weights
-        if weights is None and hub.is_published(hub.spelled(name)):
+        weights, row = self.weights, find(name)
+        published = (row is not None and not row.is_library_s) or hub.is_published(
+            hub.spelled(name)
+        )
+        if weights is None and published:
             weights = PUBLISHED
         if weights is None:
             raise UsageError(
@@ -109,7 +113,7 @@ class Source:
             allow_partial=self.allow_partial,
         )
         spec = ModelSpec(
-            built.name if is_custom(name) or hub.is_published(hub.spelled(name)) else name,
+            built.name if published or is_custom(name) else name,
             built.arguments,
             pool=built.pool,
             **asdict(built.preparation),

@@ -9,7 +9,10 @@ from typing import Any
 
 from histocnn.errors import HistocnnError, ModelError, UsageError
 from histocnn.models import hub
+from histocnn.models.encoders import Encoder, find
+from histocnn.models.pooling import Pool
 from histocnn.models.preparation import Preparation, from_cfg
+from histocnn.models.stems import ConvStem
 
 # Arguments of timm's that are no architecture's: they read files or ask the hub. A model file or
 # the hub's own configuration brings arguments along.
@@ -27,16 +30,25 @@ class Architecture:
         arguments: Of it, as JSON has them.
         preparation: How pixels become its input.
         weights: Finds the published ones; None: timm's own.
+        pool: How an encoder's tokens become its feature.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     preparation: Preparation = field(default_factory=Preparation)
     weights: Callable[[], Path] | None = None
+    pool: Pool | None = None
+
+
+def is_resolved(name: str) -> bool:
+    """Whether a name stands for an architecture of timm's: its own, the hub's, an encoder's."""
+    row = find(name)
+    ours = row is not None and not row.is_library_s
+    return ours or hub.is_published(name) or name.startswith("timm/")
 
 
 def resolve(name: str, arguments: Mapping[str, Any], weights: Path | None = None) -> Architecture:
-    """The architecture that `timm/NAME`, `hf-hub:ORG/NAME` or `local-dir:PATH` stands for.
+    """The architecture that an encoder, `timm/NAME`, `hf-hub:ORG/NAME` or `local-dir:PATH` is.
 
     What the hub's configuration says of mean, deviation, size and interpolation stands in the place
     of the architecture's own, as the weights were trained with it.
@@ -47,9 +59,11 @@ def resolve(name: str, arguments: Mapping[str, Any], weights: Path | None = None
         weights: A file of them: then the hub is not asked.
 
     Raises:
-        UsageError: timm has no such network.
+        UsageError: timm has no such network, or cannot express the encoder.
         ModelError: No configuration, or one that sets more than a network's shape.
     """
+    if (row := find(name)) is not None:
+        return _of_encoder(row, arguments)
     if hub.is_published(name):
         return _published(name, arguments, weights)
     import timm
@@ -61,6 +75,18 @@ def resolve(name: str, arguments: Mapping[str, Any], weights: Path | None = None
     cfg: Any = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
     said = {} if cfg is None else cfg.to_dict()
     return Architecture(architecture, dict(arguments), from_cfg(name, said, sized=False))
+
+
+def _of_encoder(row: Encoder, given: Mapping[str, Any]) -> Architecture:
+    if not row.architecture:
+        raise UsageError(
+            f"{row.name} is no network of timm's ({row.note.rstrip('.')})",
+            "Give --backbone package.module:function, a function of yours that returns it.",
+        )
+    _check("--backbone_args", given)
+    how = Preparation(row.mean, row.std, row.input_px, row.resize_px, row.interpolation)
+    name = row.architecture.removeprefix("timm/")
+    return Architecture(name, {**(row.arguments or {}), **given}, how, row.weights, row.pool)
 
 
 def _published(name: str, given: Mapping[str, Any], weights: Path | None) -> Architecture:
@@ -143,15 +169,19 @@ def not_downloaded(name: str, error: Exception) -> ModelError:
 
 
 def _with_layers(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with the class that JSON can only name."""
+    """The arguments with the classes that JSON can only name."""
     import timm.layers
 
-    given = arguments.get("mlp_layer")
-    if given is None:
-        return dict(arguments)
-    if given not in LAYERS:
-        raise UsageError(f"mlp_layer is {given!r}", f"Give one of {', '.join(LAYERS)}.")
-    return dict(arguments) | {"mlp_layer": getattr(timm.layers, given)}
+    found = dict(arguments)
+    for key, classes in (
+        ("mlp_layer", {name: getattr(timm.layers, name) for name in LAYERS}),
+        ("embed_layer", {"ConvStem": ConvStem}),
+    ):
+        if key in found and found[key] not in classes:
+            raise UsageError(f"{key} is {found[key]!r}", f"Give one of {', '.join(classes)}.")
+        if key in found:
+            found[key] = classes[found[key]]
+    return found
 
 
 def _check(name: str, arguments: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ def embed(
     pool: Literal["cls", "mean", "cls+mean", "gem"] | None = None,
     input_px: PositiveInt | None = None,
     stain: Literal["macenko"] | None = None,
+    any_scale: bool = False,
     tta: bool = False,
     dtype: Literal["float16", "float32"] = "float16",
     dense: bool = False,
@@ -54,10 +55,11 @@ def embed(
     Args:
         patches: A folder of grids, a folder of images by class, or a CSV of images.
         out: Folder for the features.
-        backbone: Network by name: torchvision's, timm/NAME, hf-hub:ORG/NAME, local-dir:FOLDER, or
-            your own package.module:Class, which a --model of it needs once more.
-        weights: Its weights: a .safetensors or .pth file, or imagenet to download them; of hf-hub
-            and local-dir by default theirs.
+        backbone: Network by name: an encoder of `histocnn encoders`, torchvision's, timm/NAME,
+            hf-hub:ORG/NAME, local-dir:FOLDER, or your own package.module:Class, which a --model of
+            it needs once more.
+        weights: Its weights: a .safetensors or .pth file, or imagenet to download them; of an
+            encoder, hf-hub and local-dir by default theirs.
         model: A model.safetensors that histocnn trained, instead of --backbone.
         backbone_args: Arguments of a timm architecture as JSON, such as '{"init_values": 1e-5}'.
         allow_partial: Take what fits of a file of weights, though tensors are missing or unused.
@@ -66,6 +68,8 @@ def embed(
             patch tokens (or over space), both, or the generalised mean; default: as it does itself.
         input_px: Resize patches to this side first.
         stain: Bring each slide's (or image's) stains to a common reference first.
+        any_scale: Go on although the patches' µm/px is over 10 % off all that the encoder was made
+            for.
         tta: Average the features over the 8 flips and turns of each patch.
         dtype: Of the stored features.
         dense: Embed every window at the network's own stride, in passes over large regions,
@@ -89,14 +93,17 @@ def embed(
     from histocnn.models.dense_writing import DenseOptions
     from histocnn.models.device import Engine  # torch is loaded when it is needed
     from histocnn.models.embedding import Source, embed_patches, recipe_of
+    from histocnn.models.encoders import check_scale
 
     trained = None if model is None else Path(model)
-    given = (to_json(backbone_args or {}), pool, allow_partial)
-    source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta, *given)
-    network = source.describe()
     slides = None if slides is None else Path(slides)
     check_range("mpp", mpp, PositiveFloat | None)
     items = open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern, mpp=mpp)
+    if backbone is not None and not any_scale:
+        check_scale(backbone, [(item.name, item.mpp) for item in items])
+    given = (to_json(backbone_args or {}), pool, allow_partial)
+    source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta, *given)
+    network = source.describe()
     windows = DenseOptions.asked(dense, dense_stride_px, exact, items)
     engine = Engine.choose(
         device, precision, batch_size=batch_size, threads=threads, workers=workers

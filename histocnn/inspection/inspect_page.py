@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.inspection.architecture import Layer, Pair
+from histocnn.inspection.maps_page import maps_section
 from histocnn.inspection.report import FieldFacts, InspectReport, LayerFacts
 from histocnn.pages.embedded import Picture, thumbnail
 from histocnn.pages.templating import render
@@ -63,7 +64,7 @@ def _page(report: InspectReport, pictures: Mapping[str, Pixels], side: int) -> s
         activations=[
             (each, shown(each.picture, *_of_activation(each))) for each in report.activations
         ],
-        maps=_maps(report, shown),
+        maps=maps_section(report.maps, shown) if report.maps else None,
     )
 
 
@@ -114,9 +115,9 @@ def pair_text(pair: Pair | None, form: str = "{:g}") -> str:
 def _of_field(field: FieldFacts) -> list[str]:
     if field.width_px is None:
         return [field.layer, "nothing moves its centre unit"]
-    lines = [field.layer, f"effective width {pair_text(field.width_px, '{:.1f}')} px"]
+    lines = [field.layer, f"effective {pair_text(field.width_px, '{:.1f}')} px"]
     if field.width_um is not None:
-        lines[1] += f", {pair_text(field.width_um, '{:.1f}')} µm"
+        lines.append(f"effective {pair_text(field.width_um, '{:.1f}')} µm")
     if field.receptive_px is not None:
         lines.append(f"theoretical {pair_text(field.receptive_px)} px")
     return lines
@@ -165,8 +166,3 @@ def _of_activation(facts: Any) -> list[str]:
     units = shape_text(facts.shape[1:]) if len(facts.shape) == 3 else str(facts.shape[0])
     said = f"{channels:,} channels of {units} units; {dead:,} dead on this image"
     return [f"{facts.layer}, {facts.image}", f"{said}, {facts.dead_everywhere:,} on all images"]
-
-
-def _maps(report: InspectReport, shown: Any) -> Mapping[str, Any]:
-    """The class activation maps' pictures and tables; empty where there are none."""
-    return {}

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from histocnn.errors import ModelError
-from histocnn.inspection.architecture import Architecture, receptive_fields
+from histocnn.inspection.architecture import Architecture, Layer, receptive_fields
 from histocnn.inspection.choosing import candidates, chosen, evenly
 from histocnn.inspection.effective import effective_fields
 from histocnn.inspection.exciting import Exciting, most_exciting, spread, where
@@ -49,6 +49,8 @@ class Options:
         steps: Of gradient ascent.
         most: Patches among which the most exciting are sought.
         seed: Of noise.
+        class_name: Whose maps are made and checked; None: of each, and checked of the last.
+        slide: Over which a class is mapped.
     """
 
     layers: tuple[str, ...] = ()
@@ -56,6 +58,8 @@ class Options:
     steps: int = STEPS
     most: int = 1000
     seed: int = 0
+    class_name: str | None = None
+    slide: str | None = None
 
 
 @dataclass
@@ -124,12 +128,23 @@ def fields(looking: Looking, shown: Sequence[Shown]) -> tuple[FieldFacts, ...]:
         for one in found:
             row, name = rows.get(one.layer), f"field_{one.layer}.png"
             theory = row.receptive_px if row else None
-            looking.pictures[name] = field_picture(one.gradient, theory, one.width_px)
+            looking.pictures[name] = field_picture(
+                one.gradient, theory, one.width_px, _centre_px(row)
+            )
             scaled = None
             if one.width_px is not None and looking.mpp is not None:
                 scaled = (one.width_px[0] * looking.mpp, one.width_px[1] * looking.mpp)
             facts.append(FieldFacts(one.layer, len(images), one.width_px, scaled, theory, name))
     return tuple(facts)
+
+
+def _centre_px(row: Layer | None) -> tuple[float, float] | None:
+    """Where the field of the unit in the middle of a layer's map has its own middle."""
+    if row is None or row.offset_px is None or row.jump_px is None:
+        return None
+    units = row.output_shape[2] // 2, row.output_shape[1] // 2
+    at = [o + u * j for o, u, j in zip(row.offset_px, units, row.jump_px, strict=True)]
+    return at[0], at[1]
 
 
 def excited(looking: Looking, cohort: Sequence[Patches]) -> tuple[tuple[LayerFacts, ...], int]:

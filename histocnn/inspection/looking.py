@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.inspection.explaining import allowed, checked_maps, class_maps
+from histocnn.inspection.inputs import class_index
 from histocnn.inspection.inspecting import (
+    Looking,
     Options,
     begin,
     excited,
@@ -16,9 +19,13 @@ from histocnn.inspection.inspecting import (
     filters,
     shown_activations,
 )
+from histocnn.inspection.locating import how_right
+from histocnn.inspection.map_facts import ClassMaps, Located, SlideFacts
 from histocnn.inspection.opening import Subject
 from histocnn.inspection.report import InspectReport
+from histocnn.inspection.sanity import Sanity
 from histocnn.inspection.shown import Shown, from_cohort, from_file
+from histocnn.inspection.slide_pictures import over_slide
 from histocnn.patches.patches import Patches
 
 
@@ -64,6 +71,7 @@ def look(
         looking.notes.append(
             "Without --patches or --image there are no activations and no effective fields."
         )
+    maps = explained(looking, cohort, shown)
     report = InspectReport(
         title=subject.title,
         class_names=subject.spec.class_names,
@@ -77,9 +85,40 @@ def look(
         activations=active,
         patches_seen=sought,
         patches=sum(map(len, cohort)),
-        maps={},
+        maps=maps,
         seed=options.seed,
         seconds=looking.seconds,
         notes=tuple(looking.notes),
     )
     return report, looking.pictures
+
+
+def explained(
+    looking: Looking, cohort: Sequence[Patches], shown: Sequence[Shown]
+) -> ClassMaps | None:
+    """Maps of the model's classes, and their checks; None of a bare backbone, and without images.
+
+    Raises:
+        UsageError: The model has no such class, or the cohort no such slide.
+    """
+    names, options = looking.subject.spec.class_names, looking.options
+    if not names or not shown:
+        return None
+    index = len(names) - 1
+    if options.class_name is not None:
+        index = class_index(options.class_name, len(names), names)
+    with looking.timed("class maps"):
+        methods, refused = allowed(looking)
+        maps = class_maps(looking, shown, methods, options.class_name)
+    sanity: Sanity | None = None
+    located: tuple[Located, ...] = ()
+    if "grad_cam" in methods:
+        with looking.timed("sanity check"):
+            sanity = checked_maps(looking, cohort, index)
+        with looking.timed("localisation"):
+            located = how_right(looking, cohort, index, methods)
+    slides: tuple[SlideFacts, ...] = ()
+    if options.slide is not None:
+        with looking.timed("slide"):
+            slides = over_slide(looking, cohort, options.slide, index)
+    return ClassMaps(methods, refused, maps, names[index], sanity, located, slides)

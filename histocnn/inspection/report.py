@@ -8,6 +8,7 @@ from typing import Any
 
 from histocnn import __version__
 from histocnn.inspection.architecture import Architecture
+from histocnn.inspection.map_facts import ClassMaps
 
 SCHEMA_VERSION = 1
 
@@ -107,7 +108,7 @@ class InspectReport:
         activations: Of each image and layer.
         patches_seen: How many patches the most exciting ones were sought among.
         patches: How many there are.
-        maps: Class activation maps and what became of their checks, as `class_maps` has them.
+        maps: Class activation maps and what became of their checks; None of a bare backbone.
         seed: Of noise.
         seconds: That each part took.
         notes: What is to be said.
@@ -125,9 +126,9 @@ class InspectReport:
     activations: tuple[ActivationFacts, ...]
     patches_seen: int
     patches: int
-    maps: Mapping[str, Any]
     seed: int
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
+    maps: ClassMaps | None = None
     schema_version: int = SCHEMA_VERSION
     version: str = __version__

@@ -23,6 +23,8 @@ def inspect(
     weights: str | None = None,
     patches: str | Path | None = None,
     image: tuple[str, ...] | str = (),
+    slide: str | None = None,
+    class_name: str | None = None,
     layers: tuple[str, ...] = (),
     patterns: Literal["few", "all"] = "few",
     steps: PositiveInt = 24,
@@ -47,6 +49,9 @@ def inspect(
         patches: A folder of grids, a folder of images by class, or a CSV of images: effective
             fields are averaged over some, and those that excite channels most are shown.
         image: Image files whose activations are shown; default: one of the patches.
+        slide: One of the patches' slides, by id: a class over all of it, its probability beside
+            what each place adds.
+        class_name: Whose activation maps are made; default: of each class, checked of the last.
         layers: Layers by name; default: four, evenly from the first to the last.
         patterns: Of nine channels of each of these layers, or of all channels of all layers.
         steps: Of gradient ascent for a pattern.
@@ -73,7 +78,7 @@ def inspect(
     check_files(out, "inspect", FILES, lambda: False)
     trained = None if model is None else Path(model)
     subject = open_subject(trained, backbone, weights, input_px, device)
-    options = Options(tuple(layers), patterns, steps, most, seed)
+    options = Options(tuple(layers), patterns, steps, most, seed, class_name, slide)
     cohort: list[Patches] = []
     if patches is not None:
         moved = None if slides is None else Path(slides)

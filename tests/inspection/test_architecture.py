@@ -22,6 +22,8 @@ PUBLISHED = {  # torchvision's own documents: parameters, 10⁹ multiply-adds
     "resnet152": (60_192_808, 11.514),
     "squeezenet1_1": (1_235_496, 0.349),
 }
+# Adaptive pooling of 6 to 6 and 7 to 7: torchlens takes a bound, the layer keeps what it is given.
+KEPT = ("avgpool", "classifier.0")
 SLOW = ("vgg16", "googlenet", "inception_v3", "resnet152")
 
 
@@ -75,9 +77,10 @@ def test_the_fields_of_known_networks_end_as_they_are_taught() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # torchlens takes two minutes for resnet152
 @pytest.mark.parametrize("name", ["lenet5", *PUBLISHED])
 @pytest.mark.filterwarnings("ignore")
-def test_fields_are_torchlenss_on_every_layer_where_it_is_sure(name: str) -> None:
+def test_fields_are_torchlenss_on_every_layer(name: str) -> None:
     torchlens = pytest.importorskip("torchlens")
     network = network_of(name)
     table = table_of(name, network)
@@ -91,7 +94,7 @@ def test_fields_are_torchlenss_on_every_layer_where_it_is_sure(name: str) -> Non
     for layer in table:
         for axes in known.get(f"{layer.name}:{layer.call}", [])[-1:]:
             for axis in axes:  # type: ignore[attr-defined]
-                if axis.input_axis < 2 or axis.kind == "unknown" or not axis.exact:
+                if axis.input_axis < 2 or axis.kind == "unknown" or layer.name in KEPT:
                     continue
                 at, compared = 3 - axis.input_axis, compared + 1
                 if axis.kind == "full":
@@ -102,7 +105,8 @@ def test_fields_are_torchlenss_on_every_layer_where_it_is_sure(name: str) -> Non
                 if layer.jump_px is not None and layer.offset_px is not None:
                     assert layer.jump_px[at] == axis.jump, layer.name
                     assert layer.offset_px[at] == float(axis.center0), layer.name
-    assert compared >= len([layer for layer in table if layer.call])
+    # Both axes; torchlens is silent where a map was flattened.
+    assert compared >= 2 * len([layer for layer in table if layer.call]) - 6
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,6 @@ def test_fields_are_torchlenss_on_every_layer_where_it_is_sure(name: str) -> Non
         pytest.param("alexnet", 704, marks=pytest.mark.slow),
         pytest.param("vgg16", 704, marks=pytest.mark.slow),
         pytest.param("resnet18", 1280, marks=pytest.mark.slow),
-        pytest.param("googlenet", 1280, marks=pytest.mark.slow),
     ],
 )
 def test_fields_are_those_of_an_impulse_through_ones(name: str, width: int) -> None:

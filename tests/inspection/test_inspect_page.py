@@ -48,7 +48,7 @@ def test_the_page_carries_its_pictures_and_asks_for_nothing(tmp_path: Path) -> N
     write_page(tmp_path / "i.html", report, pictures)
     page = (tmp_path / "i.html").read_text(encoding="utf-8")
     assert "://" not in page
-    assert page.count('src="data:image/jpeg') == 1 + 2 + 2 + 1 + 2
+    assert page.count('src="data:image/jpeg') == 1 + 2 + 2 + 1 + 2 + 2  # maps of two classes
     assert "of 8 looked at" in page
     assert "a/p00_0.png" in page
     assert "2.5" in page  # µm of the first field

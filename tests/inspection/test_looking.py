@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
-from safetensors.torch import save_file
 
+from histocnn.errors import UsageError
 from histocnn.inspection.inspecting import Options
 from histocnn.inspection.looking import look
 from histocnn.inspection.opening import open_subject
+from histocnn.inspection.slide_pictures import over_slide
 from histocnn.models.backbones import build
+from histocnn.models.spec import ModelSpec, save
 from histocnn.patches.patches import open_patches
-from tests.inspection.looked import OPTIONS, subject_of
+from tests.inspection.looked import OPTIONS, looking_at, sliding_model, subject_of, tiled
 from tests.models.patch_files import write_folder
 from tests.models.small_networks import write_weights
 
@@ -51,16 +55,47 @@ def test_a_network_without_convolution_shows_its_weights_as_pictures(tmp_path: P
     assert report.activations[0].shape == (512,)
 
 
-def test_tokens_of_a_transformer_are_shown(tmp_path: Path) -> None:
-    name = "timm/vit_tiny_patch16_224"
+def test_tokens_of_a_transformer_are_shown_and_maps_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    name, path = "timm/vit_tiny_patch16_224", tmp_path / "i.png"
     torch.manual_seed(0)
-    save_file(build(name, 0).backbone.state_dict(), tmp_path / "w.safetensors")
-    path = tmp_path / "i.png"
+    small = {"depth": 1, "embed_dim": 48, "num_heads": 2}
+    spec = ModelSpec(name, small, class_names=("a", "b"), patch_px=224)
+    save(tmp_path / "m.safetensors", build(name, 2, arguments=small), spec)
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8))
-    subject = open_subject(None, name, str(tmp_path / "w.safetensors"))
-    options = Options(layers=("blocks.0.mlp.act", "norm"), steps=1)
+    subject = open_subject(tmp_path / "m.safetensors", None, None)
+    options = Options(layers=("blocks.0.mlp.act", "norm"), steps=1, class_name="b")
     report, pictures = look(subject, options, images=[path])
-    assert [each.shape for each in report.activations] == [(197, 768), (197, 192)]
-    assert pictures[report.activations[1].picture].shape[1] > 400
-    assert report.architecture["blocks.0.mlp.act"].whole
+    assert [each.shape for each in report.activations] == [(197, 192), (197, 48)]
+    assert pictures[report.activations[1].picture].shape[1] >= 240
+    assert report.architecture["backbone.blocks.0.mlp.act"].whole
     assert report.fields == ()
+    assert report.maps is not None
+    assert report.maps.methods == ("occlusion",)
+    assert "a transformer has no class activation map" in report.maps.refused["grad_cam"]
+    assert [each.of_class for each in report.maps.maps] == ["b"]
+
+
+def test_maps_of_each_class_their_check_and_truth(tmp_path: Path) -> None:
+    grids, slides = tiled(tmp_path)
+    subject = sliding_model(tmp_path)
+    cohort = open_patches(grids, slides=slides)
+    report, pictures = look(subject, replace(OPTIONS, slide="s1"), cohort)
+    maps = report.maps
+    assert maps is not None
+    assert (maps.methods, maps.of_class) == (("grad_cam", "cam", "occlusion"), "tumour")
+    assert [each.of_class for each in maps.maps] == ["normal", "tumour"]
+    assert sum(each.probability for each in maps.maps) == pytest.approx(1)
+    assert maps.sanity is not None
+    assert maps.sanity.images == min(50, report.patches)
+    assert [row.method for row in maps.located] == ["grad_cam", "cam", "chance", "the centre pixel"]
+    assert [each.slide_id for each in maps.slides] == ["s1"]
+    assert maps.slides[0].picture in pictures
+
+
+def test_a_slide_that_is_not_among_the_patches_is_refused(tmp_path: Path) -> None:
+    grids, slides = tiled(tmp_path)
+    cohort = open_patches(grids, slides=slides)
+    with pytest.raises(UsageError, match=r"--slide s2: no such slide.*There is s1"):
+        over_slide(looking_at(sliding_model(tmp_path)), cohort, "s2", 1)

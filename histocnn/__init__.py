@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from histocnn.demonstration import demo
     from histocnn.errors import HistocnnError
     from histocnn.exports.frames import read_features, read_grid, read_scores
+    from histocnn.models.recipes import Recipe
     from histocnn.patches.grid import PatchGrid, build_grid
     from histocnn.patches.patches import Patches, open_patches
     from histocnn.pipeline import run
@@ -44,6 +45,7 @@ _HOMES = {
     "histocnn.demonstration": ["demo"],
     "histocnn.errors": ["HistocnnError"],
     "histocnn.exports.frames": ["read_features", "read_grid", "read_scores"],
+    "histocnn.models.recipes": ["Recipe"],
     "histocnn.patches.patches": ["Patches", "open_patches"],
     "histocnn.pipeline": ["run"],
     "histocnn.regions.annotations": ["Annotations", "read_annotations"],
@@ -74,6 +76,7 @@ __all__ = [
     "HistocnnError",
     "PatchGrid",
     "Patches",
+    "Recipe",
     "Slide",
     "SlideEntry",
     "TissueMask",

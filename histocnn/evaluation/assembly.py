@@ -33,7 +33,7 @@ from histocnn.evaluation.patch_report import (
     stored_points,
 )
 from histocnn.evaluation.plain_words import plain_words
-from histocnn.evaluation.provenance import areas_lost, model_of, slide_rows
+from histocnn.evaluation.provenance import areas_lost, licences, model_of, slide_rows
 from histocnn.evaluation.set_report import sets_report
 from histocnn.evaluation.slide_report import froc_report, slide_report
 from histocnn.evaluation.stage_report import fit, is_camelyon17, stage_report
@@ -110,6 +110,7 @@ def evaluated(options: Options) -> Evaluated:
         stamp=stamp(judged),
         score_files=len(judged.files),
         model=_model(judged, show_ids=options.show_ids),
+        words=licences(judged),
     )
     if inputs.compare is not None:
         report, admitted = _compared(report, judged, entries, options, inputs.compare)
@@ -119,7 +120,8 @@ def evaluated(options: Options) -> Evaluated:
         notes.append("No figures of slides: say with --target which class they have.")
     report = replace(report, warnings=tuple(dict.fromkeys(warnings)), notes=tuple(notes))
     found = _with_slides(Evaluated(report, judged, entries, target), options)
-    return replace(found, report=replace(found.report, words=plain_words(found.report)))
+    words = (*plain_words(found.report), *found.report.words)
+    return replace(found, report=replace(found.report, words=words))
 
 
 def _compared(
@@ -131,7 +133,9 @@ def _compared(
     admitted = _admitted(other, inputs)
     names = (report.title, second.resolve().name)
     found = compare(judged, other, options.resampling, names, inputs.primary)
-    return replace(report, stamp=report.stamp or stamp(other), comparison=found), admitted
+    words = tuple(dict.fromkeys(report.words + licences(other)))
+    said = report.stamp or stamp(other)
+    return replace(report, stamp=said, comparison=found, words=words), admitted
 
 
 def _admitted(judged: Judged, inputs: Inputs) -> list[str]:

@@ -13,6 +13,7 @@ from histocnn.cohort.sheet import SlideEntry
 from histocnn.evaluation.judged import Judged
 from histocnn.evaluation.truth import SlideTruth
 from histocnn.metrics.sections import AreaReport, SlideRow
+from histocnn.metrics.terms import Terms
 from histocnn.scores.scorefile import ScoreFile
 
 LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
@@ -20,7 +21,8 @@ LEAST_KEPT = 0.98  # of a class's annotated area, below which a slide is named
 
 def model_of(file: ScoreFile, *, show_ids: bool) -> dict[str, Any]:
     """What the score files say of their making: scale, recipe, training cohort."""
-    keys = ("patch_px", "mpp", "stride_px", "recipe", "training", "temperature", "thresholds")
+    keys = ("patch_px", "mpp", "stride_px", "recipe", "training", "temperature", "thresholds",
+            "encoder")  # fmt: skip
     model = {key: file.attributes[key] for key in keys if file.attributes.get(key) is not None}
     listed = sorted(
         {"reference_files", "reference_slide_ids", "reference_patient_ids"} & file.shapes.keys()
@@ -29,6 +31,12 @@ def model_of(file: ScoreFile, *, show_ids: bool) -> dict[str, Any]:
         plural = {name: name.removeprefix("reference_").replace("_ids", "s") for name in listed}
         model["reference"] = {plural[name]: file.shapes[name][0] for name in listed}
     return model if show_ids else private(model)
+
+
+def licences(judged: Judged) -> tuple[str, ...]:
+    """A sentence for each encoder behind the scores whose licence forbids something, or may do."""
+    found = dict.fromkeys(Terms.stored_in(file.attributes) for file in judged.files)
+    return tuple(f"Licence: {terms.sentence()}" for terms in found if terms.is_bound)
 
 
 def private(value: Any) -> Any:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from histocnn.cohort.sheet import read_cohort
-from histocnn.errors import UsageError
+from histocnn.errors import HistocnnError, UsageError, one_line
 from histocnn.jobs import run as runs
 from histocnn.jobs.ranges import NonNegativeFloat, Probability, check_ranges
+from histocnn.metrics.terms import Terms
 from histocnn.patches import door
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.pictures.palette import check_colours, parse_colours
@@ -120,6 +123,7 @@ def export_scores(
             f"Install it: pip install 'histocnn[{options.to}]'.",
         )
     files = score_files(scores)
+    _say_terms(files)
     if options.to == "anndata" and options.class_name is not None:
         _check_scored(files)
     drawn = {row.slide_id: row.annotation_path for row in read_cohort(sheet)} if sheet else {}
@@ -133,6 +137,17 @@ def export_scores(
         workers=workers,
         files=runs.Files(kind.suffix),
     )
+
+
+def _say_terms(files: Sequence[Path]) -> None:
+    """Print whose licences bind what is exported; nothing is refused."""
+    found: dict[Terms, None] = {}
+    for file in files:
+        with suppress(HistocnnError):  # what is wrong with a file is said where it is exported
+            found[Terms.stored_in(door.attributes(file))] = None
+    for terms in found:
+        if terms.is_bound:
+            print(one_line(terms.sentence()), file=sys.stderr)
 
 
 def _check_scored(files: Sequence[Path]) -> None:

@@ -54,6 +54,19 @@ class Terms:
             raise ValueError("terms are texts")
         return cls(texts[0], texts[1], None if forbids is None else tuple(forbids))
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether a named encoder's licence forbids something, or may do."""
+        return bool(self.forbids or (self.encoder and self.forbids is None))
+
+    @classmethod
+    def stored_in(cls, attributes: Mapping[str, Any]) -> Terms:
+        """What a file of features or scores, or a report's facts of the model, say."""
+        try:
+            return cls.from_dict(attributes.get("encoder"))
+        except ValueError:
+            return UNKNOWN
+
     def sentence(self) -> str:
         """What a person must know, in a sentence.
 
@@ -62,6 +75,8 @@ class Terms:
         >>> UNKNOWN.sentence()
         'The licence of the network behind this is unknown.'
         """
+        if self == NOBODYS:
+            return "No network of others is behind this."
         if not self.encoder and not self.licence:
             return "The licence of the network behind this is unknown."
         who = f"Made with {self.encoder} ({self.licence or 'licence unknown'})"
@@ -73,3 +88,4 @@ class Terms:
 
 
 UNKNOWN = Terms()
+NOBODYS = Terms(forbids=())  # weights that began at random, here

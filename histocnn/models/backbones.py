@@ -18,11 +18,12 @@ from torch import nn
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.models import hub
-from histocnn.models.custom import construct, is_custom
+from histocnn.models.custom import construct, function_at, is_custom
 from histocnn.models.encoders import nearest
 from histocnn.models.networks import OWN, Embedder, Network
 from histocnn.models.pooling import Pool, Pooled
 from histocnn.models.preparation import Preparation
+from histocnn.models.recipes import Recipe, recipe_from
 from histocnn.models.timm_networks import Architecture, is_resolved, make, not_downloaded, resolve
 from histocnn.models.weights import AUXILIARY, load_weights
 
@@ -43,7 +44,8 @@ def build(
 
     Args:
         name: An encoder's, torchvision's, `timm/NAME`, `hf-hub:ORG/NAME`, `local-dir:FOLDER`,
-            `mlp`, `lenet5`, or, only ever as somebody typed it, `package.module:Class`.
+            `mlp`, `lenet5`, or, only ever as somebody typed it, `package.module:Class`, or a
+            function of one's own in its place.
         num_classes: Outputs; 0 for features.
         weights: `imagenet` (the publisher's: the library's own download, the hub's, the folder's),
             a `.safetensors` or `.pth` of the backbone, or None. The head is always new.
@@ -77,8 +79,9 @@ def build(
     elif is_custom(name):
         if pretrained:
             raise _without_imagenet(name)
-        backbone = construct("--backbone", name, nn.Module, {})
-        width = feature_width(name, backbone)
+        backbone, recipe = _own(name)
+        preparation = recipe or preparation
+        width = feature_width(name, backbone, preparation.input_px or MEASURED_PX)
     elif name in torchvision.models.list_models(module=torchvision.models):
         backbone, width = _from_torchvision(name, num_classes, pretrained)
     else:
@@ -97,13 +100,40 @@ def build(
         width = backbone.width
     network = Network(backbone, width, num_classes, dropout, name, arguments)
     network.preparation, network.pool = preparation, pool
+    if is_custom(name):
+        network.terms = (preparation if isinstance(preparation, Recipe) else Recipe()).terms(name)
     return network
 
 
-def feature_width(name: str, backbone: nn.Module) -> int:
+def _own(name: str) -> tuple[nn.Module, Recipe | None]:
+    """A network of a class or a function that somebody typed, and what the function says of it.
+
+    Raises:
+        UsageError: As `construct` and `function_at`, or the function fails or returns no network.
+    """
+    function = function_at("--backbone", name)
+    if function is None:
+        return construct("--backbone", name, nn.Module, {}), None
+    try:
+        made = function()
+    except Exception as error:  # whatever the user's function raises
+        said = " ".join(str(error).split())
+        raise UsageError(
+            f"--backbone {name}: {type(error).__name__}: {said}", "It is called without arguments."
+        ) from error
+    made, recipe = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(made, nn.Module):
+        raise UsageError(
+            f"--backbone {name}: returns {type(made).__name__}, no torch.nn.Module",
+            "Return a network, or a network and a histocnn.Recipe.",
+        )
+    return made, None if recipe is None else recipe_from(f"--backbone {name}", recipe)
+
+
+def feature_width(name: str, backbone: nn.Module, side_px: int = MEASURED_PX) -> int:
     """Features per image of somebody's own network: what it says, else what it gives for one.
 
-    Its attribute `width` says it; without one a black image of 224 px goes through it.
+    Its attribute `width` says it; without one a black image of `side_px` goes through it.
 
     Raises:
         UsageError: `width` is no number, or such an image does not give features [1, D].
@@ -117,11 +147,11 @@ def feature_width(name: str, backbone: nn.Module) -> int:
     training = backbone.training
     try:
         with torch.inference_mode():
-            features = backbone.eval()(torch.zeros(1, 3, MEASURED_PX, MEASURED_PX))
+            features = backbone.eval()(torch.zeros(1, 3, side_px, side_px))
     except Exception as error:  # whatever the user's forward raises
         said = " ".join(str(error).split())
         raise UsageError(
-            f"--backbone {name}: its width is unknown, {MEASURED_PX} px do not pass ({said})",
+            f"--backbone {name}: its width is unknown, {side_px} px do not pass ({said})",
             remedy,
         ) from error
     finally:

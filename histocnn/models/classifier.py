@@ -16,7 +16,7 @@ from histocnn.models.learning import build_loss, measures, optimizer, warm_up_an
 from histocnn.models.networks import takes
 from histocnn.models.options import ModelOptions
 from histocnn.models.preparation import to_input
-from histocnn.models.spec import ModelSpec
+from histocnn.models.spec import ModelSpec, terms_behind
 
 Batch = dict[str, Any]
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al., "Going deeper with convolutions", 2015
@@ -63,7 +63,7 @@ class Classifier(LightningModule):
             options.pool,
             options.allow_partial,
         )
-        how = self.network.preparation
+        how, weights = self.network.preparation, options.weights
         self.spec = ModelSpec(
             backbone=self.network.name,
             arguments=self.network.arguments,
@@ -74,6 +74,7 @@ class Classifier(LightningModule):
             interpolation=how.interpolation,
             mean=how.mean,
             std=how.std,
+            encoder=(self.network.terms or terms_behind(options.backbone, weights)).to_dict(),
             stain=stain,
         )
         self.seed = seed

@@ -6,8 +6,9 @@ A model file keeps such a name as text; nothing in a file is ever imported.
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -83,6 +84,29 @@ def construct(
     except Exception as error:  # whatever the class raises of what it does not take
         said = " ".join(str(error).split())
         raise UsageError(f"{option} {path}: {said}", "Give what it takes as init_args.") from error
+
+
+def function_at(option: str, path: str) -> Callable[[], Any] | None:
+    """The function that a user typed, if it is one; it is not called here.
+
+    It must be written in the module that was typed: what that imported is not called.
+
+    Raises:
+        UsageError: As `named`, or it is another module's.
+
+    >>> function_at("--backbone", "torch.nn:Linear") is None
+    True
+    """
+    found = named(option, path)
+    if not inspect.isroutine(found):
+        return None
+    module = path.replace(":", ".").rpartition(".")[0]
+    if not inspect.isfunction(found) or found.__module__ != module:
+        raise UsageError(
+            f"{option} {path}: is not written in {module}",
+            "Name a class of torch.nn.Module, or a function of your own module.",
+        )
+    return found
 
 
 def step(option: str, given: Any) -> tuple[str, Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,19 +16,22 @@ from histocnn.errors import UsageError
 from histocnn.jobs.workers import Tick
 from histocnn.models import hub
 from histocnn.models.backbones import PUBLISHED, build
-from histocnn.models.custom import is_custom
+from histocnn.models.custom import function_at, is_custom
 from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.encoders import find
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
 from histocnn.models.pooling import Pool
+from histocnn.models.preparation import Preparation
 from histocnn.models.runner import Runner, flips_and_turns
-from histocnn.models.spec import ModelSpec, cohorts_behind, load, read_spec
+from histocnn.models.spec import ModelSpec, cohorts_behind, load, read_spec, terms_behind
 from histocnn.models.suitable import checked, normaliser
 from histocnn.patches.patches import Patches
 from histocnn.reference.features import COHORTS
 from histocnn.slides.stain import Normaliser
+
+PREPARED = tuple(field.name for field in fields(Preparation))
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Source:
         arguments: Of the backbone's architecture, as JSON.
         pool: How tokens or maps become features.
         allow_partial: Take what fits of a file of weights.
+        any_scale: Whatever scale a function of one's own asks for.
     """
 
     backbone: str | None
@@ -58,6 +62,7 @@ class Source:
     arguments: str = "{}"
     pool: Pool | None = None
     allow_partial: bool = False
+    any_scale: bool = False
 
     def open(self) -> tuple[Embedder, ModelSpec]:
         """The network and how pixels become its input.
@@ -97,7 +102,7 @@ class Source:
         )
         if weights is None and published:
             weights = PUBLISHED
-        if weights is None:
+        if weights is None and not (is_custom(name) and function_at("--backbone", name)):
             raise UsageError(
                 f"{name} without weights is random, and so are its features",
                 "Give --weights FILE, or --weights imagenet to download them.",
@@ -112,11 +117,15 @@ class Source:
             pool=self.pool,
             allow_partial=self.allow_partial,
         )
+        how = {k: v for k, v in asdict(built.preparation).items() if k in PREPARED}
+        if not self.any_scale:
+            how["mpp"] = getattr(built.preparation, "mpp", None)
         spec = ModelSpec(
             built.name if published or is_custom(name) else name,
             built.arguments,
             pool=built.pool,
-            **asdict(built.preparation),
+            encoder=(built.terms or terms_behind(name, weights)).to_dict(),
+            **how,
         )
         return Embedder(built.backbone, self.layers).eval(), spec
 
@@ -193,7 +202,7 @@ def embed_patches(
     cohorts = source.cohorts()
     how: dict[str, Any] = {
         "dtypes": {"features": dtype},
-        "attributes": {"recipe": recipe},
+        "attributes": {"recipe": recipe, "encoder": runner.spec.terms.to_dict()},
         "tick": tick,
         "copy": {} if cohorts is None else {COHORTS: [cohort.to_json() for cohort in cohorts]},
         "loading": engine.loading(normaliser(runner.spec, patches)),

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histocnn.errors import ModelError, UsageError
+from histocnn.metrics.terms import Terms
 from histocnn.models.pooling import Pool
 from histocnn.models.preparation import Preparation
 
@@ -30,6 +31,7 @@ class Network(nn.Module):
     Attributes:
         preparation: How pixels become its input, where its weights were published; else ImageNet's.
         pool: How `build` was told to make features.
+        terms: Of somebody's own network, by whose leave it may be used; else None.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Network(nn.Module):
         self.arguments = dict(arguments or {})
         self.preparation = Preparation()
         self.pool: Pool | None = None
+        self.terms: Terms | None = None
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits [B, C] (features [B, D] without a head).

@@ -262,6 +262,7 @@ def report(
         colour_training=by_training(coloured, reference),
         colour_within=by_others(coloured),
         unreadable=tuple(data.problems),
+        model={"encoder": spec.terms.to_dict()},
         seen={verdict: seen[verdict] for verdict in SEEN},
         stamp=SAME_PATIENT if was_seen else "",
         warnings=(f"{SAME_PATIENT.capitalize()}: optimistic.",) if was_seen else (),

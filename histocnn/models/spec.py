@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 from histocnn import __version__
 from histocnn.cohort.seen import Cohorts, Seen, TrainingCohort, seen_by
 from histocnn.errors import ModelError
+from histocnn.metrics.terms import NOBODYS, UNKNOWN, Terms
 from histocnn.models.backbones import build
 from histocnn.models.custom import check_typed
+from histocnn.models.encoders import terms_of
 from histocnn.models.networks import Network
 from histocnn.models.pooling import Pool
 from histocnn.models.preparation import IMAGENET_MEAN, IMAGENET_STD, Interpolation
@@ -58,6 +60,7 @@ class ModelSpec:
         colour: Of training patches, as `reference.colour.ColourReference`; None: not stored.
         conformal: Limits of prediction sets, as `metrics.conformal.Calibration`; None: no patients
             were kept for them.
+        encoder: Whose weights it began with, as `metrics.terms.Terms`; None: nobody recorded it.
         version: Of histocnn that wrote it.
     """
 
@@ -84,6 +87,7 @@ class ModelSpec:
     validation: Mapping[str, Any] = field(default_factory=dict)
     colour: Mapping[str, Any] | None = None
     conformal: Mapping[str, Any] | None = None
+    encoder: Mapping[str, Any] | None = None
     version: str = __version__
     format: int = FORMAT
 
@@ -124,6 +128,11 @@ class ModelSpec:
     def seen_as(self, slide_id: str, patient_id: str, fingerprint: str = "") -> Seen:
         """Which part of the training cohort this slide, its file or its patient was in."""
         return seen_by(self.cohorts, slide_id, patient_id, fingerprint).seen
+
+    @property
+    def terms(self) -> Terms:
+        """By whose leave it, and what is made with it, may be used."""
+        return UNKNOWN if self.encoder is None else Terms.from_dict(self.encoder)
 
     @property
     def is_dense_calibrated(self) -> bool:
@@ -168,6 +177,7 @@ class ModelSpec:
             training=self.training,
             validation=fitted["validation"] or None,
             colour=self.colour,
+            encoder=self.terms.to_dict(),
         )
 
 
@@ -225,6 +235,23 @@ def cohorts_behind(weights: str | Path | None) -> Cohorts | None:
     if path.suffix != ".safetensors" or not path.is_file() or not _says(path):
         return ()
     return read_spec(path).cohorts
+
+
+def terms_behind(name: str, weights: str | Path | None) -> Terms:
+    """By whose leave a network with these weights may be used.
+
+    A model file of ours says what it began with; weights of an encoder or a library are theirs; new
+    ones nobody's; of a checkpoint, and of anybody's file, it is unknown.
+
+    Raises:
+        ModelError: As `read_spec`.
+    """
+    if weights is None:
+        return NOBODYS
+    path = Path(weights)
+    if path.suffix == ".safetensors" and path.is_file() and _says(path):
+        return read_spec(path).terms
+    return UNKNOWN if path.suffix == ".ckpt" else terms_of(name, str(weights))
 
 
 def _says(path: Path) -> bool:

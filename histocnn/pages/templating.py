@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from histocnn.metrics.terms import Terms
+
 
 def render(template: str, **values: Any) -> str:
     """Fill a template in; a name that it asks for and does not get is an error.
@@ -29,4 +31,5 @@ def _environment() -> Environment:
     )
     environment.filters["count"] = "{:,}".format
     environment.filters["percent"] = "{:.1%}".format
+    environment.filters["terms"] = lambda stored: Terms.stored_in({"encoder": stored}).sentence()
     return environment

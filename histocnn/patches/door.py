@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import FeaturesError, StoreError
+from histocnn.metrics.terms import Terms
 from histocnn.storage import store
 
 MOST_L0 = 2**40  # level-0 px; no slide is so wide
@@ -221,6 +222,14 @@ def _numbers(count: int, each: Callable[[Any], bool]) -> Callable[[Any], bool]:
     )
 
 
+def _terms(value: Any) -> bool:
+    try:
+        Terms.from_dict(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _facts(value: Any) -> bool:
     return isinstance(value, Mapping)
 
@@ -233,6 +242,7 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         ("slide_mpp", "footprint_l0"), ("two positive numbers", _numbers(2, _positive))
     ),
+    "encoder": ("an encoder's terms", _terms),
     "scoring": ("a text", _text),
     "window_px": ("a whole number of pixels", _pixels),
     **dict.fromkeys(("offset_px", "centre_px"), ("a place in a patch", _place)),

@@ -15,6 +15,7 @@ from histocnn.cohort.seen import Cohorts, TrainingCohort
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import patients_of
 from histocnn.errors import FeaturesError
+from histocnn.metrics.terms import UNKNOWN, Terms
 from histocnn.patches import door
 from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
@@ -46,6 +47,7 @@ class Features:
         scales: (patch_px, mpp) of each file, None where unknown.
         cohorts: Who took part in the network's training; None where nobody recorded it.
         fingerprints: Of each file's slide; "" for image files, and where nobody recorded it.
+        terms: By whose leave they may be used.
     """
 
     files: tuple[Path, ...]
@@ -62,6 +64,7 @@ class Features:
     scales: tuple[tuple[int | None, float | None], ...]
     cohorts: Cohorts | None = None
     fingerprints: tuple[str, ...] = ()
+    terms: Terms = UNKNOWN
 
     def __len__(self) -> int:
         return len(self.values)
@@ -183,6 +186,7 @@ def join(
         scales=tuple(scale for part in parts for scale in part.scales),
         cohorts=cohorts_of(parts),
         fingerprints=tuple(each for part in parts for each in part.fingerprints),
+        terms=next((part.terms for part in parts if part.terms.encoder), UNKNOWN),
     )
 
 
@@ -245,6 +249,7 @@ def _load_one(patches: FilePatches) -> Features:
         scales=((patches.patch_px, patches.mpp),),
         cohorts=_recorded(file),
         fingerprints=(patches.slide_fingerprint,),
+        terms=Terms.stored_in(patches.attributes),
     )
     return everything.only(~broken) if broken.any() else everything
 
@@ -260,6 +265,11 @@ def check_same(a: Features, b: Features) -> None:
         raise FeaturesError(
             f"{names}: features of width {a.values.shape[1]} and {b.values.shape[1]}",
             "Embed both with the same network and layers.",
+        )
+    if a.terms.encoder and b.terms.encoder and a.terms.encoder != b.terms.encoder:
+        raise FeaturesError(
+            f"{names}: features of {a.terms.encoder} and {b.terms.encoder}",
+            "Embed both with the same encoder.",
         )
     if a.network and b.network and (keys := differing_keys(a.network, b.network)):
         found = ", ".join(f"{k} {a.network.get(k)!r} / {b.network.get(k)!r}" for k in keys)

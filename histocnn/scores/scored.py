@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from histocnn.cohort.seen import SEEN, Verdict
 from histocnn.errors import UsageError
+from histocnn.metrics.terms import Terms
 from histocnn.patches.grid import PatchGrid
 from histocnn.reference.cover import NOT_COVERED, is_covered
 from histocnn.regions.field import level_set
@@ -180,6 +181,8 @@ def _origin(stored: Mapping[str, Any]) -> str:
     elif "reference" in recipe:
         files = count_of(recipe["reference"])
         said.append(f"{recipe.get('stage')} on {files} reference file{'s' * (files != 1)}")
+    if (terms := Terms.stored_in(stored)).forbids:
+        said.append(f"{terms.encoder}: {', '.join(terms.forbids)} forbidden")
     if stored.get("seen") in SEEN:
         said.append(Verdict(stored["seen"], stored.get("seen_by") or "").stamp)
     if is_covered(stored) is False:

@@ -25,6 +25,8 @@ class Scoring:
         training: Facts of the model's training cohort.
         validation: What is remembered of the scores of validation, as `metrics.validation.Facts`.
         colour: Colours of training patches, as `reference.colour.ColourReference`.
+        encoder: Whose weights the network began with, as `metrics.terms.Terms`; None: the patches,
+            which are features, say it.
     """
 
     class_names: Sequence[str]
@@ -35,6 +37,7 @@ class Scoring:
     training: Mapping[str, Any] | None = None
     validation: Mapping[str, Any] | None = None
     colour: Mapping[str, Any] | None = None
+    encoder: Mapping[str, Any] | None = None
 
     @property
     def seen(self) -> list[Seen]:
@@ -53,6 +56,7 @@ class Scoring:
             "thresholds": self.thresholds,
             "training": self.training,
             "recipe": self.recipe,
+            **({} if self.encoder is None else {"encoder": self.encoder}),
         }
         # Texts of their own, because an attribute holds 64 kB.
         said = {"validation": self.validation, "training_colours": self.colour}

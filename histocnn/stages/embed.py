@@ -56,10 +56,10 @@ def embed(
         patches: A folder of grids, a folder of images by class, or a CSV of images.
         out: Folder for the features.
         backbone: Network by name: an encoder of `histocnn encoders`, torchvision's, timm/NAME,
-            hf-hub:ORG/NAME, local-dir:FOLDER, or your own package.module:Class, which a --model of
-            it needs once more.
+            hf-hub:ORG/NAME, local-dir:FOLDER, or your own package.module:Class or
+            package.module:function, which a --model of it needs once more.
         weights: Its weights: a .safetensors or .pth file, or imagenet to download them; of an
-            encoder, hf-hub and local-dir by default theirs.
+            encoder, hf-hub and local-dir by default theirs, of your function what it loads.
         model: A model.safetensors that histocnn trained, instead of --backbone.
         backbone_args: Arguments of a timm architecture as JSON, such as '{"init_values": 1e-5}'.
         allow_partial: Take what fits of a file of weights, though tensors are missing or unused.
@@ -101,7 +101,7 @@ def embed(
     items = open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern, mpp=mpp)
     if backbone is not None and not any_scale:
         check_scale(backbone, [(item.name, item.mpp) for item in items])
-    given = (to_json(backbone_args or {}), pool, allow_partial)
+    given = (to_json(backbone_args or {}), pool, allow_partial, any_scale)
     source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta, *given)
     network = source.describe()
     windows = DenseOptions.asked(dense, dense_stride_px, exact, items)

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histocnn.errors import MetricError
+from histocnn.errors import MetricError, one_line
 from histocnn.jobs.ownership import claim_files
 from histocnn.jobs.result import StageResult
 from histocnn.metrics.report import Report
 from histocnn.metrics.sections import PatchReport
+from histocnn.metrics.terms import NOBODYS, Terms
 from histocnn.models.parsing import as_words, parse
 from histocnn.models.run_folder import METRICS, MODEL, OWN, check_ours, curves, is_finished
 from histocnn.storage.atomic import sweep, write_text
@@ -132,4 +133,6 @@ def summary(out: Path, report: Report) -> str:
         elif section is not None:
             lines.append(f"  {name:<23}none: {section}")
     lines += [f"  {note}" for note in report.notes]
+    terms = Terms.stored_in(report.model)
+    lines += [f"  {one_line(terms.sentence())}"] * (terms != NOBODYS)
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from histocnn.errors import ModelError, UsageError
+from histocnn.metrics.terms import Terms
 from histocnn.models.backbones import build
 from histocnn.models.networks import Network, takes
 from histocnn.models.preparation import Preparation
@@ -132,7 +133,19 @@ class Ran:
         raise SystemExit("was run")
 
 def function():
-    raise SystemExit("was run")
+    raise LookupError("no weights here")
+
+def number():
+    return 7
+
+def strange():
+    return Said(), {"std": [0, 1, 1]}
+
+def loaded():
+    return Said(), {"mean": [0.1, 0.2, 0.3], "input_px": 48, "licence": "MIT", "forbids": []}
+
+def plain():
+    return Measured()
 """
 
 
@@ -159,7 +172,11 @@ def test_people_s_own_network_says_its_width_or_is_measured(own, name, width):
         ("my_own_nets:Maps", r"gives \(1, 3, 224, 224\) for one image.*Pool and flatten"),
         ("my_own_nets:Small", "224 px do not pass"),
         ("my_own_nets:Ran", "is no torch.nn.*Name a subclass of Module"),
-        ("my_own_nets:function", "is no torch.nn"),
+        ("my_own_nets:function", "LookupError: no weights here"),
+        ("my_own_nets:number", "returns int, no torch.nn.Module"),
+        ("my_own_nets:strange", "its recipe's std cannot be meant"),
+        ("os:system", "is not written in os"),
+        ("os.path:isfile", "is not written in os.path"),
         ("my_own_nets:Absent", "is not there"),
         ("no_such_nets:Said", "cannot be imported"),
     ],
@@ -167,6 +184,17 @@ def test_people_s_own_network_says_its_width_or_is_measured(own, name, width):
 def test_people_s_own_network_that_cannot_be_meant(own, name, message):
     with pytest.raises(UsageError, match=message):
         build(name, 3)
+
+
+def test_a_function_of_one_s_own_returns_the_network_and_what_it_wants_to_say(own):
+    network = build("my_own_nets:loaded", 0)
+    assert network.preparation.mean == (0.1, 0.2, 0.3)
+    assert network.preparation.input_px == 48
+    assert network.terms == Terms("my_own_nets:loaded", "MIT", ())
+    silent = build("my_own_nets:plain", 0)
+    assert silent.width == 7
+    assert silent.terms == Terms("my_own_nets:plain", "", None)  # unknown
+    assert silent.preparation == Preparation()
 
 
 def test_people_s_own_network_has_no_imagenet_weights(own):

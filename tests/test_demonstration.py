@@ -9,8 +9,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from sklearn.datasets import load_sample_image
 
 from histocnn.demonstration import _closing
 from histocnn.jobs.steps import Steps
@@ -19,6 +21,7 @@ from histocnn.metrics.report import Report
 from histocnn.metrics.sections import ColourReport
 from histocnn.models.spec import read_spec
 from histocnn.stages.evaluate import evaluate
+from histocnn.stages.fool import fool
 from histocnn.stages.predict import predict
 from histocnn.storage import store
 
@@ -74,3 +77,27 @@ def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
     trained = json.loads((model / "metrics.json").read_text())
     for name in ("colour_training", "colour_within"):  # the same number wherever it is printed
         assert report[name]["figures"] == trained[name]["figures"]
+
+    photographs(tmp_path / "things")
+    few = {"most": 64, "made_up": 32, "epsilons": (8,), "threads": 1, "device": "cpu"}
+    result = fool(model / "model.safetensors", grids, tmp_path / "fooled",
+                  things=tmp_path / "things", **few)  # fmt: skip
+    rows = {row["name"]: row for row in result.rows}
+    for name in ("uniform noise", "Gaussian noise", "things that are not tissue"):
+        assert rows[name]["auroc_distance"] >= 0.95, name
+    for name in ("ascent to normal", "ascent to tumour"):
+        assert rows[name]["sure"] == 1, name
+    assert rows["PGD, ε = 8"]["accuracy"] < 0.2 < rows["tissue as it is"]["accuracy"]
+
+
+def photographs(folder: Path) -> None:
+    """Cuttings of the two photographs that scikit-learn brings along, of many sizes."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("china.jpg", "flower.jpg"):
+        photograph = load_sample_image(name)
+        for i in range(16):
+            side = rng.integers(112, 240)
+            y, x = rng.integers(0, np.array(photograph.shape[:2]) - side)
+            cut = photograph[y : y + side, x : x + side, ::-1]
+            cv2.imwrite(str(folder / f"{name}_{i}.png"), cut)

@@ -22,7 +22,7 @@ HEADINGS: Mapping[Kind, str] = {
     "change": "Tissue as another laboratory, scanner or file might show it",
     "noise": "Noise",
     "thing": "Things that are not tissue",
-    "ascent": "Pictures that begin as faint noise and end where the network is sure",
+    "ascent": "Pictures that begin as noise and end where the network is sure",
 }
 GREY = 128  # what a difference of nothing is shown as
 FULL = 120  # what the largest possible difference is shown as, beyond it
@@ -75,10 +75,9 @@ def words(report: FoolReport) -> list[str]:
         )
     if made_up := [trial for trial in others if trial.kind in ("noise", "thing", "ascent")]:
         said.append(
-            "Not tissue at all: "
+            "Not tissue at all: mean confidence, and the share at 99 % or above, of "
             + "; ".join(
-                f"{trial.name}, confidence {_percent(trial, 'confidence')}"
-                f" ({_percent(trial, 'sure')} at 99 % or above)"
+                f"{trial.name} {_percent(trial, 'confidence')}, {_percent(trial, 'sure')}"
                 for trial in made_up
             )
             + "."

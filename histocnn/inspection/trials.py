@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from histocnn.inspection import attacks, changed, drawing, made_up
 from histocnn.inspection.bench import Bench
@@ -15,7 +16,7 @@ from histocnn.inspection.fool_report import Kind
 from histocnn.inspection.noticing import SURE
 from histocnn.inspection.on_pixels import Pixels
 
-FAINT = 4  # an ascent begins at noise so many times weaker than the tissue's own spread
+FAINT = 4  # noise so many times weaker than the tissue's own spread
 
 
 class Made(NamedTuple):
@@ -51,19 +52,26 @@ def altered(bench: Bench) -> Iterator[Made]:
         yield Made("change", name, drawing.shown(bench.found, pixels, bench.network.spec))
 
 
-def invented(bench: Bench) -> Iterator[Made]:
-    """Noise, and the things that were given, in the model's stain."""
-    options, spec = bench.options, bench.network.spec
-    height, width = bench.patches.shape[1:3]
+def noises(bench: Bench) -> dict[str, Pixels]:
+    """Noise of several kinds, as many pictures of each as are asked for."""
+    options, shape = bench.options, bench.pixels.shape[1:3]
+    size = (shape[0], shape[1])
     mean, std = made_up.colour_of(bench.pixels)
-    noise = {
-        "uniform noise": made_up.uniform(options.made_up, (height, width), options.seed),
-        "Gaussian noise": made_up.gaussian(options.made_up, (height, width), seed=options.seed),
-        "Gaussian noise in the tissue's colours": made_up.gaussian(
-            options.made_up, (height, width), mean, std, options.seed
+    count, seed = options.made_up, options.seed
+    return {
+        "uniform noise": made_up.uniform(count, size, seed),
+        "Gaussian noise": made_up.gaussian(count, size, seed=seed),
+        "Gaussian noise in the tissue's colours": made_up.gaussian(count, size, mean, std, seed),
+        "faint noise in the tissue's colours": made_up.gaussian(
+            count, size, mean, std / FAINT, seed
         ),
     }
-    for name, pixels in noise.items():
+
+
+def invented(bench: Bench) -> Iterator[Made]:
+    """Noise, and the things that were given, in the model's stain."""
+    spec = bench.network.spec
+    for name, pixels in noises(bench).items():
         yield Made("noise", name, drawing.shown_alone(pixels, spec), derived=False)
     if bench.things is not None:
         pixels = drawing.shown_alone(bench.things, spec)
@@ -71,22 +79,35 @@ def invented(bench: Bench) -> Iterator[Made]:
 
 
 def ascended(bench: Bench) -> Iterator[Made]:
-    """Pictures that begin as faint noise and end where the network is sure of a class."""
-    options, spec = bench.options, bench.network.spec
-    mean, std = made_up.colour_of(bench.patches)
+    """Pictures that begin as noise and end where the network is sure of a class.
+
+    Of the kinds of noise each class begins with the one of which the network is least sure of it.
+    """
+    spec, begun = bench.network.spec, noises(bench)
+    logits = {
+        name: bench.network.respond(pixels, bench.batch_size).logits
+        for name, pixels in begun.items()
+    }
+    climb = partial(attacks.ascend, confidence=SURE, temperature=spec.temperature)
     for number, name in enumerate(spec.class_names):
-        size = bench.patches.shape[1], bench.patches.shape[2]
-        start = made_up.gaussian(options.made_up, size, mean, std / FAINT, options.seed + number)
-        climb = partial(attacks.ascend, confidence=SURE, temperature=spec.temperature)
+        own = {kind: odds_of(found, number).mean() for kind, found in logits.items()}
+        least = min(own, key=lambda kind: own[kind])
+        start = begun[least]
         classes = np.full(len(start), number, np.int64)
         made = bench.network.altered(start, classes, climb, bench.batch_size)
         still = int((made == start).all(axis=(1, 2, 3)).sum())
         if still:
             bench.notes.append(
-                f"Of {len(start)} pictures of faint noise {still} are called {name} with 99 % and "
+                f"Of {len(start)} pictures of {least} {still} are called {name} with 99 % and "
                 "more as they are: there the ascent had nothing to do."
             )
-        yield Made("ascent", f"ascent to {name}", made, derived=False)
+        yield Made("ascent", f"ascent to {name} from {least}", made, derived=False)
+
+
+def odds_of(logits: NDArray[np.float32], number: int) -> NDArray[np.float64]:
+    """Log-odds of a class, float64 [N], of logits [N, C]."""
+    classes = torch.full((len(logits),), number)
+    return np.asarray(attacks.log_odds(torch.from_numpy(logits).double(), classes))
 
 
 def everything(bench: Bench) -> Iterator[Made]:

@@ -25,7 +25,7 @@ def test_the_lesson_names_who_notices_what_and_what_nobody_does():
     assert said[1] == (
         "Under attack: PGD, ε = 1 of 255 leaves 10 % right, at a mean confidence of 90 %."
     )
-    assert "uniform noise, confidence 90 % (50 % at 99 % or above)" in said[2]
+    assert "at 99 % or above, of uniform noise 90 %, 50 %; ascent" in said[2]
     assert "Noticed by k-NN, Euclidean: uniform noise (0.95)." in said
     assert said[-1] == "Noticed by none of them: PGD, ε = 1, PGD, ε = 8, ascent to tumour."
     unlabelled = fooling_page.words(report(truth="agreement"))

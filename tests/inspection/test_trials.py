@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from histocnn.inspection.bench import bench_of
-from histocnn.inspection.trials import everything
+from histocnn.inspection.trials import ascended, everything, noises
 from tests.inspection.fooled import FEW, Rounds, divided, on_pixels, patches_of, small_bench
 
 
@@ -23,9 +24,10 @@ def test_everything_is_made_in_order_and_within_bounds(bench):
         "uniform noise",
         "Gaussian noise",
         "Gaussian noise in the tissue's colours",
-        "ascent to a",
-        "ascent to b",
+        "faint noise in the tissue's colours",
+        *names[-2:],
     ]
+    assert [name.partition(" from ")[0] for name in names[-2:]] == ["ascent to a", "ascent to b"]
     for each in made:
         assert each.pixels.dtype == np.uint8
         assert each.pixels.shape[1:] == (28, 28, 3)
@@ -37,7 +39,7 @@ def test_everything_is_made_in_order_and_within_bounds(bench):
 
 
 def test_attacks_lower_the_accuracy_and_ascent_ends_sure(bench):
-    found = {each.name: each for each in everything(bench)}
+    found = {each.name.partition(" from ")[0]: each for each in everything(bench)}
     right = {
         name: bench.shown(found[name].pixels, derived=True)[0].right.mean()
         for name in ("FGSM, ε = 8", "PGD, ε = 8")
@@ -57,6 +59,17 @@ def test_without_a_gradient_there_is_no_attack_and_it_is_said(tmp_path):
     kinds = {each.kind for each in everything(bench)}
     assert kinds == {"change", "noise"}
     assert "No attack and no ascent: no gradient of the network reaches" in bench.notes[-1]
+
+
+def test_ascent_begins_where_the_network_is_least_sure_of_the_class(bench):
+    begun = noises(bench)
+    chance = {
+        kind: softmax(bench.network.respond(pixels).logits, axis=1).mean(axis=0)
+        for kind, pixels in begun.items()
+    }
+    for number, made in enumerate(ascended(bench)):
+        least = min(chance, key=lambda kind: chance[kind][number])
+        assert made.name == f"ascent to {'ab'[number]} from {least}"
 
 
 def test_noise_that_is_called_surely_already_is_said(tmp_path):

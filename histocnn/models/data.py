@@ -186,6 +186,12 @@ def _divided(
     shared = {"allow_shared_patient": options.allow_shared_patient}
     all_listed = is_given(rows) if options.split_file is None else all(rows.splits)
     if options.split_by == "stain" and not all_listed:
+        if options.calibration:
+            raise UsageError(
+                f"--data.calibration {options.calibration:g} with --data.split_by stain: coverage "
+                "is promised to new patients, and nobody knows who these are",
+                "Leave one away, or name the patients: --data.patient_pattern.",
+            )
         rows = with_stain_groups(rows)
     groups = group(rows, "given" if all_listed else options.split_by, **shared)
     if options.calibration and (all_listed or options.split_file is not None):

@@ -20,7 +20,7 @@ from scipy.special import softmax
 from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN, UNRECORDED, stored_ids
 from histocnn.cohort.whose import PESSIMISTIC, STAIN_GROUPS, owners
 from histocnn.errors import TrainingError
-from histocnn.metrics.calibration import fit_temperature, operating_points
+from histocnn.metrics.calibration import fit_temperature, operating_points, shrunk, usable
 from histocnn.metrics.patch import Groups, patch_report
 from histocnn.metrics.plain import plain, read_as
 from histocnn.metrics.report import Report
@@ -174,6 +174,8 @@ def fitted(
         MetricError: No row is both labelled and scored.
     """
     temperature = fit_temperature(logits, labels)
+    if groups.known(labels):
+        temperature = shrunk(temperature, len(np.unique(groups.of_patch[usable(logits, labels)])))
     scores = softmax(logits / temperature, axis=1)
     points = operating_points(scores, labels, names)
     validation = plain(facts(scores, labels, groups, names, points))

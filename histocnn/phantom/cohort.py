@@ -8,6 +8,7 @@ written as a tiled JPEG TIFF pyramid in blocks, so that its size is limited by t
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -126,8 +127,8 @@ def make_phantom(path: str | Path, spec: PhantomSpec) -> PhantomTruth:
 def make_cohort(
     folder: str | Path,
     *,
-    slides: int = 8,
-    patients: int = 4,
+    slides: int | Sequence[int] = 8,
+    patients: int | Sequence[int] = 4,
     labs: int = 2,
     size_px: tuple[int, int] = (4096, 4096),
     mpp: float = 0.5,
@@ -138,25 +139,34 @@ def make_cohort(
     Every second slide of a patient has tumour, the others are normal. A patient belongs to one
     lab; the first lab's patients are for training and validation, the others' for testing.
 
+    Args:
+        folder: Where to write.
+        slides: How many, as evenly as can be of every patient; or how many of each lab.
+        patients: How many, as evenly as can be in every lab; or, with `slides`, in each.
+        labs: How many, if `slides` and `patients` do not say it.
+        size_px: Width and height of level 0.
+        mpp: µm per level-0 pixel.
+        seed: The same seed and options give the same bytes.
+
     Returns:
         The path of slides.csv; its paths are relative to it.
 
     Raises:
         UsageError: Fewer slides than patients, than labs, or more labs than there are.
     """
-    if not 1 <= labs <= min(patients, len(LABS)) or patients > slides:
+    whose = _dealt(slides, patients, labs)
+    if not whose:
         raise UsageError(
             f"{slides} slides of {patients} patients from {labs} labs cannot be made",
             f"Ask for at most {len(LABS)} labs, a patient per lab and a slide per patient.",
         )
+    first_lab = len({patient for lab, patient in whose if lab == 0})
     folder = Path(folder)
     for part in ("slides", "annotations"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     rows = []
-    for index in range(slides):
-        patient = index * patients // slides
-        lab = patient * labs // patients
-        turn = index - -(-patient * slides // patients)  # which of the patient's slides
+    for index, (lab, patient) in enumerate(whose):
+        turn = index - whose.index((lab, patient))  # which of the patient's slides
         slide_id = f"phantom_{index + 1:02d}"
         spec = PhantomSpec(
             size_px=size_px, mpp=mpp, seed=seed * 10_000 + index, lab=list(LABS)[lab],
@@ -173,7 +183,7 @@ def make_cohort(
             "slide_path": f"slides/{slide_id}.tif",
             "patient_id": f"patient_{patient + 1:02d}",
             "label": "tumour" if spec.lesions else "normal",
-            "split": _split(patient, patients, labs),
+            "split": _split(patient, first_lab),
             "annotation_path": annotation,
             "background": "normal",
             "center": f"lab_{spec.lab}",
@@ -186,10 +196,32 @@ def make_cohort(
     return table
 
 
-def _split(patient: int, patients: int, labs: int) -> str:
+def _dealt(
+    slides: int | Sequence[int], patients: int | Sequence[int], labs: int
+) -> list[tuple[int, int]]:
+    """Lab and patient of every slide; none where it cannot be."""
+    if isinstance(slides, int) and isinstance(patients, int):
+        if not 1 <= labs <= min(patients, len(LABS)) or patients > slides:
+            return []
+        owners = [index * patients // slides for index in range(slides)]
+        return [(owner * labs // patients, owner) for owner in owners]
+    if isinstance(slides, int) or isinstance(patients, int) or len(slides) != len(patients):
+        return []
+    if len(slides) > len(LABS) or any(
+        p < 1 or p > s for s, p in zip(slides, patients, strict=True)
+    ):
+        return []
+    before = np.cumsum([0, *patients]).tolist()
+    return [
+        (lab, before[lab] + index * patients[lab] // count)
+        for lab, count in enumerate(slides)
+        for index in range(count)
+    ]
+
+
+def _split(patient: int, first_lab: int) -> str:
     """The first lab's last quarter of patients (at least one of several) validates."""
-    first_lab = -(-patients // labs)
-    if labs > 1 and patient >= first_lab:
+    if patient >= first_lab:
         return "test"
     validating = max(1, first_lab // 4) if first_lab > 1 else 0
     return "val" if patient >= first_lab - validating else "train"

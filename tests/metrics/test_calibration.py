@@ -11,6 +11,7 @@ from histocnn.metrics.calibration import (
     apply_temperature,
     fit_temperature,
     operating_points,
+    shrunk,
 )
 
 
@@ -28,6 +29,11 @@ def test_temperature_is_found_again_from_log_probabilities():
     labels = np.array([rng.choice(4, p=p) for p in softmax(logits, axis=1)])
     overconfident = log_softmax(logits * 2.5, axis=1)
     assert fit_temperature(overconfident, labels) == pytest.approx(2.5, rel=0.05)
+
+
+def test_a_temperature_of_few_patients_is_drawn_towards_1():
+    assert shrunk(16.0, 4) == pytest.approx(4)  # half the logarithm
+    assert shrunk(1 / 32, 1) == pytest.approx(1 / 2)  # a fifth of it
 
 
 def test_temperature_ignores_unknown_and_unread_patches():

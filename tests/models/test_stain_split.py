@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from histocnn.cohort.whose import PESSIMISTIC
-from histocnn.errors import CohortError
+from histocnn.errors import CohortError, UsageError
 from histocnn.evaluation.judged import judge
 from histocnn.evaluation.options import Resampling
 from histocnn.evaluation.patch_report import patch_report
@@ -52,6 +52,12 @@ def test_a_stain_is_in_one_split_only(folder: Path, caplog: pytest.LogCaptureFix
     assert other.groups == data.groups  # another seed deals them otherwise
     assert (other.parts != data.parts).any()
     assert (data.parts == module(folder, patient_pattern=None, split_by="stain").parts).all()
+
+
+def test_no_coverage_is_promised_to_patients_whom_nobody_knows(folder: Path) -> None:
+    asked = {"split_by": "stain", "calibration": 0.5, "patient_pattern": None}
+    with pytest.raises(UsageError, match=r"^--data.calibration 0.5 with --data.split_by stain"):
+        module(folder, **asked)
 
 
 def test_who_is_known_needs_no_stain(folder: Path) -> None:

@@ -163,7 +163,23 @@ def test_impossible_wishes_are_refused(tmp_path: Path) -> None:
         make_phantom(tmp_path / "x.tif", PhantomSpec(mpp=0.0))
     with pytest.raises(UsageError, match="8 slides of 4 patients from 5 labs"):
         phantom.make_cohort(tmp_path, labs=5)
+    for slides, patients in (((4, 8), 4), ((4, 8), (4,)), ((1, 8), (2, 4)), ((4, 8), (4, 0))):
+        with pytest.raises(UsageError, match="cannot be made"):
+            phantom.make_cohort(tmp_path, slides=slides, patients=patients)
     assert not list(tmp_path.iterdir())
+
+
+def test_labs_have_as_many_slides_and_patients_as_is_said(tmp_path: Path) -> None:
+    table = phantom.make_cohort(
+        tmp_path, slides=(2, 5), patients=(2, 3), size_px=(300, 300), mpp=4.0
+    )
+    entries = read_cohort(table)
+    assert [e.center for e in entries] == ["lab_A"] * 2 + ["lab_B"] * 5
+    assert [e.split for e in entries] == ["train", "val"] + ["test"] * 5
+    numbers = (1, 2, 3, 3, 4, 4, 5)
+    assert [e.patient_id for e in entries] == [f"patient_{i:02d}" for i in numbers]
+    labels = ["tumour", "tumour", "tumour", "normal", "tumour", "normal", "tumour"]
+    assert [e.label for e in entries] == labels
 
 
 # --- what tells the classes apart --------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a model trained on one laboratory is worth on phantom laboratories, before and after `adapt`.
+"""Judge a model of one laboratory on phantom laboratories, before and after `adapt`.
 
 Each laboratory is one patient of two slides, one with tumour and one without, scored densely and
 judged at the operating points of the model's validation (docs/benchmarks.md).

@@ -19,7 +19,7 @@ from histocnn.models.backbones import PUBLISHED, build
 from histocnn.models.custom import function_at, is_custom
 from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
-from histocnn.models.encoders import find
+from histocnn.models.encoders import find, scaled
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
 from histocnn.models.pooling import Pool
@@ -208,6 +208,9 @@ def embed_patches(
         "loading": engine.loading(normaliser(runner.spec, patches)),
     }
     if dense is None:
-        return write_results(target, patches, runner, **how)
+        facts = write_results(target, patches, runner, **how)
+        said = scaled(source.backbone or "", patches.patch_px, patches.mpp)
+        changed = said and source.input_px is None
+        return facts | {"notes": facts["notes"] + [said] * bool(changed)}
     slider = slider_of(runner, patches, dense)
     return write_dense(target, patches, slider, **how)

@@ -113,7 +113,11 @@ class Encoder:
             raise ModelError(
                 f"{self.name} is on no hub ({self.note.rstrip('.')})", "Give --weights FILE."
             )
-        return hub.weights_of(self.hub, self.files or hub.WEIGHTS)
+        try:
+            return hub.weights_of(self.hub, self.files or hub.WEIGHTS)
+        except ModelError as error:
+            more = f"`histocnn encoders {self.name}` says how to carry it here."
+            raise ModelError(error.message, f"{error.remedy} {more}") from error
 
 
 @cache
@@ -172,6 +176,24 @@ def nearest(name: str) -> str:
     close = difflib.get_close_matches(name.lower(), table(), n=3, cutoff=0.5)
     meant = f"Did you mean {', '.join(close)}? " if close else ""
     return f"{meant}`histocnn encoders` lists all."
+
+
+def scaled(name: str, patch_px: int | None, mpp: float | None) -> str:
+    """What becomes of a patch's µm/px where an encoder's own transform scales it; "" where nothing.
+
+    >>> scaled("uni", 256, 0.5)
+    'patches of 256 px are scaled to 224: the encoder sees 0.571 µm/px'
+    >>> scaled("uni", 224, 0.5), scaled("gigapath", 256, 0.5)
+    ('', '')
+    """
+    row = find(name)
+    if row is None or patch_px is None or patch_px == row.input_px or row.input_px is None:
+        return ""
+    side = row.resize_px or row.input_px
+    if patch_px == side:
+        return ""
+    seen = "" if mpp is None else f": the encoder sees {mpp * patch_px / side:.3g} µm/px"
+    return f"patches of {patch_px} px are scaled to {side}{seen}"
 
 
 def terms_of(name: str, weights: str | None) -> Terms:

@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import save
 
 from histocnn.errors import ModelError
-from histocnn.models import hub
+from histocnn.models import encoders, hub
 from histocnn.models.backbones import build
+from histocnn.models.embedding import Source
 from tests.models.hub_server import HALF, Hub, serving
 
 ARGUMENTS = {"depth": 1, "embed_dim": 48, "num_heads": 3, "init_values": 1e-5}
@@ -181,3 +182,20 @@ def test_what_is_cached_is_found_without_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_encoder_of_the_table_comes_from_the_hub_by_its_name(
+    served: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"architecture": "timm/vit_small_patch14_dinov2", "width": 48, "licence": "MIT",
+            "arguments": ARGUMENTS | {"img_size": 56}, "input_px": 56, "forbids": (), "cite": "",
+            "pool": "cls"}  # fmt: skip
+    rows = {name: encoders.Encoder(name, hub=f"lab/{name}", **said) for name in ("open", "gated")}  # type: ignore[arg-type]
+    monkeypatch.setattr(encoders, "table", lambda: rows)
+    assert rows["open"].cached() is None
+    network, spec = Source("open", None, None, (), None, None).open()
+    assert network(torch.zeros(1, 3, 56, 56)).shape == (1, 48)
+    assert spec.terms.licence == "MIT"
+    assert rows["open"].cached() is not None
+    with pytest.raises(ModelError, match=r"Accept them at .*`histocnn encoders gated` says how"):
+        Source("gated", None, None, (), None, None).open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from histocnn.models import encoders
 from histocnn.models.backbones import build
 from histocnn.models.spec import read_spec, terms_behind
 from histocnn.reference.features import load
+from histocnn.scores.scored import read_scored
 from histocnn.storage import store
 from tests.grid_files import write_grid
 from tests.models.patch_files import write_csv
@@ -62,7 +64,7 @@ def test_from_features_to_the_report(place: Path, capfd: pytest.CaptureFixture[s
     for stage, out in ((histocnn.knn, "knn"), (histocnn.probe, "probe")):
         assert stage(features, features, place / out).exit_code == 0  # type: ignore[operator]
         assert Terms.stored_in(store.attributes(place / out / "s1.h5")) == BOUND
-    found = histocnn.evaluate(place / "knn", place / "report", allow_seen=True)
+    found = histocnn.evaluate(place / "knn", place / "report", allow_seen=True, replicates=1)
     assert found.report is not None
     assert SENTENCE in found.report.words
     assert found.report.model["encoder"] == BOUND.to_dict()
@@ -77,7 +79,7 @@ def test_from_features_to_the_report(place: Path, capfd: pytest.CaptureFixture[s
 def test_what_forbids_nothing_is_named_but_not_on_the_first_screen(place: Path) -> None:
     features = embedded(place, "tiny-mit", "f")
     histocnn.knn(features, features, place / "knn")
-    histocnn.evaluate(place / "knn", place / "report", allow_seen=True)
+    histocnn.evaluate(place / "knn", place / "report", allow_seen=True, replicates=1)
     page = (place / "report" / "report.html").read_text()
     assert "Licence:" not in page
     assert "Made with tiny-mit (MIT)." in page
@@ -121,6 +123,20 @@ def test_another_scale_is_refused_unless_it_is_asked_for(place: Path) -> None:
         embedded(place, "tiny-nc", "f")
     assert not (place / "f").exists()
     embedded(place, "tiny-nc", "f", any_scale=True)
+
+
+def test_patches_of_another_size_are_scaled_and_it_is_said(place: Path) -> None:
+    facts = json.loads((embedded(place, "tiny-nc", "f") / "run.json").read_text())["slides"]["s1"]
+    assert facts["notes"] == ["patches of 28 px are scaled to 32: the encoder sees 0.875 µm/px"]
+    said = json.loads((embedded(place, "tiny-nc", "g", input_px=32) / "run.json").read_text())
+    assert said["slides"]["s1"]["notes"] == []
+
+
+def test_heatmaps_bear_it(place: Path) -> None:
+    features = embedded(place, "tiny-nc", "f")
+    histocnn.knn(features, features, place / "knn")
+    origin = read_scored(place / "knn" / "s1.h5").origin
+    assert "tiny-nc: commercial use, sharing derived models forbidden" in origin
 
 
 def test_features_of_two_encoders_do_not_mix(place: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sklearn.datasets import load_sample_image
+from sklearn.datasets import load_digits, load_sample_image
 
 from histocnn.demonstration import _closing
 from histocnn.jobs.steps import Steps
@@ -78,7 +78,7 @@ def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
     for name in ("colour_training", "colour_within"):  # the same number wherever it is printed
         assert report[name]["figures"] == trained[name]["figures"]
 
-    photographs(tmp_path / "things")
+    no_tissue(tmp_path / "things")
     few = {"most": 64, "made_up": 32, "epsilons": (8,), "threads": 1, "device": "cpu"}
     result = fool(model / "model.safetensors", grids, tmp_path / "fooled",
                   things=tmp_path / "things", **few)  # fmt: skip
@@ -89,8 +89,8 @@ def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
     assert rows["PGD, ε = 8"]["accuracy"] < 0.2 < rows["tissue as it is"]["accuracy"]
 
 
-def photographs(folder: Path) -> None:
-    """Cuttings of the two photographs that scikit-learn brings along, of many sizes."""
+def no_tissue(folder: Path) -> None:
+    """Cuttings of the two photographs that scikit-learn brings along, and grey digits."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for name in ("china.jpg", "flower.jpg"):
@@ -100,3 +100,5 @@ def photographs(folder: Path) -> None:
             y, x = rng.integers(0, np.array(photograph.shape[:2]) - side)
             cut = photograph[y : y + side, x : x + side, ::-1]
             cv2.imwrite(str(folder / f"{name}_{i}.png"), cut)
+    for i, digit in enumerate(load_digits().images[:14]):
+        cv2.imwrite(str(folder / f"digit_{i}.png"), digit * 15)

@@ -115,7 +115,6 @@ def fool_network(
     spec, owned = bench.network.spec, bench.found.owners
     groups = Groups(owned.of_row, owned.unit, seed=bench.options.seed)
     tissue, response = bench.shown(bench.patches, derived=True)
-    picked = np.unique(np.linspace(0, len(bench.patches) - 1, PICTURES).astype(int))
     trials, exhibits = [], {}
 
     def judge(made: Made, shown: Shown, response: Response) -> None:
@@ -127,7 +126,7 @@ def fool_network(
             Trial(made.kind, made.name, len(shown), found, interval, called,
                   float(np.median(novelty)), made.epsilon)
         )  # fmt: skip
-        rows = picked if made.derived else np.arange(min(PICTURES, len(shown)))
+        rows = np.unique(np.linspace(0, len(shown) - 1, PICTURES).astype(int))
         exhibits[made.name] = Exhibit(
             made.pixels[rows], [spec.class_names[c] for c in response.called[rows]],
             shown.confidence[rows].tolist(), novelty[rows].tolist(),

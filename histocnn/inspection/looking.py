@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.errors import UsageError
 from histocnn.inspection.explaining import allowed, checked_maps, class_maps
 from histocnn.inspection.inputs import class_index
 from histocnn.inspection.inspecting import (
@@ -25,7 +26,7 @@ from histocnn.inspection.opening import Subject
 from histocnn.inspection.report import InspectReport
 from histocnn.inspection.sanity import Sanity
 from histocnn.inspection.shown import Shown, from_cohort, from_file
-from histocnn.inspection.slide_pictures import over_slide
+from histocnn.inspection.slide_pictures import over_slide, patches_of
 from histocnn.patches.patches import Patches
 
 
@@ -54,6 +55,7 @@ def look(
             does not take them.
         PatchesError: Images or patches that cannot be read.
     """
+    _check(subject, options, cohort)
     scale = subject.input_mpp(cohort[0] if cohort else None, mpp)
     looking = begin(subject, options, scale)
     files: list[Shown] = []
@@ -91,6 +93,20 @@ def look(
         notes=tuple(looking.notes),
     )
     return report, looking.pictures
+
+
+def _check(subject: Subject, options: Options, cohort: Sequence[Patches]) -> None:
+    """Refuse a class or slide that is not there before anything is computed."""
+    names = subject.spec.class_names
+    if not names and (options.class_name or options.slide):
+        raise UsageError(
+            f"{subject.title} has no classes, so no maps of one",
+            "Give --model, or leave --class_name and --slide out.",
+        )
+    if options.class_name is not None:
+        class_index(options.class_name, len(names), names)
+    if options.slide is not None:
+        patches_of(cohort, options.slide)
 
 
 def explained(

@@ -31,14 +31,7 @@ def over_slide(
     Raises:
         UsageError: No such slide among the patches; the nearest ids are named.
     """
-    names = [patches.name for patches in cohort]
-    if slide not in names:
-        near = nearest(slide, names)
-        raise UsageError(
-            f"--slide {slide}: no such slide among the patches",
-            f"There is {', '.join(near)}." if near else "Give its grid as --patches.",
-        )
-    patches = cohort[names.index(slide)]
+    patches = patches_of(cohort, slide)
     network = looking.subject.network
     try:
         if not isinstance(network, Network) or not isinstance(patches, FilePatches):
@@ -55,6 +48,22 @@ def over_slide(
     of_class = found.class_names[index]
     windows = len(found.scores)
     return (SlideFacts(slide, of_class, windows, _range(score), _range(added), name),)
+
+
+def patches_of(cohort: Sequence[Patches], slide: str) -> Patches:
+    """The patches of one slide.
+
+    Raises:
+        UsageError: There are none; the nearest ids are named.
+    """
+    names = [patches.name for patches in cohort]
+    if slide not in names:
+        near = nearest(slide, names)
+        raise UsageError(
+            f"--slide {slide}: no such slide among the patches",
+            f"There is {', '.join(near)}." if near else "Give its grid as --patches.",
+        )
+    return cohort[names.index(slide)]
 
 
 def _grid_of(overview: NDArray[np.uint8], found: SlideMap) -> NDArray[np.uint8]:

@@ -14,11 +14,10 @@ from histocnn.errors import UsageError
 from histocnn.inspection.inspecting import Options
 from histocnn.inspection.looking import look
 from histocnn.inspection.opening import open_subject
-from histocnn.inspection.slide_pictures import over_slide
 from histocnn.models.backbones import build
 from histocnn.models.spec import ModelSpec, save
 from histocnn.patches.patches import open_patches
-from tests.inspection.looked import OPTIONS, looking_at, sliding_model, subject_of, tiled
+from tests.inspection.looked import OPTIONS, sliding_model, subject_of, tiled
 from tests.models.patch_files import write_folder
 from tests.models.small_networks import write_weights
 
@@ -97,5 +96,14 @@ def test_maps_of_each_class_their_check_and_truth(tmp_path: Path) -> None:
 def test_a_slide_that_is_not_among_the_patches_is_refused(tmp_path: Path) -> None:
     grids, slides = tiled(tmp_path)
     cohort = open_patches(grids, slides=slides)
+    subject = sliding_model(tmp_path)
     with pytest.raises(UsageError, match=r"--slide s2: no such slide.*There is s1"):
-        over_slide(looking_at(sliding_model(tmp_path)), cohort, "s2", 1)
+        look(subject, Options(slide="s2"), cohort)
+    with pytest.raises(UsageError, match=r"no class 'tumor'.*tumour"):
+        look(subject, Options(class_name="tumor"), cohort)
+
+
+def test_a_bare_backbone_has_no_class_to_map(tmp_path: Path) -> None:
+    subject = open_subject(None, "lenet5", str(write_weights(tmp_path / "w.safetensors")))
+    with pytest.raises(UsageError, match="has no classes, so no maps"):
+        look(subject, Options(slide="s1"))

@@ -18,9 +18,11 @@ from histocnn.storage.atomic import write_text
 
 Pixels = NDArray[np.uint8]
 SIDES_PX = (1000, 700, 480, 320)  # longest side of a picture on the page: the largest that fits
+TIMES = "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}"
 MOST_BYTES = 28_000_000
+MICRONS = "field, µm"
 HEADER = ("layer", "type", "input", "output", "kernel", "stride", "parameters", "share",
-          "multiply-adds", "share", "field, px", "field, µm", "jump, px", "offset, px")  # fmt: skip
+          "multiply-adds", "share", "field, px", MICRONS, "jump, px", "offset, px")  # fmt: skip
 PLACES = ("channel", "from", "to", "the strongest patches: slide, place, value")
 
 
@@ -51,8 +53,8 @@ def _page(report: InspectReport, pictures: Mapping[str, Pixels], side: int) -> s
         "inspect.html.j2",
         title=f"Inside {report.title}",
         report=report,
-        header=HEADER,
-        rows=[row_of(layer) for layer in report.architecture],
+        header=[name for name in HEADER if report.mpp or name != MICRONS],
+        rows=[row_of(layer, scaled=report.mpp is not None) for layer in report.architecture],
         filters=[shown(report.filters.picture)] if report.filters else [],
         fields=[shown(each.picture, *_of_field(each)) for each in report.fields],
         excited=[
@@ -68,8 +70,8 @@ def _page(report: InspectReport, pictures: Mapping[str, Pixels], side: int) -> s
     )
 
 
-def row_of(layer: Layer) -> list[Any]:
-    """A row of the architecture's table, as texts."""
+def row_of(layer: Layer, *, scaled: bool = True) -> list[Any]:
+    """A row of the architecture's table, as texts; without micrometres where there is no scale."""
     name = layer.name + (f" (call {layer.call})" if layer.call > 1 else "")
     seen = "" if layer.receptive_um is None else pair_text(layer.receptive_um, "{:.1f}")
     field = "unknown" if layer.receptive_px is None else pair_text(layer.receptive_px)
@@ -80,12 +82,12 @@ def row_of(layer: Layer) -> list[Any]:
         shape_text(layer.output_shape),
         pair_text(layer.kernel_px),
         pair_text(layer.stride_px),
-        layer.parameters,
+        layer.parameters or None,
         f"{layer.parameter_share:.1%}" if layer.parameters else "",
-        layer.multiply_adds,
+        layer.multiply_adds or None,
         f"{layer.multiply_add_share:.1%}" if layer.multiply_adds else "",
-        f"{field}, the whole image" if layer.whole else field,
-        seen,
+        f"{field}\N{NO-BREAK SPACE}(whole)" if layer.whole else field,
+        *([seen] if scaled else []),
         pair_text(layer.jump_px),
         pair_text(layer.offset_px),
     ]
@@ -94,22 +96,22 @@ def row_of(layer: Layer) -> list[Any]:
 def shape_text(shape: Sequence[int]) -> str:
     """A shape as people write it.
 
-    >>> shape_text((64, 55, 55))
+    >>> shape_text((64, 55, 55)).replace(chr(160), " ")  # they stay on one line
     '64 × 55 × 55'
     """
-    return " × ".join(map(str, shape))
+    return TIMES.join(map(str, shape))
 
 
 def pair_text(pair: Pair | None, form: str = "{:g}") -> str:
     """A length along x and y, once where they are equal.
 
-    >>> pair_text((7, 7)), pair_text((7, 1)), pair_text(None)
+    >>> pair_text((7, 7)), pair_text((7, 1)).replace(chr(160), " "), pair_text(None)
     ('7', '7 × 1', '')
     """
     if pair is None:
         return ""
     texts = [form.format(value) for value in pair]
-    return texts[0] if texts[0] == texts[1] else " × ".join(texts)
+    return texts[0] if texts[0] == texts[1] else TIMES.join(texts)
 
 
 def _of_field(field: FieldFacts) -> list[str]:

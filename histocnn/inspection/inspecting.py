@@ -207,12 +207,12 @@ def _sheet(made: Patterns, patches: Sequence[Sequence[Pixels]], every: bool) -> 
     import cv2
 
     def small(pixels: Pixels) -> Pixels:
-        size = (THUMB_PX, THUMB_PX)
-        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        how = cv2.INTER_AREA if len(pixels) > THUMB_PX else cv2.INTER_NEAREST
+        return np.asarray(cv2.resize(pixels, (THUMB_PX, THUMB_PX), interpolation=how), np.uint8)
 
     blank = np.full((THUMB_PX, THUMB_PX, 3), 255, np.uint8)
     if not any(patches):
-        if not every:
+        if not every and made.pixels.shape[1] > THUMB_PX:
             return tiles(list(made.pixels), len(made.pixels))
         return tiles([small(pixels) for pixels in made.pixels], 12)
     most = max(map(len, patches))

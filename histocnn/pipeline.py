@@ -23,6 +23,7 @@ from histocnn.jobs.ranges import (
     check_ranges,
 )
 from histocnn.jobs.steps import RunResult, Steps
+from histocnn.metrics.terms import Terms
 from histocnn.patches import door
 from histocnn.scores.scorefile import open_score_file
 
@@ -61,7 +62,8 @@ def run(
         out: Folder for grids, scores, heatmaps and report.
         model: A model.safetensors that histocnn trained.
         reference: Folder of features with labels that `histocnn embed` wrote, or one file of it.
-        weights: Weights of the reference's backbone: a file, or imagenet to download them.
+        weights: Weights of the reference's backbone: a file, or imagenet to download them; an
+            encoder's come from the hub without it.
         patch_px: Side of the patches, if neither model nor reference knows.
         mpp: Resolution of the patches in µm per pixel, if neither model nor reference knows.
         slide_mpp: Resolution of level 0 for slides that do not know their own.
@@ -77,7 +79,8 @@ def run(
             figure says so.
         workers: Slides in parallel processes; worker i on GPU i.
         threads: Readers per slide.
-        backbone: Of somebody's own network its package.module:Class, if you trust it.
+        backbone: Of somebody's own network its package.module:Class, if you trust it, or an
+            encoder's name, if the hub may be asked for its weights.
 
     Returns:
         What came of every stage, as `parts`, and the `report` where there is truth.
@@ -207,14 +210,10 @@ class Scorer:
         from histocnn.stages.embed import embed
         from histocnn.stages.knn import knn
 
-        backbone = self.backbone if self.model else self._network_of_reference()
-        network: dict[str, Any] = {
-            "backbone": backbone,
-            "weights": self.weights,
-            "model": self.model,
-        }
+        network: dict[str, Any] = {"weights": self.weights, "model": self.model}
+        network |= {"backbone": self.backbone} if self.model else self._network_of_reference()
         step = partial(embed, out / "grids", out / "features", **network, **how)
-        steps.take("embed", f"features by {self.model or backbone}", step)
+        steps.take("embed", f"features by {self.model or network['backbone']}", step)
         vote = partial(knn, self.reference, out / "features", out / "scores", k=self.k)
         steps.take("knn", f"scores by the {self.k} nearest of {self.reference}", vote)
 
@@ -232,18 +231,26 @@ class Scorer:
         )  # fmt: skip
         steps.take("predict", purpose, step)
 
-    def _network_of_reference(self) -> str:
+    def _network_of_reference(self) -> dict[str, Any]:
+        """What embed is told of the reference's network; an encoder goes by its name."""
         from histocnn.models.custom import check_typed
+        from histocnn.models.encoders import find
 
-        recipe = door.attributes(self._first_of_reference()).get("recipe") or {}
+        attributes = door.attributes(self._first_of_reference())
+        recipe, encoder = attributes.get("recipe") or {}, find(Terms.stored_in(attributes).encoder)
         if "network" not in recipe:
             raise FeaturesError(
                 f"{self.reference}: does not say which network made its features",
                 "Make them with histocnn embed, or give the --model that did.",
             )
-        backbone = str(recipe["network"]["backbone"])
-        check_typed(self.reference or "", backbone, self.backbone)
-        return backbone
+        stored = recipe["network"]
+        if encoder is not None and not encoder.is_library_s:
+            # With a file of weights nobody is asked for them, and the name need not be typed again.
+            typed = self.backbone or (encoder.name if self.weights else None)
+            check_typed(self.reference or "", encoder.name, typed)
+            return {"backbone": encoder.name, "pool": stored.get("pool"), "any_scale": True}
+        check_typed(self.reference or "", str(stored["backbone"]), self.backbone)
+        return {"backbone": str(stored["backbone"])}
 
     def _first_of_reference(self) -> Path:
         from histocnn.reference.features import feature_files

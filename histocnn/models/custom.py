@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from histocnn.errors import ModelError, UsageError
 from histocnn.models import hub
+from histocnn.models.encoders import find
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ def check_typed(file: str | Path, stored: str, typed: str | None) -> None:
     Raises:
         ModelError: Such a network that was not typed, or another than what was typed.
     """
-    elsewhere = hub.is_published(hub.spelled(stored))
+    row = find(stored)
+    elsewhere = hub.is_published(hub.spelled(stored)) or bool(row and not row.is_library_s)
     if (is_custom(stored) or elsewhere) and typed != stored:
         instead = "" if typed is None else f", not {typed}"
         whose = "which is code of its author's"

@@ -17,6 +17,7 @@ from histocnn.metrics.terms import NOBODYS, UNKNOWN, Terms
 from histocnn.models import encoders
 from histocnn.models.backbones import build
 from histocnn.models.spec import read_spec, terms_behind
+from histocnn.phantom.cohort import make_cohort
 from histocnn.reference.features import load
 from histocnn.scores.scored import read_scored
 from histocnn.storage import store
@@ -187,3 +188,19 @@ def test_a_function_of_one_s_own_and_what_it_says(
     assert said["silent"].sentence().endswith("what its licence forbids is unknown.")
     assert histocnn.embed("grids", "e", "labs_nets:elsewhere").exit_code == 1  # its scale: 0.5
     assert histocnn.embed("grids", "e", "labs_nets:elsewhere", any_scale=True).exit_code == 0
+
+
+@pytest.mark.slow
+def test_run_goes_by_the_encoder_of_its_reference(place: Path) -> None:
+    cohort = make_cohort(place / "cohort", slides=2, patients=2, size_px=(1024, 1024))
+    weights = str(place / "w.safetensors")
+    histocnn.tile(cohort, place / "g", patch_px=32, mpp=2.0)
+    how = {"any_scale": True, "pool": "mean"}
+    histocnn.embed(place / "g", place / "reference", "tiny-nc", weights, **how)
+    words = {"reference": place / "reference", "k": 3}
+    with pytest.raises(ModelError, match=r"of the network tiny-nc, which the hub would be asked"):
+        histocnn.run(cohort, place / "a", **words)
+    done = histocnn.run(cohort, place / "b", weights=weights, **words)
+    assert done.exit_code == 0
+    assert done.report is not None
+    assert SENTENCE in done.report.words

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shapely
 
+from benchmarks.explain import crops, mapped, mean_and_interval, random_gains
+from histocnn import demonstration
 from histocnn.errors import UsageError
 from histocnn.inspection.localisation import hits_and_energy, masks_of, pointing
+from histocnn.jobs.steps import Steps
+from histocnn.models.spec import load
+from histocnn.phantom.cohort import make_cohort
 
 
 def quarter(count: int) -> np.ndarray:
@@ -82,3 +89,32 @@ def test_what_does_not_fit_together_is_refused() -> None:
     truth[1] = False
     with pytest.raises(UsageError, match="1 images have nothing of the region"):
         pointing({}, truth, ["a", "b"])
+
+
+@pytest.fixture(scope="module")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network that `histocnn demo` trains."""
+    out = tmp_path_factory.mktemp("demo")
+    slides, steps = make_cohort(out / "cohort"), Steps()
+    demonstration._tile(steps, slides, out, workers=1)
+    demonstration._train(steps, slides, out, seed=0)
+    return out / "model" / "model.safetensors"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_grad_cam_of_the_demos_network_points_at_tumour_and_of_random_ones_does_not(
+    demo_model: Path, tmp_path: Path
+) -> None:
+    network, spec = load(demo_model)
+    images, truth, names = crops(tmp_path, spec, slides=6, each=4)
+    assert images.shape[2:] == (448, 448)  # four times the patch
+    maps = mapped(network, images, spec.class_names.index("tumour"), "grad_cam")
+    cam, chance, centre = pointing({"grad_cam": maps}, truth, names)
+    assert cam.gain >= 0.4
+    assert cam.bounds["gain"][0] > 0.2
+    assert chance.hit == pytest.approx(truth.mean())
+    assert centre.gain < cam.gain - 0.4  # tumour does not lie where one would look without looking
+    gains = random_gains(spec, images[::2], truth[::2], names[::2], seeds=10)
+    _, low, high = mean_and_interval(gains)
+    assert low <= 0 <= high

@@ -69,6 +69,16 @@ def crops(
     return batch.contiguous(), np.concatenate(masks), names
 
 
+def most_tumour(images: Tensor, truth: NDArray[np.bool_], side: int) -> Tensor:
+    """Of each crop the patch [B, 3, side, side] with most tumour: elsewhere maps say nothing."""
+    chosen = []
+    for image, mask in zip(images, truth, strict=True):
+        share = mask.reshape(TIMES, side, TIMES, side).mean((1, 3))
+        row, col = (int(i) * side for i in np.unravel_index(share.argmax(), share.shape))
+        chosen.append(image[:, row : row + side, col : col + side])
+    return torch.stack(chosen)
+
+
 def mapped(network: nn.Module, images: Tensor, index: int, method: str) -> NDArray[np.float32]:
     parts = [cams(network, some, index, method=method) for some in torch.split(images, AT_ONCE)]  # type: ignore[arg-type]
     return np.concatenate(parts)
@@ -149,12 +159,11 @@ def main() -> None:
     print("method, hit, energy, coverage, hit - coverage, undefined")
     for row in pointing(maps, truth, names):
         print(line(row))
-    print("random weights, hit - coverage")
-    mean, low, high = mean_and_interval(random_gains(spec, images, truth, names, args.seeds))
-    print(f"  mean {mean:+.3f} ({low:+.3f}, {high:+.3f})")
-    side = spec.input_px or spec.patch_px or 112  # the check is of patches, not of crops
-    middle = (images.shape[2] - side) // 2
-    patches = images[:50, :, middle : middle + side, middle : middle + side].contiguous()
+    if args.seeds:
+        print("random weights, hit - coverage")
+        mean, low, high = mean_and_interval(random_gains(spec, images, truth, names, args.seeds))
+        print(f"  mean {mean:+.3f} ({low:+.3f}, {high:+.3f})")
+    patches = most_tumour(images, truth, spec.patch_px or 112)[:50]  # the check is of patches
     checked = {m: partial(mapped, index=index, method=m) for m in ("grad_cam", "cam")}
     checked["guided backprop"] = partial(guided, index=index)  # type: ignore[assignment]
     for name, maps_of in checked.items():

@@ -95,9 +95,11 @@ def test_what_does_not_fit_together_is_refused() -> None:
 def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network that `histocnn demo` trains."""
     out = tmp_path_factory.mktemp("demo")
-    slides, steps = make_cohort(out / "cohort"), Steps()
-    demonstration._tile(steps, slides, out, workers=1)
-    demonstration._train(steps, slides, out, seed=0)
+    slides, patients = demonstration.SLIDES, demonstration.PATIENTS
+    size_px, steps = demonstration.SIZE_PX, Steps()
+    cohort = make_cohort(out / "cohort", slides=slides, patients=patients, size_px=size_px)
+    demonstration._tile(steps, cohort, out, workers=1)
+    demonstration._train(steps, cohort, out, seed=0)
     return out / "model" / "model.safetensors"
 
 

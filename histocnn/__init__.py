@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from histocnn.stages.mine import mine
     from histocnn.stages.predict import predict
     from histocnn.stages.probe import probe
+    from histocnn.stages.search import search
     from histocnn.stages.tile import tile
     from histocnn.stages.train import train
 
@@ -66,6 +67,7 @@ _HOMES = {
     "histocnn.stages.mine": ["mine"],
     "histocnn.stages.predict": ["predict"],
     "histocnn.stages.probe": ["probe"],
+    "histocnn.stages.search": ["search"],
     "histocnn.stages.tile": ["tile"],
     "histocnn.stages.train": ["train"],
 }
@@ -104,6 +106,7 @@ __all__ = [
     "read_grid",
     "read_scores",
     "run",
+    "search",
     "stream",
     "tile",
     "train",

@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": Command("histocnn.stages.doctor", "can these slides be trusted? one line each"),
     "tile": Command("histocnn.stages.tile", "cut slides into a grid of patches at an exact scale"),
     "train": Command("histocnn.stages.train", "train or fine-tune a CNN on labelled patches"),
+    "search": Command("histocnn.stages.search", "hyperparameters, the test patients untouched"),
     "adapt": Command("histocnn.stages.adapt", "bring a model to another laboratory's stain"),
     "predict": Command("histocnn.stages.predict", "score patches with a trained model"),
     "embed": Command("histocnn.stages.embed", "turn patches into a pretrained network's features"),
@@ -143,7 +144,7 @@ def _run(name: str, words: list[str]) -> int:
         hint = f"Did you mean {close[0]}?" if close else "histocnn --help lists the commands."
         raise UsageError(f"there is no command {name!r}", hint)
     stage = getattr(importlib.import_module(COMMANDS[name].module), name)
-    if name == "train":  # its options are many and nested: its own parser takes the words
+    if name in ("train", "search"):  # options many and nested: their own parsers take the words
         return int(stage(words).exit_code)
     from jsonargparse import auto_cli
 

@@ -43,7 +43,9 @@ def test_overview_imports_nothing_heavy() -> None:
     assert loaded.endswith("[]\n")
 
 
-@pytest.mark.parametrize("name", [*TORCH_FREE, "train"])  # whose help needs no network either
+@pytest.mark.parametrize(
+    "name", [*TORCH_FREE, "train", "search"]
+)  # whose help needs no network either
 def test_stages_without_networks_leave_torch_out(name: str) -> None:
     heavy = "{'torch', 'pandas', 'matplotlib', 'sklearn', 'pytorch_lightning'}"
     module = cli.COMMANDS[name].module

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from histocnn.cohort.splits import read_split, set_apart, split
-from histocnn.errors import PatchesError, TrainingError, UsageError
+from histocnn.errors import PatchesError, TrainingError
 from histocnn.models.abstention import check_calibration
 from histocnn.models.augment import Pipeline
 from histocnn.models.census import check_classes
+from histocnn.models.division import admitted, decided_by, divided
 from histocnn.models.hard import with_hard
 from histocnn.models.options import DataOptions
-from histocnn.models.rows import CALIBRATION, SPLITS, Part, Rows, check, gather, group, is_given
+from histocnn.models.rows import CALIBRATION, SPLITS, Part, Rows, gather
 from histocnn.models.samples import (
     Collate,
     EpochSampler,
@@ -27,7 +27,6 @@ from histocnn.models.samples import (
     class_weights,
 )
 from histocnn.models.spec import ModelSpec
-from histocnn.models.stain_split import with_stain_groups
 from histocnn.patches.patches import open_patches
 from histocnn.slides.stain import Normaliser
 
@@ -43,13 +42,15 @@ class PatchDataModule(LightningDataModule):
     Args:
         options: Which patches, how they are split, and how they are loaded.
         seed: Of split, order and augmentation.
+        without_test: Take the patients whom the split file names and nobody else: the others'
+            pixels are not looked at, and there need be no test split.
 
     Raises:
         HistocnnError: See `open_patches`, `splits.split`; a single or an empty class, labels
             outside `class_names`, sizes that differ.
     """
 
-    def __init__(self, options: DataOptions, seed: int = 0) -> None:
+    def __init__(self, options: DataOptions, seed: int = 0, *, without_test: bool = False) -> None:
         super().__init__()
         self.options, self.seed = options, seed
         self.pipeline = Pipeline(options.augment)
@@ -64,7 +65,8 @@ class PatchDataModule(LightningDataModule):
             **shared,
         )
         rows = gather(sources, options.class_names, options.slides, **shared)
-        rows, groups, parts = _divided(rows, options, seed)
+        divide = admitted if without_test else divided
+        rows, groups, parts = divide(rows, options, seed)
         if options.max_per_class is not None:
             kept = _thinned(rows.labels, parts, options.max_per_class, seed)
             rows, groups, parts = rows.take(kept), [groups[i] for i in kept], parts[kept]
@@ -177,49 +179,6 @@ class PatchDataModule(LightningDataModule):
                 "Repair the data: losing more than 1 % is refused.",
             )
         return batch
-
-
-def _divided(
-    rows: Rows, options: DataOptions, seed: int
-) -> tuple[Rows, list[str], NDArray[np.str_]]:
-    """The rows, with their stain groups where these are asked for, what stays together, splits."""
-    shared = {"allow_shared_patient": options.allow_shared_patient}
-    all_listed = is_given(rows) if options.split_file is None else all(rows.splits)
-    if options.split_by == "stain" and not all_listed:
-        if options.calibration:
-            raise UsageError(
-                f"--data.calibration {options.calibration:g} with --data.split_by stain: coverage "
-                "is promised to new patients, and nobody knows who these are",
-                "Leave one away, or name the patients: --data.patient_pattern.",
-            )
-        rows = with_stain_groups(rows)
-    groups = group(rows, "given" if all_listed else options.split_by, **shared)
-    if options.calibration and (all_listed or options.split_file is not None):
-        raise UsageError(
-            f"--data.calibration {options.calibration:g}, but {decided_by(rows, options)} decides",
-            "Write calibration as the split of these patients there.",
-        )
-    if options.split_file is not None:
-        parts = read_split(options.split_file, groups)
-    elif all_listed:
-        parts = np.array(rows.splits)
-    else:
-        parts = split(rows.labels, groups, fractions=options.fractions, folds=options.folds,
-                      fold=options.fold, seed=seed)  # fmt: skip
-        if options.calibration:
-            parts = set_apart(rows.labels, groups, parts, options.calibration, seed)
-    by_file = options.split_by == "file" and not all_listed
-    check(rows, parts, decided_by(rows, options), by_file=by_file, **shared)
-    return rows, groups, parts
-
-
-def decided_by(rows: Rows, options: DataOptions) -> str:
-    """What the split follows, for messages."""
-    if options.split_file is not None:
-        return f"--data.split_file {options.split_file}"
-    if all(rows.splits):
-        return f"the split column of {rows.splits_from}"
-    return "--data.folds" if options.folds else "--data.fractions"
 
 
 def _thinned(

@@ -231,6 +231,7 @@ def check(
     *,
     by_file: bool = False,
     allow_shared_patient: bool = False,
+    needed: Sequence[Part] = SPLITS,
 ) -> None:
     """Refuse splits that share a patient, a slide under two ids or an image, or that are empty.
 
@@ -240,6 +241,7 @@ def check(
         decided_by: What the split follows.
         by_file: Somebody asked for a split that shares patients; `group` said what that means.
         allow_shared_patient: Somebody asked for a split that shares patients, but no slides.
+        needed: The splits that must not be empty.
 
     Raises:
         CohortError: Names them.
@@ -251,7 +253,7 @@ def check(
         check_leakage(slides, parts.tolist(), what="slide")
         sides = sorted(set(zip(rows.source.tolist(), rows.slide_ids, parts.tolist(), strict=True)))
         check_same_slides((s, rows.sources[i].slide_fingerprint, part) for i, s, part in sides)
-    for part in SPLITS:
+    for part in needed:
         if not (parts == part).any():
             raise CohortError(f"the {part} split is empty", f"Change {decided_by}.")
     same = defaultdict(list)

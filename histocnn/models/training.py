@@ -72,7 +72,7 @@ def train(options: TrainOptions, show: Callable[[Shared], None] | None = None) -
     Raises:
         HistocnnError: What cannot be trained, and why; see `PatchDataModule` and `Classifier`.
     """
-    with _our_errors(options.run.out):
+    with our_errors(options.run.out):
         run = _Run(options)
         run.admit(show)
         run.fit()
@@ -84,7 +84,7 @@ class _Run:
 
     def __init__(self, options: TrainOptions) -> None:
         self.options, seed = options, options.run.seed_everything
-        _hush()
+        hush()
         seed_everything(seed, workers=True, verbose=False)
         self.data = data = PatchDataModule(options.data, seed)
         self.model = Classifier(
@@ -177,9 +177,9 @@ def make_trainer(options: TrainOptions) -> Trainer:
     asked |= {
         "default_root_dir": asked.get("default_root_dir") or out,
         "precision": asked["precision"] or default_precision(),
-        "logger": [*loggers, *_listed(asked.get("logger"))],
-        "callbacks": [*ours, *_listed(asked.get("callbacks"))],
-        "plugins": _with_checkpoints(_listed(asked.get("plugins")), asked.get("strategy")),
+        "logger": [*loggers, *as_list(asked.get("logger"))],
+        "callbacks": [*ours, *as_list(asked.get("callbacks"))],
+        "plugins": _with_checkpoints(as_list(asked.get("plugins")), asked.get("strategy")),
     }
     return Trainer(**asked)
 
@@ -197,7 +197,7 @@ def default_precision() -> str:
     return "bf16-mixed" if choose_bf16("auto", device) else "32-true"
 
 
-def _listed(asked: Any) -> list[Any]:
+def as_list(asked: Any) -> list[Any]:
     """Make a list of None, a switch, one thing or several."""
     if asked is None or isinstance(asked, bool):
         return []
@@ -222,7 +222,8 @@ def _told_once() -> Iterator[None]:
         sys.unraisablehook = before
 
 
-def _hush() -> None:
+def hush() -> None:
+    """Keep quiet of what does not apply."""
     for message in NOT_APPLICABLE:
         warnings.filterwarnings("ignore", message)
     for chatty in ("pytorch_lightning.utilities.rank_zero", "lightning.fabric"):
@@ -230,7 +231,7 @@ def _hush() -> None:
 
 
 @contextmanager
-def _our_errors(out: Path) -> Iterator[None]:
+def our_errors(out: Path) -> Iterator[None]:
     """Say in our words what Lightning and torch find wrong; `out` is where they write."""
     try:
         with _told_once():

@@ -134,6 +134,8 @@ class Patches(ABC):
     @property
     def patient_ids(self) -> list[str]:
         """The patient of each patch, "" unknown."""
+        if "patient_ids" in self.datasets:  # images are listed: none is opened to know whose it is
+            return list(self.datasets["patient_ids"])
         return self._known("patient_ids", self.attributes.get("patient_id"))
 
     def _known(self, dataset: str, of_slide: str | None) -> list[str]:

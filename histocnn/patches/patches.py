@@ -137,6 +137,19 @@ class ImagePatches(Patches):
         """The folder's or CSV's name."""
         return self._name
 
+    def only(self, rows: NDArray[np.int64]) -> ImagePatches:
+        """These images alone; the classes keep their numbers only if each still has one."""
+        kept, chosen = self._listing, rows.tolist()
+        listing = replace(
+            kept,
+            paths=[kept.paths[row] for row in chosen],
+            classes=[kept.classes[row] for row in chosen],
+            patient_ids=[kept.patient_ids[row] for row in chosen],
+            slide_ids=[kept.slide_ids[row] for row in chosen],
+            splits=[kept.splits[row] for row in chosen],
+        )
+        return ImagePatches(self._name, listing, self._mpp)
+
     @cached_property
     def pixels(self) -> ImageFiles:
         """The image files."""

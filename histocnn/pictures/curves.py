@@ -90,7 +90,7 @@ def froc(fp: ArrayLike, sensitivity: ArrayLike, rates: Sequence[float], at: Arra
 def reliability(bins: Sequence[ReliabilityBin], ece: float | None) -> Figure:
     """Accuracy against confidence in 15 bins, with how many patches each holds below."""
     with rc_context(STYLE):
-        picture = _canvas(3.6, 4.2)
+        picture = canvas(3.6, 4.2)
         upper, lower = picture.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     full = [b for b in bins if b.n]
     x = [b.confidence for b in full]
@@ -214,7 +214,8 @@ def _some_of_each(label: NDArray[np.int64], rng: np.random.Generator) -> NDArray
     return order[np.argsort(rank, kind="stable")][:PER_SLIDE]
 
 
-def _canvas(width: float, height: float) -> Figure:
+def canvas(width: float, height: float) -> Figure:
+    """An empty white picture of this size in inches, with room for the footnote."""
     picture = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     picture.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # type: ignore[union-attr,call-arg]
     FigureCanvasAgg(picture)
@@ -223,7 +224,7 @@ def _canvas(width: float, height: float) -> Figure:
 
 def _axes(x: str, y: str, size: tuple[float, float] = (4.2, 3.6)) -> tuple[Figure, Axes]:
     with rc_context(STYLE):
-        picture = _canvas(*size)
+        picture = canvas(*size)
         axes = picture.add_subplot()
     axes.set(xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)

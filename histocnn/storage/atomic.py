@@ -28,7 +28,8 @@ _counter = itertools.count()
 T = TypeVar("T")
 
 
-def _host() -> str:
+def host() -> str:
+    """This machine's name, as temporary files bear it."""
     return re.sub(r"[^\w-]", "-", socket.gethostname())[:32]
 
 
@@ -55,7 +56,7 @@ def temporary_beside(path: Path) -> Path:
     It ends in `.tmp` whatever the target's suffix, so that no `*.h5` finds it, and it holds host
     and process: two processes on one folder never meet, and what a killed one left is its own.
     """
-    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}-{next(_counter)}.tmp")
+    return path.with_name(f".{path.name}.{host()}.{os.getpid()}-{next(_counter)}.tmp")
 
 
 @contextlib.contextmanager
@@ -171,9 +172,9 @@ def sweep(folder: str | Path) -> list[Path]:
         if match is None:
             continue
         with contextlib.suppress(OSError):  # another process may sweep the same folder
-            ours = match["host"] == _host()
+            ours = match["host"] == host()
             if (
-                ours and not _alive(int(match["pid"]))
+                ours and not is_alive(int(match["pid"]))
             ) or time.time() - path.stat().st_mtime > _DAY:
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)
@@ -183,7 +184,7 @@ def sweep(folder: str | Path) -> list[Path]:
     return removed
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process runs; one that is dead and only not yet waited for does not."""
     try:
         os.kill(pid, 0)

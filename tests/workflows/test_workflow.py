@@ -89,6 +89,16 @@ def test_a_dry_run_plans_every_stage_of_every_slide(tmp_path: Path, target: str)
         (["a,a.tif,train"], ["patchpx=64"], "'patchpx' was unexpected"),
     ],
 )
+def test_a_dry_run_of_a_search_plans_its_workers_and_one_conclusion(tmp_path: Path) -> None:
+    write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
+    code, said = call([RUN, "local", "search", "-n", "--config", "search_workers=3"], tmp_path)
+    assert code == 0, said
+    planned = jobs(said)
+    assert (planned["worker"], planned["conclude"], planned["search"]) == (3, 1, 1)
+    assert planned["tile"] == 3
+    assert not planned["predict"]
+
+
 def test_errors_are_found_before_the_first_job_and_name_row_and_column(
     tmp_path: Path, sheet: list[str], config: list[str], words: str
 ) -> None:

@@ -79,6 +79,7 @@ SLIDES = read_sheet(config["slides"])
 OUT = config["out"]
 PATCH = f"--patch_px {config['patch_px']} --mpp {config['mpp']}"
 TRAINING = file_of("train_config") or workflow.source_path("../../configs/train.yaml")
+SEARCHING = file_of("search_config") or workflow.source_path("../../configs/search.yaml")
 MODEL = file_of("model") or f"{OUT}/cnn/train/model.safetensors"
 REFERENCE = file_of("reference")
 # Files whose change counts; published weights are none.
@@ -93,6 +94,7 @@ SIZE = max(1, min(config["slides_per_job"], math.ceil(len(SLIDES) / SPREAD)))
 
 wildcard_constraints:
     shard="[a-z]+-[0-9]+",
+    worker="[0-9]+",
     path="cnn|knn",
 
 
@@ -160,6 +162,12 @@ def results_of(path):
     page = [f"{OUT}/{path}/report/report.html"] if HAS_TRUTH else []
     tables = [f"{OUT}/complete/{name}.csv" for name in lists]
     return [*page, f"{OUT}/{path}/heatmaps/slides.csv", *tables]
+
+
+def search_results():
+    """What target search ends with."""
+    check_splits()
+    return [f"{OUT}/search/study/search.html"]
 
 
 def check_splits():

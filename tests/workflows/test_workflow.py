@@ -81,14 +81,6 @@ def test_a_dry_run_plans_every_stage_of_every_slide(tmp_path: Path, target: str)
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize(
-    ("sheet", "config", "words"),
-    [
-        (["a,a.tif,train", "b,b.tif,trian"], [], "line 3, column split"),
-        (["a,a.tif,train", "b,b.tif,val", "c,c.tif,"], [], "slide c, column split is empty"),
-        (["a,a.tif,train"], ["patchpx=64"], "'patchpx' was unexpected"),
-    ],
-)
 def test_a_dry_run_of_a_search_plans_its_workers_and_one_conclusion(tmp_path: Path) -> None:
     write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
     code, said = call([RUN, "local", "search", "-n", "--config", "search_workers=3"], tmp_path)
@@ -99,6 +91,14 @@ def test_a_dry_run_of_a_search_plans_its_workers_and_one_conclusion(tmp_path: Pa
     assert not planned["predict"]
 
 
+@pytest.mark.parametrize(
+    ("sheet", "config", "words"),
+    [
+        (["a,a.tif,train", "b,b.tif,trian"], [], "line 3, column split"),
+        (["a,a.tif,train", "b,b.tif,val", "c,c.tif,"], [], "slide c, column split is empty"),
+        (["a,a.tif,train"], ["patchpx=64"], "'patchpx' was unexpected"),
+    ],
+)
 def test_errors_are_found_before_the_first_job_and_name_row_and_column(
     tmp_path: Path, sheet: list[str], config: list[str], words: str
 ) -> None:

@@ -16,7 +16,7 @@ from histocnn.inspection.inputs import class_index
 from histocnn.inspection.inspecting import Looking
 from histocnn.inspection.map_facts import MapFacts
 from histocnn.inspection.maps import enlarged, scaled, undefined
-from histocnn.inspection.sanity import PATCHES, Sanity, sanity_check
+from histocnn.inspection.sanity import Sanity, sanity_check
 from histocnn.inspection.shown import Shown, from_cohort
 from histocnn.patches.patches import Patches
 from histocnn.pictures.attribution import SIDE_PX, over_image, row
@@ -89,20 +89,17 @@ def over_image_alone(each: Shown) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(each.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def checked_maps(
-    looking: Looking, cohort: Sequence[Patches], index: int, most: int = PATCHES
-) -> Sanity | None:
+def checked_maps(looking: Looking, cohort: Sequence[Patches], index: int) -> Sanity | None:
     """The sanity check of Grad-CAM on patches of the cohort; None where it has none.
 
     Args:
         looking: The network.
         cohort: Files of patches.
         index: Of the class.
-        most: Patches.
     """
     if not cohort:
         return None
-    some = from_cohort(looking.subject, cohort, most)
+    some = from_cohort(looking.subject, cohort, looking.options.checked)
     images = torch.cat([each.tensor for each in some])
     slides = [str(each.facts.get("slide_id") or each.name) for each in some]
     maps = partial(mapped, index=index, method="grad_cam")

@@ -28,6 +28,7 @@ from histocnn.inspection.report import (
     FilterFacts,
     LayerFacts,
 )
+from histocnn.inspection.sanity import PATCHES
 from histocnn.inspection.shown import Shown
 from histocnn.inspection.watching import activations, dead_channels, outputs
 from histocnn.patches.patches import Patches
@@ -51,6 +52,7 @@ class Options:
         seed: Of noise.
         class_name: Whose maps are made and checked; None: of each, and checked of the last.
         slide: Over which a class is mapped.
+        checked: Patches of the sanity check.
     """
 
     layers: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class Options:
     seed: int = 0
     class_name: str | None = None
     slide: str | None = None
+    checked: int = PATCHES
 
 
 @dataclass

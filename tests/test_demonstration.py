@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_sample_image
 
-from histocnn.demonstration import _closing
+from histocnn.demonstration import AUGMENT, _closing
 from histocnn.jobs.steps import Steps
 from histocnn.metrics.patch import patch_report
 from histocnn.metrics.report import Report
 from histocnn.metrics.sections import ColourReport
+from histocnn.models.augment import Pipeline
 from histocnn.models.spec import read_spec
 from histocnn.stages.evaluate import evaluate
 from histocnn.stages.fool import fool
@@ -52,6 +53,16 @@ def test_the_last_words_are_the_three_figures_and_where_to_look(tmp_path: Path) 
     for which in ("by the patients of training", "by the other patients of this laboratory"):
         assert re.search(f"colour alone, {which} +0.250\n", said)
     assert str(tmp_path / "report" / "report.html") in said
+
+
+def test_patches_keep_their_size_and_are_blurred_now_and_then() -> None:
+    steps = [{"class_path": path, "init_args": arguments} for path, arguments in AUGMENT]
+    pipeline = Pipeline(steps)
+    sharp = np.random.default_rng(0).integers(60, 200, (64, 64, 3)).astype(np.uint8)
+    changed = [pipeline(sharp, seed) for seed in range(40)]
+    assert {each.shape for each in changed} == {(64, 64, 3)}
+    rough = np.array([np.abs(np.diff(each.astype(float), axis=1)).mean() for each in changed])
+    assert 4 <= (rough < rough.max() / 2).sum() <= 30
 
 
 @pytest.mark.slow

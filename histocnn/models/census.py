@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from histocnn.errors import CohortError
+from histocnn.models.options import ModelOptions
 from histocnn.models.rows import Part, Rows
 
 UNITS = ("patches", "slides", "patients")
 UNKNOWN = "?"
+FEW = 4_000  # patches: of 1,900 and 3,000 a probe won (docs/benchmarks.md, Small data)
 
 
 def check_classes(rows: Mapping[Part, Rows], decided_by: str) -> None:
@@ -58,6 +60,17 @@ def table(rows: Mapping[Part, Rows]) -> str:
             line += ("  " if i % len(UNITS) == 0 else "") + f" {cell:>{width}}"
         text.append(line.rstrip())
     return "\n".join(text)
+
+
+def few(rows: Mapping[Part, Rows], options: ModelOptions) -> str:
+    """What has won where so little was to fine-tune a network on; "" where there is enough."""
+    count = len(rows["train"])
+    if count >= FEW or options.weights is None or options.finetune == "head":
+        return ""
+    return (
+        f"{count:,} patches to fine-tune on: with so few, a probe of the frozen network's earlier "
+        "layers was the better one (README, Few labelled patches)."
+    )
 
 
 def _cells(rows: Mapping[Part, Rows], label: int | None) -> list[str]:

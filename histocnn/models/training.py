@@ -33,7 +33,7 @@ from histocnn.errors import TrainingError
 from histocnn.metrics.report import Report
 from histocnn.models import outcome
 from histocnn.models.abstention import calibrated
-from histocnn.models.census import table
+from histocnn.models.census import few, table
 from histocnn.models.checkpoints import check_fits, read_checkpoint, restoring
 from histocnn.models.classifier import Classifier
 from histocnn.models.data import PatchDataModule
@@ -113,7 +113,8 @@ class _Run:
         if start is not None:
             check_fits(start, read_checkpoint(start), self.model)
         if self.trainer.is_global_zero:
-            print(table(self.data.rows), flush=True)
+            said = (table(self.data.rows), few(self.data.rows, self.options.model))
+            print(*filter(None, said), sep="\n", flush=True)
         if start is None:
             self._begin()
             self.trainer.fit(self.model, self.data)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from histocnn.errors import CohortError
-from histocnn.models.census import check_classes, table
+from histocnn.models.census import FEW, check_classes, few, table
 from histocnn.models.data import PatchDataModule
-from histocnn.models.options import DataOptions
+from histocnn.models.options import DataOptions, ModelOptions
 from histocnn.models.rows import Rows
 from tests.models.patch_files import write_csv
 
@@ -33,6 +33,15 @@ def test_the_table_by_hand():
         ["all", "3", "2", "1", "2", "1", "?", "1", "1", "1"],
     ]
     assert len({len(line) for line in table(parts).splitlines()[1:]}) == 1  # columns in line
+
+
+def test_few_patches_to_fine_tune_on_are_said_to_be_few():
+    some = {"train": rows([0] * 1_234, ["s"] * 1_234, ["p"] * 1_234)}
+    many = {"train": rows([0] * FEW, ["s"] * FEW, ["p"] * FEW)}
+    assert few(some, ModelOptions()).startswith("1,234 patches to fine-tune on: with so few, a")
+    assert few(many, ModelOptions()) == ""
+    assert few(some, ModelOptions(finetune="head")) == ""
+    assert few(some, ModelOptions(weights=None)) == ""
 
 
 def test_a_class_without_training_patches_is_refused_and_the_remedy_is_what_decided():

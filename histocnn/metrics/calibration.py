@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,44 @@ from numpy.typing import ArrayLike, NDArray
 from histocnn.errors import MetricError
 
 TARGET = 0.95  # the sensitivity, or specificity, that an operating point promises
-# Patients that 1 weighs as much as: ln T differs between patients about twice as much as between
-# networks (docs/benchmarks.md), so its variance is four times as large.
+# Patients that the value without any weighs as much as: a cautious guess (ln T of three networks
+# differs 3.4 times as much between patients as between networks: docs/benchmarks.md).
 PRIOR_PATIENTS = 4
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the Youden points of few patients are drawn towards.
+
+    Attributes:
+        shares: Of each class, as training weighs it.
+        patients: Of validation, at least 1.
+    """
+
+    shares: Sequence[float]
+    patients: int
+
+    def drawn(self, threshold: float, column: int) -> float:
+        """Draw a class's threshold to its share, the more the fewer patients chose it.
+
+        Of calibrated scores sensitivity + specificity is greatest at the share that the class has
+        in training. So the logit of the threshold is weighed against that of the share as ln T
+        against 0, see `shrunk`. A class that training had alone, or lacked, says nothing.
+
+        Args:
+            threshold: 0 to 1.
+            column: Of the class.
+
+        >>> [round(Prior((0.8, 0.2), n).drawn(0.9, 1), 2) for n in (1, 4, 100)]
+        [0.34, 0.6, 0.89]
+        """
+        from scipy.special import expit, logit
+
+        share = float(self.shares[column])
+        if not (0 < share < 1 and 0 < threshold < 1):
+            return threshold
+        weight = self.patients / (self.patients + PRIOR_PATIENTS)
+        return float(expit(weight * logit(threshold) + (1 - weight) * logit(share)))
 
 
 def usable(scores: ArrayLike, labels: ArrayLike) -> NDArray[np.bool_]:
@@ -117,22 +153,25 @@ def apply_temperature(scores: ArrayLike, temperature: float) -> NDArray[np.float
 
 
 def operating_points(
-    scores: ArrayLike, labels: ArrayLike, class_names: Sequence[str]
+    scores: ArrayLike, labels: ArrayLike, class_names: Sequence[str], prior: Prior | None = None
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Choose thresholds, every class against the rest; positive is score >= threshold.
 
     `sensitivity_95` is the highest threshold that keeps 95 % sensitivity, `specificity_95` the
     lowest that keeps 95 % specificity, `youden` maximises sensitivity + specificity - 1 (Youden,
-    "Index for rating diagnostic tests", Cancer 1950), the highest of equals.
+    "Index for rating diagnostic tests", Cancer 1950), the highest of equals; of few patients it is
+    drawn towards the class's share in training, because one patient throws it anywhere.
 
     A threshold lies in the middle between two neighbouring scores, never on one: `predict` computes
     the same patch's score again, in float32 and in other batches, and a last bit must not decide
-    whether a patch is called. Scores that float32 cannot tell apart are one.
+    whether a patch is called; one that is drawn stays in the middle half between them. Scores that
+    float32 cannot tell apart are one.
 
     Args:
         scores: float [N, C].
         labels: int [N], -1 = unknown; these and NaN rows take no part.
         class_names: C names.
+        prior: Where known patients chose the thresholds; None leaves the greatest sum as it is.
 
     Returns:
         {class: {point: {"threshold", "sensitivity", "specificity"}}}; a class that is absent from
@@ -144,12 +183,12 @@ def operating_points(
     for index, name in enumerate(class_names):
         positive = truth == index
         if positive.any() and not positive.all():
-            points[name] = _points(kept[:, index], positive)
+            points[name] = _points(kept[:, index], positive, prior, index)
     return points
 
 
 def _points(
-    score: NDArray[np.floating], positive: NDArray[np.bool_]
+    score: NDArray[np.floating], positive: NDArray[np.bool_], prior: Prior | None, column: int
 ) -> dict[str, dict[str, float]]:
     from histocnn.metrics.counts import cumulative
 
@@ -157,14 +196,27 @@ def _points(
     thresholds = between(at_least)
     sensitivity = tp / tp[-1]
     specificity = (fp[-1] - fp) / fp[-1]
+    places = chosen(sensitivity, specificity)
+    limits = {point: float(thresholds[i]) for point, i in places.items()}
+    if prior is not None:
+        drawn = prior.drawn(limits["youden"], column)
+        places["youden"] = i = int((at_least[1:] >= drawn).sum())
+        limits["youden"] = _apart(drawn, *(float(side[i]) for side in _sides(at_least)))
     return {
         point: {
-            "threshold": float(thresholds[i]),
+            "threshold": limits[point],
             "sensitivity": float(sensitivity[i]),
             "specificity": float(specificity[i]),
         }
-        for point, i in chosen(sensitivity, specificity).items()
+        for point, i in places.items()
     }
+
+
+def _apart(threshold: float, upper: float, lower: float) -> float:
+    """Keep it in the middle half between the scores around it, float32 as `between` has it."""
+    quarter = (upper - lower) / 4
+    kept = float(np.float32(min(max(threshold, lower + quarter), upper - quarter)))
+    return kept if kept > lower else upper
 
 
 def chosen(sensitivity: NDArray[np.float64], specificity: NDArray[np.float64]) -> dict[str, Any]:
@@ -194,8 +246,13 @@ def between(at_least: NDArray[np.float64]) -> NDArray[np.float32]:
     Args:
         at_least: float64 [T + 1], the number above every score, then the T scores, falling.
     """
-    upper = np.append(max(1.0, at_least[0]), at_least[1:]).astype(np.float32)
-    lower = np.append(at_least[1:], 0.0).astype(np.float32)
+    upper, lower = _sides(at_least)
     middle = lower + (upper - lower) / 2
     # Between two neighbouring numbers of float32 there is none: then the upper one, which it takes.
     return np.where(middle > lower, middle, upper)
+
+
+def _sides(at_least: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The scores above and below each threshold, or 1 and 0 where there are none."""
+    upper = np.append(max(1.0, at_least[0]), at_least[1:]).astype(np.float32)
+    return upper, np.append(at_least[1:], 0.0).astype(np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histocnn.errors import MetricError
 from histocnn.metrics import counts, plain
-from histocnn.metrics.calibration import usable
+from histocnn.metrics.calibration import Prior, usable
 from histocnn.metrics.patch import Groups
 from histocnn.metrics.rates import Rate, rate
 from histocnn.metrics.tally import Points
@@ -112,6 +112,7 @@ def facts(
     groups: Groups,
     class_names: Sequence[str],
     points: Points | None = None,
+    prior: Prior | None = None,
 ) -> Facts:
     """Sum a cohort's scores up.
 
@@ -121,6 +122,7 @@ def facts(
         groups: The patients; their replicates and seed make the thresholds' bounds, 0 none.
         class_names: C names.
         points: {class: {point: {"threshold"}}}, as `calibration.operating_points` gives.
+        prior: What it was given, so that each replicate's threshold is drawn likewise.
 
     Raises:
         MetricError: Shapes differ.
@@ -137,6 +139,9 @@ def facts(
         limits = {point: float(values["threshold"]) for point, values in found.items()}
         masks |= {point: score[:, column] >= limit for point, limit in limits.items()}
         sure = bounds(score[:, column], positive, own) if known and limits else {}
+        if prior is not None and "youden" in sure:  # rising: percentiles move with their thresholds
+            low, high = (prior.drawn(limit, column) for limit in sure["youden"])
+            sure["youden"] = low, high
         classes[name] = ClassFacts(
             patches=int(positive.sum()),
             **_areas(score[:, column], positive),

@@ -113,6 +113,12 @@ class PatchDataModule(LightningDataModule):
         counts = np.bincount(self.rows[part].labels, minlength=len(self.class_names))
         return {n: float(c / counts.sum()) for n, c in zip(self.class_names, counts, strict=True)}
 
+    def learnt_prior(self) -> dict[str, float]:
+        """The share of each class as training weighs it: equal where it evens them out."""
+        if self.options.balance == "none":
+            return self.prior("train")
+        return dict.fromkeys(self.class_names, 1 / len(self.class_names))
+
     def loader(
         self, part: Part, *, train: bool = False, drawn: NDArray[np.int64] | None = None
     ) -> DataLoader[Any]:

@@ -66,7 +66,7 @@ def dense_calibration(
         groups = units(rows.take(np.unique(rows.source, return_index=True)[1]))
         counts = [len(own) for _, own in found]
         groups = replace(groups, of_patch=np.repeat(groups.of_patch, counts))
-        return fitted(logits, labels, groups, data.class_names)
+        return fitted(logits, labels, groups, data.learnt_prior())
     except HistocnnError as error:
         return {"refused": error.message}
 

@@ -6,7 +6,7 @@ import itertools
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from scipy.special import softmax
 from histocnn.cohort.seen import SAME_PATIENT, SEEN, UNKNOWN_SEEN, UNRECORDED, stored_ids
 from histocnn.cohort.whose import PESSIMISTIC, STAIN_GROUPS, owners
 from histocnn.errors import TrainingError
-from histocnn.metrics.calibration import fit_temperature, operating_points, shrunk, usable
+from histocnn.metrics.calibration import Prior, fit_temperature, operating_points, shrunk, usable
 from histocnn.metrics.patch import Groups, patch_report
 from histocnn.metrics.plain import plain, read_as
 from histocnn.metrics.report import Report
@@ -128,7 +128,7 @@ def finished_spec(
         model.spec,
         patch_px=data.patch_px,
         mpp=data.mpp,
-        **fitted(val.logits, rows.labels, units(rows), data.class_names),
+        **fitted(val.logits, rows.labels, units(rows), data.learnt_prior()),
         colour=colour.to_dict() if colour else None,
         seen={
             "train": _whom([data.rows["train"]], salt),
@@ -157,7 +157,7 @@ def _whom(parts: Sequence[Rows], salt: str | None) -> dict[str, list[str]]:
 
 
 def fitted(
-    logits: Floats, labels: NDArray[np.int64], groups: Groups, names: Sequence[str]
+    logits: Floats, labels: NDArray[np.int64], groups: Groups, shares: Mapping[str, float]
 ) -> dict[str, Any]:
     """What is fitted on validation, of patches or of windows alike.
 
@@ -165,7 +165,7 @@ def fitted(
         logits: [N, C]; rows of NaN take no part.
         labels: [N].
         groups: Whose the rows are.
-        names: C classes.
+        shares: Of the C classes, as training weighs them.
 
     Returns:
         `temperature`, `thresholds` and `validation`, as `ModelSpec` has them.
@@ -173,12 +173,13 @@ def fitted(
     Raises:
         MetricError: No row is both labelled and scored.
     """
-    temperature = fit_temperature(logits, labels)
+    temperature, prior, names = fit_temperature(logits, labels), None, list(shares)
     if groups.known(labels):
-        temperature = shrunk(temperature, len(np.unique(groups.of_patch[usable(logits, labels)])))
+        patients = len(np.unique(groups.of_patch[usable(logits, labels)]))
+        temperature, prior = shrunk(temperature, patients), Prior(tuple(shares.values()), patients)
     scores = softmax(logits / temperature, axis=1)
-    points = operating_points(scores, labels, names)
-    validation = plain(facts(scores, labels, groups, names, points))
+    points = operating_points(scores, labels, names, prior)
+    validation = plain(facts(scores, labels, groups, names, points, prior))
     return {"temperature": temperature, "thresholds": points, "validation": validation}
 
 

@@ -47,7 +47,7 @@ POINT_NAMES = {
     "called": "the highest score",
     "sensitivity_95": "95 % sensitivity",
     "specificity_95": "95 % specificity",
-    "youden": "their greatest sum (Youden)",
+    "youden": "about their greatest sum (Youden)",
 }
 
 

@@ -8,6 +8,7 @@ from scipy.special import log_softmax, softmax
 
 from histocnn.errors import MetricError
 from histocnn.metrics.calibration import (
+    Prior,
     apply_temperature,
     fit_temperature,
     operating_points,
@@ -84,6 +85,71 @@ def test_operating_points_worked_out_by_hand():
     assert points["youden"]["threshold"] == pytest.approx(0.8075)
 
 
+def test_the_youden_point_of_few_patients_is_drawn_towards_the_share_in_training():
+    # logit 0.9 = ln 9: half of it is ln 3 = logit 0.75; against logit 0.1 = -ln 9 it is 0
+    assert Prior((0.5, 0.5), 4).drawn(0.9, 1) == pytest.approx(0.75)
+    assert Prior((0.9, 0.1), 4).drawn(0.9, 1) == pytest.approx(0.5)
+    assert Prior((0.5, 0.5), 1).drawn(0.9, 1) == pytest.approx(9**0.2 / (1 + 9**0.2))
+    for share in (0.0, 1.0):  # training had none of it, or nothing else
+        assert Prior((1 - share, share), 1).drawn(0.9, 1) == 0.9
+
+
+def test_a_drawn_point_and_its_figures_worked_out_by_hand():
+    score = np.array([0.95, 0.9, 0.8, 0.4, 0.3, 0.2, 0.1, 0.05])
+    scores, labels = np.stack([1 - score, score], axis=1), np.repeat([1, 0], 4)
+    plain = operating_points(scores, labels, ["normal", "tumour"])["tumour"]
+    assert plain["youden"] == pytest.approx(
+        {"threshold": 0.35, "sensitivity": 1.0, "specificity": 1.0}
+    )
+
+    def drawn(patients, share=0.5):
+        prior = Prior((1 - share, share), patients)
+        return operating_points(scores, labels, ["normal", "tumour"], prior)["tumour"]
+
+    # Of 4 patients half of logit 0.35, so 0.423: one positive lies below. Between 0.4 and 0.8 the
+    # middle half begins at 0.5.
+    assert drawn(4)["youden"] == pytest.approx(
+        {"threshold": 0.5, "sensitivity": 0.75, "specificity": 1.0}
+    )
+    # Of 1 patient, at a share of 0.1: logit 0.1 × 4/5 + logit 0.35 / 5, so 0.132: 0.2 is called,
+    # and the middle half of 0.1 to 0.2 holds it.
+    odds = (1 / 9) ** 0.8 * (0.35 / 0.65) ** 0.2
+    assert drawn(1, 0.1)["youden"] == pytest.approx(
+        {"threshold": odds / (1 + odds), "sensitivity": 1.0, "specificity": 0.5}
+    )
+    assert drawn(10_000)["youden"] == pytest.approx(plain["youden"], abs=1e-3)
+    for point in ("sensitivity_95", "specificity_95"):  # these promise what they say of validation
+        assert drawn(4)[point] == plain[point]
+
+
+def patients_of(rng, count, share):
+    """Scores and truth of patients whose calibrated logits one network has moved and stretched."""
+    truth = rng.random((count, 300)) < rng.beta(4 * share, 4 - 4 * share, (count, 1))
+    evidence = 3 * rng.normal(size=truth.shape) + np.where(truth, 4.5, -4.5)
+    evidence = evidence * np.exp(rng.normal(0, 0.5, (count, 1))) + rng.normal(size=(count, 1))
+    score = 1 / (1 + np.exp(-evidence - np.log(share / (1 - share))))
+    return score.ravel(), truth.ravel()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_one_patient_no_longer_throws_it(share):
+    rng, worst = np.random.default_rng(0), {}
+    others, truth = patients_of(rng, 200, share)
+    for _ in range(60):
+        score, labels = patients_of(rng, 1, share)
+        if not 5 <= labels.sum() <= 295:
+            continue
+        scores = np.stack([1 - score, score], axis=1)
+        for prior in (None, Prior((1 - share, share), 1)):
+            points = operating_points(scores, labels.astype(int), ["normal", "tumour"], prior)
+            called = others >= points["tumour"]["youden"]["threshold"]
+            balanced = (called[truth].mean() + (~called)[~truth].mean()) / 2
+            worst[prior] = min(balanced, worst.get(prior, 1))
+    undrawn, drawn = worst.values()
+    assert undrawn < 0.85
+    assert drawn > 0.89
+
+
 def test_a_threshold_below_every_score_lies_between_the_lowest_and_zero():
     scores = np.array([[0.6, 0.4], [0.2, 0.8]])  # the positive is outranked
     point = operating_points(scores, [1, 0], ["a", "b"])["b"]["sensitivity_95"]
@@ -102,14 +168,17 @@ def counted_at(points, scores, labels, name, column):
     seed=st.integers(0, 2**32 - 1),
     sharpness=st.sampled_from([0.3, 3.0, 30.0]),
     patches=st.integers(8, 300),
+    prior=st.sampled_from([None, Prior((0.7, 0.3), 1), Prior((0.5, 0.5), 6)]),
 )
-def test_stored_figures_are_those_of_the_scores_that_predict_writes(seed, sharpness, patches):
+def test_stored_figures_are_those_of_the_scores_that_predict_writes(
+    seed, sharpness, patches, prior
+):
     """Validation's scores are float64; predict's are float32 and computed in another order."""
     rng = np.random.default_rng(seed)
     labels = np.arange(patches) % 2
     logits = sharpness * (rng.normal(size=patches) + labels)
     scores = softmax(np.stack([0 * logits, logits], axis=1), axis=1)
-    points = operating_points(scores, labels, ["normal", "tumour"])
+    points = operating_points(scores, labels, ["normal", "tumour"], prior)
     # Scores that float32 cannot tell apart from their neighbours would be luck, not a threshold.
     assert len(points) == 2
     for column, name in enumerate(points):

@@ -9,7 +9,7 @@ from scipy.stats import wasserstein_distance
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from histocnn.errors import MetricError
-from histocnn.metrics.calibration import operating_points
+from histocnn.metrics.calibration import Prior, operating_points
 from histocnn.metrics.patch import Groups
 from histocnn.metrics.plain import plain, to_text
 from histocnn.metrics.transfer import shift
@@ -44,6 +44,26 @@ def test_figures_are_scikit_learns() -> None:
         at = own.points["sensitivity_95"]
         assert at.sensitivity.value >= 0.95
         assert at.low <= at.threshold <= at.high
+
+
+def test_bounds_of_a_drawn_threshold_are_drawn_likewise() -> None:
+    scores, labels, groups = cohort()
+    prior = Prior((0.2, 0.3, 0.5), 9)
+    plain_points = operating_points(scores, labels, NAMES)
+    points = operating_points(scores, labels, NAMES, prior)
+    plain_facts = facts(scores, labels, groups, NAMES, plain_points)
+    found = facts(scores, labels, groups, NAMES, points, prior)
+    for name, share in zip(NAMES, prior.shares, strict=True):
+        before, after = (own.classes[name].points for own in (plain_facts, found))
+        assert after["sensitivity_95"] == before["sensitivity_95"]
+        at, own = after["youden"], before["youden"]
+        odds = [
+            (bound / (1 - bound)) ** (9 / 13) * (share / (1 - share)) ** (4 / 13)
+            for bound in (own.low, own.high)
+        ]
+        assert (at.low, at.high) == pytest.approx([each / (1 + each) for each in odds])
+        assert at.low <= at.threshold <= at.high
+        assert at.sensitivity.value == pytest.approx(points[name]["youden"]["sensitivity"])
 
 
 def test_scores_moved_by_wassersteins_distance() -> None:

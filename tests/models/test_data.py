@@ -91,7 +91,10 @@ def test_max_per_class_and_balance(tmp_path):
     assert data.class_weights is None
     for name in list((folder / "b").iterdir())[:30]:
         name.unlink()
+    assert module(folder).learnt_prior() == module(folder).prior("train") != {"a": 0.5, "b": 0.5}
+    assert module(folder, balance="sampler").learnt_prior() == {"a": 0.5, "b": 0.5}
     data = module(folder, balance="loss")
+    assert data.learnt_prior() == {"a": 0.5, "b": 0.5}
     a, b = (float((data.rows["train"].labels == c).mean()) for c in (0, 1))
     assert np.allclose(data.class_weights, [0.5 / a, 0.5 / b])
     loader = module(folder, balance="sampler").loader("train", train=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from histocnn.metrics.calibration import fit_temperature, operating_points, shrunk
+from histocnn.metrics.calibration import Prior, fit_temperature, operating_points, shrunk
 from histocnn.models import dense_calibration as module
 from histocnn.models.data import PatchDataModule
 from histocnn.models.dense_calibration import dense_calibration
@@ -75,7 +75,8 @@ def test_it_is_fitted_on_what_predict_gives_of_the_slides_of_validation(
     assert found["temperature"] == pytest.approx(temperature, rel=1e-3)
     softened = scores.astype(float) ** (1 / temperature)
     softened /= softened.sum(axis=1, keepdims=True)
-    for name, points in operating_points(softened, labels, ["a", "b"]).items():
+    prior = Prior(tuple(data_of(place).prior("train").values()), 2)
+    for name, points in operating_points(softened, labels, ["a", "b"], prior).items():
         for point, values in points.items():
             assert found["thresholds"][name][point] == pytest.approx(values, abs=1e-3)
     facts = found["validation"]

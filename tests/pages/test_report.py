@@ -136,7 +136,7 @@ def test_every_section_is_shown(tmp_path):
         "slide id patient id centre scanner label patches judged unscored accuracy seen",
         "tumour 60 50 1 0.500 no",
         "Validation: 60 patches of 6 tumour (tumour). Test: 60 patches of 6 tumour.",
-        "their greatest sum (Youden) 0.250",
+        "about their greatest sum (Youden) 0.250",
         "+0.000 (",
         "tumour: told in words",
         "s1: 30 errors among 90 patches, 12 confident",
@@ -187,7 +187,7 @@ def test_a_long_cohort_is_cut_and_says_so(tmp_path):
 
 def test_operating_points_show_the_threshold_that_was_stored():
     (row,) = points(full("tumour"))
-    assert row[:3] == ("tumour", "their greatest sum (Youden)", 0.25)
+    assert row[:3] == ("tumour", "about their greatest sum (Youden)", 0.25)
     assert [type(figure) for figure in row[3:]] == [Figure, Figure]
 
 

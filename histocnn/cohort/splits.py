@@ -152,10 +152,15 @@ def _assign(
         part[group] = to
         have[to] += groups[group]
 
+    def can_spare(to: int) -> bool:
+        """Whether, once this part has one more group, every part without any can still have one."""
+        left = int(np.count_nonzero(part < 0))
+        return left > len(set(range(len(shares))) - {to, *part.tolist()})
+
     for rare in np.argsort((groups > 0).sum(axis=0), kind="stable"):
         for to in np.argsort(shares, kind="stable"):  # the smallest part is the hardest to please
             free = shuffled[(part[shuffled] < 0) & (groups[shuffled, rare] > 0)]
-            if have[to, rare] == 0 and len(free):
+            if have[to, rare] == 0 and len(free) and can_spare(int(to)):
                 give(int(free[np.argmin(costs(free, [to]))]), int(to))
     empty = [to for to in range(len(shares)) if to not in part]
     for group in shuffled[np.argsort(-groups.std(axis=1)[shuffled], kind="stable")]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ FILES = (PAGE, JSON, FOLDER)
 def write_files(
     out: Path, report: InspectReport, pictures: Mapping[str, NDArray[np.uint8]]
 ) -> list[Path]:
-    """Write all files; pictures of an earlier run that are no longer made are removed.
+    """Write all files; pictures that an earlier run names and this one does not make are removed.
 
     Returns:
         The page, the numbers, and the pictures.
@@ -30,14 +31,15 @@ def write_files(
         StoreError: The folder cannot be written.
     """
     folder = out / FOLDER
+    before = (out / JSON).read_text(encoding="utf-8") if (out / JSON).is_file() else ""
     for old in folder.glob("*.png") if folder.is_dir() else ():
-        if old.name not in pictures:
+        if old.name not in pictures and f'"{old.name}"' in before:  # else somebody's own
             old.unlink()
     for name, pixels in pictures.items():
         with replacing(folder / name) as temporary:
             Image.fromarray(pixels).save(temporary, format="png")
     write_page(out / PAGE, report, pictures)
-    write_text(out / JSON, to_text(report))
+    write_text(out / JSON, to_text(replace(report, pictures=tuple(pictures))))
     for each in (out, folder):
         sweep(each)  # what a killed run left
     return [out / PAGE, out / JSON, *(folder / name for name in pictures)]

@@ -112,6 +112,7 @@ class InspectReport:
         seed: Of noise.
         seconds: That each part took.
         notes: What is to be said.
+        pictures: Names of the files beside the page: what a later run may remove.
     """
 
     title: str
@@ -130,5 +131,6 @@ class InspectReport:
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
     maps: ClassMaps | None = None
+    pictures: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
     version: str = __version__

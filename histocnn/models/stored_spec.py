@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 from histocnn.errors import MetricError, ModelError
 from histocnn.metrics.conformal import Calibration
-from histocnn.metrics.terms import Terms
 from histocnn.models.pooling import Pool
 from histocnn.models.preparation import Interpolation
+from histocnn.patches.door import are_terms
 from histocnn.reference.colour import ColourReference
 from histocnn.slides.stain import Normaliser
 
@@ -113,14 +113,6 @@ def _limits(value: Any) -> bool:
     return True
 
 
-def _terms(value: Any) -> bool:
-    try:
-        Terms.from_dict(value)
-    except ValueError:
-        return False
-    return True
-
-
 def _ids(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(part, dict) and all(map(_texts, part.values())) for part in value.values()
@@ -172,6 +164,6 @@ FACTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "validation": ("facts by name", _facts),
     "colour": ("colours of training", _or_none(_colours)),
     "conformal": ("limits of prediction sets", _or_none(_limits)),
-    "encoder": ("an encoder's terms", _or_none(_terms)),
+    "encoder": ("an encoder's terms", _or_none(are_terms)),
     "version": ("a text", _text),
 }

@@ -222,7 +222,8 @@ def _numbers(count: int, each: Callable[[Any], bool]) -> Callable[[Any], bool]:
     )
 
 
-def _terms(value: Any) -> bool:
+def are_terms(value: Any) -> bool:
+    """Whether a stored value says what an encoder's licence allows."""
     try:
         Terms.from_dict(value)
     except ValueError:
@@ -242,7 +243,7 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         ("slide_mpp", "footprint_l0"), ("two positive numbers", _numbers(2, _positive))
     ),
-    "encoder": ("an encoder's terms", _terms),
+    "encoder": ("an encoder's terms", are_terms),
     "scoring": ("a text", _text),
     "window_px": ("a whole number of pixels", _pixels),
     **dict.fromkeys(("offset_px", "centre_px"), ("a place in a patch", _place)),

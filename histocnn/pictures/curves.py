@@ -75,7 +75,7 @@ def precision_recall(
 
 def froc(fp: ArrayLike, sensitivity: ArrayLike, rates: Sequence[float], at: ArrayLike) -> Figure:
     """Sensitivity for lesions against false positives per slide, and the six published points."""
-    picture, axes = _axes("False positives per slide", "Sensitivity for lesions")
+    picture, axes = axes_of("False positives per slide", "Sensitivity for lesions")
     fp, sensitivity = _thin(
         np.append(fp, max(8, np.max(fp))), np.append(sensitivity, np.max(sensitivity))
     )
@@ -110,7 +110,7 @@ def confusion(matrix: ArrayLike, class_names: Sequence[str], title: str = "") ->
     """Counts and shares per true class, rows are truth."""
     matrix = np.asarray(matrix)
     size = 2.2 + 0.62 * len(class_names)
-    picture, axes = _axes("Called", "Truth", size=(size, size * 0.9))
+    picture, axes = axes_of("Called", "Truth", size=(size, size * 0.9))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num(matrix / matrix.sum(axis=1, keepdims=True))
     axes.set_title(title, fontsize=9)
@@ -129,7 +129,7 @@ def confusion(matrix: ArrayLike, class_names: Sequence[str], title: str = "") ->
 
 def k_curve(ks: Sequence[int], figures: Mapping[str, Sequence[float | None]]) -> Figure:
     """How figures depend on the number of neighbours."""
-    picture, axes = _axes("Neighbours k", "")
+    picture, axes = axes_of("Neighbours k", "")
     for colour, (name, values) in zip(_colours(len(figures)), figures.items(), strict=True):
         y = [np.nan if value is None else value for value in values]
         axes.plot(ks, y, "o-", color=colour, markersize=4, linewidth=1.2, label=name)
@@ -142,7 +142,7 @@ def k_curve(ks: Sequence[int], figures: Mapping[str, Sequence[float | None]]) ->
 
 def against_epsilon(curves: Sequence[Curve], unattacked: float) -> Figure:
     """Share of attacked patches that is right against the attack's bound, grey levels."""
-    picture, axes = _axes("ε (grey levels of 255)", "Share that is right")
+    picture, axes = axes_of("ε (grey levels of 255)", "Share that is right")
     for colour, curve in zip(_colours(len(curves)), curves, strict=True):
         x, y = np.append(0, curve.x), np.append(unattacked, curve.y)
         axes.plot(x, y, "o-", color=colour, markersize=4, linewidth=1.2, label=curve.name)
@@ -167,7 +167,7 @@ def strip(
         chosen: Colours of classes.
     """
     rows = rows[:SLIDES]
-    picture, axes = _axes("Score of the true class", "", size=(6.4, 1.2 + 0.24 * len(rows)))
+    picture, axes = axes_of("Score of the true class", "", size=(6.4, 1.2 + 0.24 * len(rows)))
     colours, rng = class_colours(class_names, chosen) / 255, np.random.default_rng(0)
     for place, (_, score, label, accuracy) in enumerate(rows):
         for index, own in enumerate(colours):
@@ -222,7 +222,8 @@ def canvas(width: float, height: float) -> Figure:
     return picture
 
 
-def _axes(x: str, y: str, size: tuple[float, float] = (4.2, 3.6)) -> tuple[Figure, Axes]:
+def axes_of(x: str, y: str, size: tuple[float, float] = (4.2, 3.6)) -> tuple[Figure, Axes]:
+    """A picture of one pair of axes with these labels; its size in inches."""
     with rc_context(STYLE):
         picture = canvas(*size)
         axes = picture.add_subplot()
@@ -232,7 +233,7 @@ def _axes(x: str, y: str, size: tuple[float, float] = (4.2, 3.6)) -> tuple[Figur
 
 
 def _square(x: str, y: str) -> tuple[Figure, Axes]:
-    picture, axes = _axes(x, y, size=(4.0, 4.0))
+    picture, axes = axes_of(x, y, size=(4.0, 4.0))
     axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     return picture, axes
 

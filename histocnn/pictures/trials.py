@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from histocnn.pictures.curves import BLUE, STYLE, canvas
+from histocnn.pictures.curves import BLUE, STYLE, axes_of, canvas
 from histocnn.pictures.lettering import short
 
 SHOWN = 15  # trials in the picture of the folds
@@ -52,7 +52,7 @@ def history(trials: Sequence[Tried], stopped: Sequence[int], metric: str, maximi
         metric: Its name.
         maximize: Whether more is better.
     """
-    picture, axes = _axes((5.2, 3.4), "Trial", _said(metric))
+    picture, axes = axes_of("Trial", _said(metric), size=(5.2, 3.4))
     numbers, values = [t.number for t in trials], [t.value for t in trials]
     axes.errorbar(
         numbers, values, [t.sem for t in trials], fmt="o", color=BLUE, ms=4, lw=0.8, label="trial"
@@ -70,7 +70,9 @@ def history(trials: Sequence[Tried], stopped: Sequence[int], metric: str, maximi
 
 def importance(shares: Mapping[str, float]) -> Figure:
     """How much of the metric's variance each key explains."""
-    picture, axes = _axes((5.2, 1.0 + 0.32 * len(shares)), "Share of the variance explained", "")
+    picture, axes = axes_of(
+        "Share of the variance explained", "", size=(5.2, 1.0 + 0.32 * len(shares))
+    )
     names = [short(key, 30) for key in shares]
     axes.barh(range(len(shares)), list(shares.values()), color=BLUE, height=0.6)
     for place, share in enumerate(shares.values()):
@@ -155,7 +157,7 @@ def _slice(axes: Axes, trials: Sequence[Tried], key: str) -> None:
 def spread(trials: Sequence[Tried], metric: str, maximize: bool) -> Figure:
     """The best trials, each fold a dot and the mean a bar; grey: the best ± its standard error."""
     order = sorted(trials, key=lambda t: (-t.value if maximize else t.value, t.number))[:SHOWN]
-    picture, axes = _axes((5.2, 1.1 + 0.26 * len(order)), _said(metric), "")
+    picture, axes = axes_of(_said(metric), "", size=(5.2, 1.1 + 0.26 * len(order)))
     best = order[0]
     axes.axvspan(best.value - best.sem, best.value + best.sem, color="0.9", lw=0)
     for place, trial in enumerate(order):
@@ -220,15 +222,6 @@ def _shades(trials: Sequence[Tried], maximize: bool) -> NDArray[np.float64]:
     values = np.array([t.value for t in trials]) * (1 if maximize else -1)
     _, ranks = np.unique(values, return_inverse=True)
     return np.asarray(ranks / max(1, ranks.max()), np.float64)
-
-
-def _axes(size: tuple[float, float], x: str, y: str) -> tuple[Figure, Axes]:
-    with rc_context(STYLE):
-        picture = canvas(*size)
-        axes = picture.add_subplot()
-    axes.set(xlabel=x, ylabel=y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return picture, axes
 
 
 def _said(metric: str) -> str:

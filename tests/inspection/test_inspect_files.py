@@ -16,10 +16,12 @@ def test_page_numbers_and_pictures_lie_there_and_no_older_picture(tmp_path: Path
     report, pictures = look(subject_of(tmp_path), OPTIONS)
     out = tmp_path / "out"
     (out / "pictures").mkdir(parents=True)
-    (out / "pictures" / "old.png").write_bytes(b"")
+    for name in ("old.png", "mine.png"):  # the second is somebody's own
+        (out / "pictures" / name).write_bytes(b"")
+    (out / "inspect.json").write_text('{"picture": "old.png"}')
     found = write_files(out, report, pictures)
     assert {path.name for path in out.iterdir()} == set(FILES)
-    assert {path.name for path in (out / "pictures").iterdir()} == set(pictures)
+    assert {path.name for path in (out / "pictures").iterdir()} == {*pictures, "mine.png"}
     assert set(found) == {out / "inspect.html", out / "inspect.json"} | {
         out / "pictures" / name for name in pictures
     }

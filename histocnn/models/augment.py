@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.errors import UsageError
 from histocnn.models.custom import construct, step
+from histocnn.models.refusals import check_preset
 from histocnn.slides.stain import draw_hed_jitter, hed_jitter
 
 Pixels = NDArray[np.uint8]
@@ -105,10 +105,7 @@ class Pipeline:
 
     def __init__(self, steps: str | Sequence[Step]) -> None:
         if isinstance(steps, str):
-            if steps not in PRESETS:
-                raise UsageError(
-                    f"no augmentation is called {steps!r}", f"Use {', '.join(PRESETS)}."
-                )
+            check_preset(steps)
             transforms = PRESETS[steps]()
         else:
             transforms = [_instance(given) for given in steps]

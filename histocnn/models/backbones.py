@@ -19,11 +19,11 @@ from torch import nn
 from histocnn.errors import ModelError, UsageError
 from histocnn.models import hub
 from histocnn.models.custom import construct, function_at, is_custom
-from histocnn.models.encoders import nearest
 from histocnn.models.networks import OWN, Embedder, Network
 from histocnn.models.pooling import Pool, Pooled
 from histocnn.models.preparation import Preparation
 from histocnn.models.recipes import Recipe, recipe_from
+from histocnn.models.refusals import unknown_network
 from histocnn.models.timm_networks import Architecture, is_resolved, make, not_downloaded, resolve
 from histocnn.models.weights import AUXILIARY, load_weights
 
@@ -85,11 +85,7 @@ def build(
     elif name in torchvision.models.list_models(module=torchvision.models):
         backbone, width = _from_torchvision(name, num_classes, pretrained)
     else:
-        raise UsageError(
-            f"no network is called {name!r}",
-            f"{nearest(name)} Or use torchvision's name (resnet18), timm/NAME, hf-hub:ORG/NAME, "
-            "mlp, lenet5, or package.module:Class.",
-        )
+        raise unknown_network(name)
     if file is not None:
         before = _grid_px(backbone)
         load_weights(backbone, file, allow_partial)

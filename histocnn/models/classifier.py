@@ -16,6 +16,7 @@ from histocnn.models.learning import build_loss, measures, optimizer, warm_up_an
 from histocnn.models.networks import takes
 from histocnn.models.options import ModelOptions
 from histocnn.models.preparation import to_input
+from histocnn.models.refusals import check_probe
 from histocnn.models.spec import ModelSpec, terms_behind
 
 Batch = dict[str, Any]
@@ -48,11 +49,7 @@ class Classifier(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if options.finetune == "head" and options.weights is None:
-            raise UsageError(
-                "a linear probe needs a trained backbone",
-                "Give --model.weights imagenet or a file.",
-            )
+        check_probe(options)
         self.options = options
         self.network = build(
             options.backbone,

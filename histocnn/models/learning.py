@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
-from histocnn.errors import UsageError
 from histocnn.models.custom import construct, step
 from histocnn.models.networks import Network
 from histocnn.models.options import ModelOptions
+from histocnn.models.refusals import check_own_loss
 
 THRESHOLDS = 200  # of the validation AUROC while training; metrics.json has the exact one
 
@@ -29,11 +29,7 @@ def build_loss(options: ModelOptions, class_weights: list[float] | None) -> nn.M
         weights = None if class_weights is None else torch.tensor(class_weights)
         return nn.CrossEntropyLoss(weights, label_smoothing=options.label_smoothing)
     path, arguments = step("--model.loss", options.loss)
-    if class_weights is not None or options.label_smoothing:
-        raise UsageError(
-            "--model.loss knows nothing of --data.balance loss and --model.label_smoothing",
-            "Give weights and smoothing to the loss as init_args.",
-        )
+    check_own_loss(options, weighted=class_weights is not None)
     return construct("--model.loss", path, nn.Module, arguments)
 
 

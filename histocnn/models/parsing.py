@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,15 +15,20 @@ from jsonargparse import Namespace
 from histocnn.errors import UsageError
 from histocnn.jobs.ranges import plain
 from histocnn.jobs.words import Parser
+from histocnn.models.by_source import trainer_options
 from histocnn.models.options import SECTIONS, RunOptions, TrainerOptions, TrainOptions, better
+from histocnn.models.refusals import check_meant
 from histocnn.storage.yaml import read_yaml
 
 T = TypeVar("T")
+# Of Any jsonargparse would import a class_path, and Lightning with it.
+PART: Any = str | int | float | bool | list | dict | None
 DESCRIPTION = """Train or fine-tune a network on labelled patches.
 
 Writes OUT/model.safetensors, metrics.json, the test split's scores, pictures, logs and checkpoints.
 Every key of a --config file is also a flag."""
 MORE = "histocnn train --help=all adds every option of Lightning's Trainer: loggers, callbacks …"
+SHOWING = ("--print_config", "--help", "-h")  # and do nothing else
 SWITCHES = ("--compile", "--anonymise", "--overwrite")
 OURS = {f.name for f in fields(TrainerOptions)}
 # Which of Lightning's defaults we change: our sampler repeats nothing, and nobody asked for a list
@@ -44,9 +49,12 @@ def parse(words: Sequence[str]) -> TrainOptions:
         parser(whole=True).print_help()
         raise SystemExit(0)
     whole = _touches_lightning(words)
+    if whole and not any(word.startswith(SHOWING) for word in words):
+        _refuse_early(words)
     made = parser(whole=whole)
     found = made.parse_args(words)
     _check_files(found)
+    check_meant(found.data, found.model)
     stopping = found.early_stopping
     stopping.mode = stopping.mode or better(stopping.monitor)
     text = _as_yaml(found)
@@ -60,6 +68,38 @@ def parse(words: Sequence[str]) -> TrainOptions:
         early_stopping=_plain_numbers(ready.early_stopping),
         text=text,
     )
+
+
+def _refuse_early(words: Sequence[str]) -> None:
+    """Parse what can be parsed without Lightning, which takes seconds to load: a slip shows here.
+
+    Raises:
+        UsageError: As `parse`.
+    """
+    known = trainer_options()
+    if not known:
+        return
+    parts = {name for name, hint in known.items() if hint is Any}
+    found = _parser(_add_names).parse_args(_without(parts, words))
+    _check_files(found)
+    check_meant(found.data, found.model)
+
+
+def _without(parts: Container[str], words: Sequence[str]) -> list[str]:
+    """The words that give none of these parts of the trainer, nor anything within.
+
+    >>> _without({"logger"}, ["--out=a", "--trainer.logger.name", "b", "--trainer.logger+=c"])
+    ['--out=a']
+    """
+    kept: list[str] = []
+    keeps = True
+    for word in words:
+        if word.startswith("--"):
+            section, _, key = word.partition("=")[0].removeprefix("--").partition(".")
+            keeps = section != "trainer" or key.partition(".")[0].rstrip("+") not in parts
+        if keeps:
+            kept.append(word)
+    return kept
 
 
 def _plain_numbers(options: T) -> T:
@@ -89,21 +129,38 @@ def _made(made: Parser, found: Namespace, *, whole: bool) -> Namespace:
 
 def parser(*, whole: bool) -> Parser:
     """The parser of our options; `whole`: with all of Lightning's Trainer, which is loaded then."""
+    return _parser(_add_lightning_s if whole else _add_options)
+
+
+def _parser(add_trainer: Callable[[Parser, str], None]) -> Parser:
     made = Parser(prog="histocnn train", description=DESCRIPTION, epilog=MORE)
     made.add_argument("--config", action="config", help="A YAML file of these options.")
     made.add_class_arguments(RunOptions)
     for name, options in SECTIONS.items():
-        if not (whole and options is TrainerOptions):
+        if options is TrainerOptions:
+            add_trainer(made, name)
+        else:
             made.add_class_arguments(options, name)
-            continue
-        from pytorch_lightning import Trainer
-
-        made.add_class_arguments(
-            Trainer, name, fail_untyped=False, instantiate=False, sub_configs=True
-        )
-        changed = {**asdict(TrainerOptions()), **DEFAULTS}
-        made.set_defaults({f"{name}.{key}": value for key, value in changed.items()})
     return made
+
+
+def _add_options(made: Parser, section: str) -> None:
+    made.add_class_arguments(TrainerOptions, section)
+
+
+def _add_names(made: Parser, section: str) -> None:
+    for name, hint in trainer_options().items():
+        made.add_argument(f"--{section}.{name}", type=PART if hint is Any else hint)
+
+
+def _add_lightning_s(made: Parser, section: str) -> None:
+    from pytorch_lightning import Trainer
+
+    made.add_class_arguments(
+        Trainer, section, fail_untyped=False, instantiate=False, sub_configs=True
+    )
+    changed = {**asdict(TrainerOptions()), **DEFAULTS}
+    made.set_defaults({f"{section}.{key}": value for key, value in changed.items()})
 
 
 def as_words(options: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,6 @@ from histocnn.errors import TrainingError, UsageError
 from histocnn.jobs.ownership import check_apart, check_files, claim_files, first_line
 from histocnn.models.options import SECTIONS, DataOptions, TrainOptions
 from histocnn.models.parsing import DEFAULTS
-from histocnn.patches.patches import open_patches
 from histocnn.storage.atomic import write_text
 from histocnn.storage.hashing import sha256
 from histocnn.storage.json import to_json
@@ -93,6 +92,8 @@ def begin(options: TrainOptions) -> None:
 
 def inputs(data: DataOptions) -> str:
     """A hash of what the options of the data name: patches, slides.csv, split and hard list."""
+    from histocnn.patches.patches import open_patches  # its readers: half of --help's time
+
     sources = open_patches(
         data.patches, slides=data.slides, patient_pattern=data.patient_pattern,
         allow_shared_patient=data.allow_shared_patient,

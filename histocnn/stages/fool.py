@@ -12,7 +12,6 @@ from pathlib import Path
 from histocnn.jobs.ownership import check_apart, check_files, claim_files
 from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
 from histocnn.jobs.result import StageResult
-from histocnn.patches.patches import Patches, open_patches
 
 
 def fool(
@@ -69,6 +68,7 @@ def fool(
     from histocnn.inspection.fool_report import Options
     from histocnn.inspection.fooling_files import FILES, write_files
     from histocnn.models.device import Engine
+    from histocnn.patches.patches import Patches, open_patches
 
     model, out = Path(model), Path(out)
     check_apart(out, [model, *(Path(p) for p in (patches, things, reference) if p is not None)])

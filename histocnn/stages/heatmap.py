@@ -11,7 +11,6 @@ from pathlib import Path
 
 from histocnn.jobs.ranges import Percent, PositiveInt, Probability
 from histocnn.jobs.result import StageResult
-from histocnn.pages.heatmaps import HeatmapOptions, draw_heatmaps
 
 
 def heatmap(
@@ -50,6 +49,8 @@ def heatmap(
     Returns:
         The pictures of the most likely class and what failed; its rows hold the slide-level scores.
     """
+    from histocnn.pages.heatmaps import HeatmapOptions, draw_heatmaps
+
     options = HeatmapOptions(
         class_name=class_name, html=html, top_percent=top_percent, threshold=threshold,
         colours=colours,

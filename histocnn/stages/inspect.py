@@ -13,7 +13,6 @@ from typing import Literal
 from histocnn.jobs.ownership import check_apart, check_files, claim_files
 from histocnn.jobs.ranges import NonNegativeInt, PositiveFloat, PositiveInt, check_range
 from histocnn.jobs.result import StageResult
-from histocnn.patches.patches import Patches, open_patches
 
 
 def inspect(
@@ -69,6 +68,7 @@ def inspect(
     from histocnn.inspection.inspecting import Options
     from histocnn.inspection.looking import look  # torch is loaded when it is needed
     from histocnn.inspection.opening import open_subject
+    from histocnn.patches.patches import Patches, open_patches
 
     out = Path(out)
     images = [Path(path) for path in ((image,) if isinstance(image, str) else image)]

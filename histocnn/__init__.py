@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from histocnn.stages.predict import predict
     from histocnn.stages.probe import probe
     from histocnn.stages.search import search
+    from histocnn.stages.similar import similar
     from histocnn.stages.tile import tile
     from histocnn.stages.train import train
 
@@ -68,6 +69,7 @@ _HOMES = {
     "histocnn.stages.predict": ["predict"],
     "histocnn.stages.probe": ["probe"],
     "histocnn.stages.search": ["search"],
+    "histocnn.stages.similar": ["similar"],
     "histocnn.stages.tile": ["tile"],
     "histocnn.stages.train": ["train"],
 }
@@ -107,6 +109,7 @@ __all__ = [
     "read_scores",
     "run",
     "search",
+    "similar",
     "stream",
     "tile",
     "train",

@@ -35,6 +35,7 @@ COMMANDS = {
     "encoders": Command("histocnn.stages.encoders", "pathology's networks and their licences"),
     "knn": Command("histocnn.stages.knn", "label features by their nearest labelled neighbours"),
     "probe": Command("histocnn.stages.probe", "label features by a logistic regression"),
+    "similar": Command("histocnn.stages.similar", "an archive's nearest patches to a place"),
     "heatmap": Command("histocnn.stages.heatmap", "lay scores over the slide as pictures"),
     "export": Command("histocnn.stages.export", "write scores for QuPath, ASAP, scripts, napari"),
     "evaluate": Command("histocnn.stages.evaluate", "figures with intervals, and a report"),

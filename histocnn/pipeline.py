@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from histocnn.errors import FeaturesError, UsageError
+from histocnn.errors import UsageError
 from histocnn.jobs.ranges import (
     NonNegativeInt,
     PositiveFloat,
@@ -23,7 +23,6 @@ from histocnn.jobs.ranges import (
     check_ranges,
 )
 from histocnn.jobs.steps import RunResult, Steps
-from histocnn.metrics.terms import Terms
 from histocnn.patches import door
 from histocnn.scores.scorefile import open_score_file
 
@@ -210,8 +209,8 @@ class Scorer:
         from histocnn.stages.embed import embed
         from histocnn.stages.knn import knn
 
-        network: dict[str, Any] = {"weights": self.weights, "model": self.model}
-        network |= {"backbone": self.backbone} if self.model else self._network_of_reference()
+        network: dict[str, Any] = {"model": self.model, "backbone": self.backbone}
+        network |= {} if self.model else self._network_of_reference()
         step = partial(embed, out / "grids", out / "features", **network, **how)
         steps.take("embed", f"features by {self.model or network['backbone']}", step)
         vote = partial(knn, self.reference, out / "features", out / "scores", k=self.k)
@@ -232,25 +231,11 @@ class Scorer:
         steps.take("predict", purpose, step)
 
     def _network_of_reference(self) -> dict[str, Any]:
-        """What embed is told of the reference's network; an encoder goes by its name."""
-        from histocnn.models.custom import check_typed
-        from histocnn.models.encoders import find
+        """What embed is told, so that it makes features as the reference's were made."""
+        from histocnn.models.recalled import recalled
 
-        attributes = door.attributes(self._first_of_reference())
-        recipe, encoder = attributes.get("recipe") or {}, find(Terms.stored_in(attributes).encoder)
-        if "network" not in recipe:
-            raise FeaturesError(
-                f"{self.reference}: does not say which network made its features",
-                "Make them with histocnn embed, or give the --model that did.",
-            )
-        stored = recipe["network"]
-        if encoder is not None and not encoder.is_library_s:
-            # With a file of weights nobody is asked for them, and the name need not be typed again.
-            typed = self.backbone or (encoder.name if self.weights else None)
-            check_typed(self.reference or "", encoder.name, typed)
-            return {"backbone": encoder.name, "pool": stored.get("pool"), "any_scale": True}
-        check_typed(self.reference or "", str(stored["backbone"]), self.backbone)
-        return {"backbone": str(stored["backbone"])}
+        first = self._first_of_reference()
+        return recalled(first, backbone=self.backbone, weights=self.weights).flags()
 
     def _first_of_reference(self) -> Path:
         from histocnn.reference.features import feature_files

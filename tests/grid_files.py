@@ -22,14 +22,16 @@ def write_grid(
     patient_id: str | None = None,
     class_names: tuple[str, ...] = ("a", "b"),
     damaged: bool = False,
+    roll: int = 0,
 ) -> Path:
     """`folder/slides/<slide_id>.tiff` and `folder/grids/<slide_id>.h5`; labels go -1, 0, 1, -1 …
 
     The first tile of a damaged slide's level 1 (512 px of level 0 each way) cannot be decoded.
+    `roll`: Its image, px to the right, for a slide that is not like the others.
     """
     (folder / "slides").mkdir(parents=True, exist_ok=True)
     path = folder / "slides" / f"{slide_id}.tiff"
-    write_pyramid(path, position_image(*size))
+    write_pyramid(path, np.roll(position_image(*size), roll, axis=1))
     if damaged:
         damage_tile(path, level=1, col=0, row=0)
     slide = Slide(path)

@@ -129,6 +129,11 @@ class Source:
         )
         return Embedder(built.backbone, self.layers).eval(), spec
 
+    def flags(self) -> dict[str, Any]:
+        """The same as the options of embed bear their names."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return own | {"backbone_args": json.loads(own.pop("arguments"))}
+
     def cohorts(self) -> Cohorts | None:
         """Who took part in the network's training; None where nobody recorded it."""
         return read_spec(self.model).cohorts if self.model else cohorts_behind(self.weights)

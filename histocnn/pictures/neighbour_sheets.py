@@ -183,7 +183,7 @@ def draw_sheet(
 
 
 @dataclass(frozen=True, eq=False)
-class _Tile:
+class Tile:
     """A patch, or why there is none, in a frame of its class's colour, and the words below it."""
 
     pixels: NDArray[np.uint8] | str
@@ -191,7 +191,7 @@ class _Tile:
     words: Sequence[str]
 
 
-def write_small(path: Path, cells: Sequence[Sequence[_Tile]], um: float | None, stamp: str) -> None:
+def write_small(path: Path, cells: Sequence[Sequence[Tile]], um: float | None, stamp: str) -> None:
     """Write tiles of `um` µm with as many pixels as `LARGEST` bytes allow."""
     side = TILE_PX
     while True:
@@ -207,7 +207,7 @@ def _line(
     reference: tuple[Features, Sequence[Patches]],
     arrays: Mapping[str, NDArray[Any]],
     chosen: Colours | None,
-) -> list[_Tile]:
+) -> list[Tile]:
     (rows, patches), (examples, sources), i = query, reference, line.row
     colours = class_colours(examples.class_names, chosen)
     best = int(arrays["scores"][i].argmax())
@@ -217,9 +217,9 @@ def _line(
         line.reason,
         f"{score:.2f}, novelty {novelty:.0f}",
         f"truth: {truth}",
-        _place(patches, int(rows.row[i])),
+        place_of(patches, int(rows.row[i])),
     ]
-    tiles = [_Tile(_pixels(patches, int(rows.row[i])), colours[best], words)]
+    tiles = [Tile(pixels_of(patches, int(rows.row[i])), colours[best], words)]
     for j in range(min(SHOWN_NEIGHBOURS, arrays["distances"].shape[1])):
         file, row = (int(value) for value in arrays["neighbours"][i, j])
         label = int(arrays["neighbour_labels"][i, j])
@@ -227,13 +227,13 @@ def _line(
             examples.class_names[label],
             f"distance {arrays['distances'][i, j]:.3f}",
             sources[file].slide_ids[row] or sources[file].name,
-            _place(sources[file], row),
+            place_of(sources[file], row),
         ]
-        tiles.append(_Tile(_pixels(sources[file], row), colours[label], words))
+        tiles.append(Tile(pixels_of(sources[file], row), colours[label], words))
     return tiles
 
 
-def _place(patches: Patches, row: int) -> str:
+def place_of(patches: Patches, row: int) -> str:
     """Where a patch lies: level-0 px, or its file."""
     if patches.coords is not None:
         x, y = patches.coords[row].tolist()
@@ -241,7 +241,8 @@ def _place(patches: Patches, row: int) -> str:
     return Path(patches.datasets["paths"][row]).name
 
 
-def _pixels(patches: Patches, row: int) -> NDArray[np.uint8] | str:
+def pixels_of(patches: Patches, row: int) -> NDArray[np.uint8] | str:
+    """A patch's pixels, no more than a tile shows; or why there are none."""
     try:
         pixels = patches.patch(row)
     except HistocnnError as error:
@@ -254,7 +255,7 @@ def _pixels(patches: Patches, row: int) -> NDArray[np.uint8] | str:
 
 
 def _sheet(
-    cells: Sequence[Sequence[_Tile]], side: int, um: float | None, stamp: str
+    cells: Sequence[Sequence[Tile]], side: int, um: float | None, stamp: str
 ) -> NDArray[np.uint8]:
     """The tiles on white paper, a scale bar and what is to be said below them."""
     letter = max(8, side / 13)
@@ -279,7 +280,7 @@ def _sheet(
 
 
 def _put(
-    paper: NDArray[np.uint8], tile: _Tile, place: tuple[int, int], side: int, letter: float
+    paper: NDArray[np.uint8], tile: Tile, place: tuple[int, int], side: int, letter: float
 ) -> list[Words]:
     """Put a tile's pixels at `place` (x, y) on the paper; returns the words on and below it."""
     x, y = place

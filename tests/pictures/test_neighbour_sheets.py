@@ -14,8 +14,8 @@ from histocnn.pictures.feature_map import draw_map
 from histocnn.pictures.neighbour_sheets import (
     LARGEST,
     Line,
+    Tile,
     _sheet,
-    _Tile,
     at_points,
     choose,
     draw_sheet,
@@ -108,7 +108,7 @@ def test_a_sheet_of_many_lines_is_under_two_megabytes_and_bears_its_stamp(tmp_pa
     rng, red = np.random.default_rng(0), np.array([213, 94, 0], np.uint8)
     words = ["tumour", "distance 0.1", "s1", "x 1"]
     noise = [rng.integers(0, 256, (150, 150, 3), np.uint8) for _ in range(270)]
-    tiles = [_Tile(pixels, red, words) for pixels in noise]
+    tiles = [Tile(pixels, red, words) for pixels in noise]
     tile = tiles[0]
     whole = _sheet([[tile] * 9] * 2, 150, 112.0, "")
     stamped = _sheet([[tile] * 9] * 2, 150, 112.0, "same patient in training")

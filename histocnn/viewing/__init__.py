@@ -1,0 +1,1 @@
+"""A live viewer: the slides themselves, their scores over them, and why."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from histocnn.stages.similar import similar
     from histocnn.stages.tile import tile
     from histocnn.stages.train import train
+    from histocnn.stages.view import view
 
 __version__ = "0.1.0"
 
@@ -72,6 +73,7 @@ _HOMES = {
     "histocnn.stages.similar": ["similar"],
     "histocnn.stages.tile": ["tile"],
     "histocnn.stages.train": ["train"],
+    "histocnn.stages.view": ["view"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -113,6 +115,7 @@ __all__ = [
     "stream",
     "tile",
     "train",
+    "view",
 ]
 
 

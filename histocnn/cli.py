@@ -41,10 +41,13 @@ COMMANDS = {
     "evaluate": Command("histocnn.stages.evaluate", "figures with intervals, and a report"),
     "inspect": Command("histocnn.stages.inspect", "look inside a network: layers, patterns"),
     "mine": Command("histocnn.stages.mine", "list the most confident errors on training slides"),
+    "view": Command("histocnn.stages.view", "the slides themselves in the browser, live"),
     "fool": Command("histocnn.stages.fool", "show what a model believes and should not"),
     "run": Command("histocnn.pipeline", "tile, score, heatmap and evaluate in one go"),
     "demo": Command("histocnn.demonstration", "the same on a cohort it makes"),
 }
+
+_FIRST = {"encoders": "--name", "view": "--path"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -151,8 +154,8 @@ def _run(name: str, words: list[str]) -> int:
 
     from histocnn.jobs.words import Parser
 
-    if name == "encoders" and words[:1] and not words[0].startswith("-"):
-        words = ["--name", *words]  # the one word that needs no flag
+    if name in _FIRST and words[:1] and not words[0].startswith("-"):
+        words = [_FIRST[name], *words]  # the one word that needs no flag
     words = _spell_out_flags(stage, words)
     program = f"histocnn {name}"
     result = auto_cli(stage, args=words, as_positional=False, prog=program, parser_class=Parser)

@@ -1,0 +1,73 @@
+"""`histocnn view`: the slides themselves in the browser, with scores and reasons.
+
+>>> import histocnn
+>>> histocnn.view("out")  # doctest: +SKIP
+View it at http://127.0.0.1:40213/3f7c…/ (Ctrl-C ends it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import webbrowser
+from pathlib import Path
+
+from histocnn.jobs.ranges import NonNegativeInt
+from histocnn.jobs.result import StageResult
+from histocnn.viewing.at_work import Viewing
+from histocnn.viewing.server import serve
+from histocnn.viewing.shelf import shelve
+
+
+def view(
+    path: str | Path,
+    slides: str | Path | None = None,
+    port: NonNegativeInt = 0,
+    no_browser: bool = False,
+) -> StageResult:
+    """Look at slides in the browser, with what was made of them laid over.
+
+    A server answers this machine's own browser only, at an address with a secret; it writes
+    nothing. It prints the address, opens it, and ends with Ctrl-C.
+
+    Args:
+        path: A folder that run, demo, predict, knn, embed or tile wrote, one file of it, a slide,
+            a folder of slides, or a slides.csv.
+        slides: Where the slides are now, if they were moved: a slide, a folder or a slides.csv,
+            whose annotations are drawn, too.
+        port: To listen on; 0: any that is free.
+        no_browser: Only print the address.
+
+    Returns:
+        A row per slide that was listed.
+    """
+    shelf = shelve(Path(path), None if slides is None else Path(slides))
+    many = f"{len(shelf.slides):,} slide{'s' * (len(shelf.slides) != 1)}"
+
+    def ready(address: str) -> None:
+        print(f"{many} of {shelf.title}\nView it at {address} (Ctrl-C ends it).", flush=True)
+        if not no_browser and not _open(address):
+            print(
+                "There is no browser here: open the address in one of this machine's.", flush=True
+            )
+
+    async def run() -> None:
+        await serve(Viewing(shelf), port, ready, asyncio.Event())
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        print("\nThe viewer has ended.")
+    return StageResult(rows=[{"slide_id": each.slide_id, **each.scores} for each in shelf.slides])
+
+
+def _open(address: str) -> bool:
+    """Open the browser; a machine without a screen has only such as would take the terminal."""
+    screen = (
+        sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    try:
+        return bool(screen) and webbrowser.open(address)
+    except (OSError, webbrowser.Error):
+        return False

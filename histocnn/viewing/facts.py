@@ -1,0 +1,72 @@
+"""What the page is told: the slides of the shelf, and of one slide its frame and layers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from histocnn.errors import HistocnnError
+from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, map_table
+from histocnn.pictures.sheet import FOOTNOTE
+from histocnn.viewing.frame import TILE_PX
+from histocnn.viewing.layers import layers_of
+from histocnn.viewing.opened import Opened
+from histocnn.viewing.shelf import GRIDS, Shelf
+
+
+def of_shelf(shelf: Shelf) -> dict[str, Any]:
+    """All slides by id with their scores, and what all slides' pages share."""
+    return {
+        "title": shelf.title,
+        "slides": [{"id": each.slide_id, "scores": dict(each.scores)} for each in shelf.slides],
+        "maps": {name: map_table(name).tolist() for name in (SCORE_MAP, NOVELTY_MAP)},
+        "tile": TILE_PX,
+        "note": FOOTNOTE,
+    }
+
+
+def of_slide(opened: Opened, shelf: Shelf) -> dict[str, Any]:
+    """One slide: its frame, its layers, what is not shown and why."""
+    frame, slide = opened.frame, opened.slide
+    names = {number: source.name for number, source in enumerate(shelf.sources)}
+    refused = {names[number]: reason for number, reason in opened.refused.items()}
+    layers: list[dict[str, Any]] = []
+    origins: dict[int, str] = {}
+    for number in _laid(opened, shelf):
+        try:
+            found = layers_of(opened, {number: shelf.sources[number].kind})
+            if shelf.sources[number].kind == "scores":
+                origins[number] = opened.scored(number).origin
+        except HistocnnError as error:
+            refused[names[number]] = str(error)
+            continue
+        known = {layer["key"] for layer in layers}
+        layers += [
+            asdict(each) for each in found
+            if each.key not in ("labels", "grid") or each.key not in known
+        ]  # fmt: skip
+    entry = opened.listed.entry
+    return {
+        "id": opened.listed.slide_id,
+        "size_l0": slide.size_l0,
+        "size_px": frame.size_px,
+        "px_l0": [frame.unit / mpp for mpp in frame.mpp],
+        "unit_um": frame.unit if frame.known else None,
+        "depth": frame.depth,
+        "power": slide.objective_power,
+        "bounds_l0": slide.bounds_l0,
+        "layers": layers,
+        "origins": origins,
+        "sources": names,
+        "refused": refused,
+        "annotated": entry is not None and entry.annotation_path is not None,
+        "scores": dict(opened.listed.scores),
+    }
+
+
+def _laid(opened: Opened, shelf: Shelf) -> list[int]:
+    """The sources that are laid over the slide: scores, or what shows the grid."""
+    own = [number for number in range(len(shelf.sources)) if number in opened.files]
+    scored = [number for number in own if shelf.sources[number].kind == "scores"]
+    grids = [number for number in own if shelf.sources[number].kind == GRIDS]
+    return scored or grids[:1] or own[:1]

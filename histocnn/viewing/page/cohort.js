@@ -1,0 +1,93 @@
+// The slides beside the slide: thumbnails and scores, made only for those in sight.
+
+import {$, make} from "./dom.js"
+
+const HIGH = 132  // px of an item, as the style sheet has it
+
+export class Cohort {
+  constructor(slides, open) {
+    Object.assign(this, {slides, open})
+    this.all = slides.map((slide, number) => ({...slide, number}))
+    this.items = new Map()
+    this.current = 0
+    const scores = [...new Set(slides.flatMap((slide) => Object.keys(slide.scores)))].slice(0, 40)
+    this.order = $("order")
+    this.order.replaceChildren(make("option", {value: ""}, "by name"),
+      ...scores.map((name) => make("option", {value: name}, `by ${name}`)))
+    this.order.hidden = !scores.length
+    $("find").oninput = this.order.onchange = () => this.arrange()
+    $("strip").onscroll = () => this.fill()
+    new ResizeObserver(() => this.fill()).observe($("strip"))
+    this.arrange()
+  }
+
+  arrange() {
+    const [part, by] = [$("find").value.toLowerCase(), this.order.value]
+    this.shown = this.all.filter((slide) => slide.id.toLowerCase().includes(part))
+    if (by) this.shown.sort((a, b) => (b.scores[by] ?? -Infinity) - (a.scores[by] ?? -Infinity))
+    $("inner").style.height = `${this.shown.length * HIGH}px`
+    for (const item of this.items.values()) item.remove()
+    this.items.clear()
+    this.fill()
+  }
+
+  fill() {
+    const strip = $("strip")
+    const first = Math.max(0, Math.floor(strip.scrollTop / HIGH) - 1)
+    const last = Math.min(this.shown.length - 1, Math.ceil((strip.scrollTop + strip.clientHeight) / HIGH))
+    for (const [place, item] of this.items)
+      if (place < first || place > last) {
+        item.querySelector("img")?.removeAttribute("src")  // not wanted any more
+        item.remove()
+        this.items.delete(place)
+      }
+    for (let place = first; place <= last; place++)
+      if (!this.items.has(place)) {
+        const item = this.item(this.shown[place])
+        item.style.top = `${place * HIGH}px`
+        this.items.set(place, item)
+        $("inner").append(item)
+      }
+  }
+
+  item(slide) {
+    const picture = make("div", {className: "picture"})
+    const by = this.order.value || Object.keys(slide.scores).find((name) => name.startsWith("max")) || Object.keys(slide.scores)[0]
+    const score = by && slide.scores[by] != null ? `${by} ${Number(slide.scores[by].toPrecision(3))}` : ""
+    const item = make("div", {className: "item", title: slide.id, onclick: () => this.open(slide.number)},
+      picture, make("div", {className: "id"}, slide.id), make("div", {className: "score"}, score))
+    item.classList.toggle("on", slide.number == this.current)
+    if (slide.broken) this.broken(item, slide.broken)
+    else {
+      const image = make("img", {alt: "", src: `slide/${slide.number}/thumbnail`})
+      image.onerror = async () => {
+        if (!image.hasAttribute("src") || !item.isConnected) return
+        const answer = await fetch(`slide/${slide.number}/thumbnail`)
+        if (!answer.ok) this.broken(item, (slide.broken = (await answer.json()).error))
+      }
+      picture.append(image)
+    }
+    return item
+  }
+
+  broken(item, reason) {
+    item.classList.add("broken")
+    item.firstChild.replaceChildren(`cannot be shown: ${reason}`)
+  }
+
+  mark(number) {
+    this.current = number
+    const place = this.shown.findIndex((slide) => slide.number == number)
+    const strip = $("strip")
+    if (place >= 0 && (place * HIGH < strip.scrollTop || (place + 1) * HIGH > strip.scrollTop + strip.clientHeight))
+      strip.scrollTop = place * HIGH - strip.clientHeight / 2 + HIGH / 2
+    this.fill()
+    for (const [at, item] of this.items) item.classList.toggle("on", this.shown[at].number == number)
+  }
+
+  step(by) {
+    const place = this.shown.findIndex((slide) => slide.number == this.current)
+    const next = this.shown[place + by]
+    if (next) this.open(next.number)
+  }
+}

@@ -1,0 +1,241 @@
+// The page: what is shown, and what every hand's movement does.
+
+import {Cohort} from "./cohort.js"
+import {$, message} from "./dom.js"
+import {hands, KEYS} from "./hands.js"
+import {Layer} from "./layers.js"
+import {Lines} from "./lines.js"
+import {Overview} from "./overview.js"
+import {Panel} from "./panel.js"
+import {compose, drawBar, save} from "./picture.js"
+import {readPlace, writePlace} from "./place.js"
+import {scaleButtons} from "./scales.js"
+import {Tiles} from "./tiles.js"
+import {View, rounded, said} from "./view.js"
+import {Why} from "./why.js"
+
+const canvas = $("slide")
+const view = new View(canvas)
+const layer = new Layer()
+const lines = new Lines()
+const tiles = new Tiles(() => draw())
+const state = {cohort: null, strip: null, number: -1, facts: null, asked: 0, whole: false, drawn: false}
+const panel = new Panel(layer, lines, {
+  choose, changed: () => draw(), maps: () => state.cohort.maps,
+  lines: (what, shown) => { lines.shown[what] = shown; needLines(what) },
+})
+const why = new Why({go: (number, box) => visit(number, box)})
+const overview = new Overview($("map"), (x, y) => {
+  if (!state.facts) return
+  view.x = x * state.facts.size_px[0]
+  view.y = y * state.facts.size_px[1]
+  view.hold()
+  draw()
+})
+
+let frame = 0
+function draw() {
+  frame ||= requestAnimationFrame(() => {
+    frame = 0
+    if (!state.facts) return
+    const context = canvas.getContext("2d")
+    state.whole = paint(context)
+    drawBar(context, view, [10 * view.ratio, view.height - 26 * view.ratio])
+    overview.draw(view, tiles)
+    if (tiles.known.size && !state.first) state.first = performance.now()
+    where()
+    remember()
+    state.frames = (state.frames ?? 0) + 1
+  })
+}
+
+function paint(context) {
+  context.setTransform(1, 0, 0, 1, 0, 0)
+  context.fillStyle = "#e9e9e9"
+  context.fillRect(0, 0, view.width, view.height)
+  const whole = tiles.draw(context, view)
+  layer.draw(context, view)
+  lines.draw(context, view)
+  return whole
+}
+
+async function open(number, place = {}) {
+  const asked = ++state.asked
+  const slide = state.cohort.slides[number]
+  const answer = await fetch(`slide/${number}`)
+  const facts = await answer.json()
+  if (asked != state.asked) return
+  state.number = number
+  state.strip?.mark(number)
+  $("name").textContent = slide.id
+  document.title = `${slide.id} – histocnn`
+  why.clear()
+  if (!answer.ok) {
+    state.facts = null
+    canvas.getContext("2d").clearRect(0, 0, view.width, view.height)
+    return message(facts.error)
+  }
+  message(null)
+  const before = layer.facts?.key
+  state.facts = facts
+  view.resize()
+  view.show(facts)
+  tiles.show(number, facts, state.cohort.tile)
+  lines.show(number, facts)
+  scaleButtons($("scale"), facts, (umpp) => { umpp ? (view.umpp = umpp) : view.fit(); draw() })
+  if (place.lines != null) for (const what of Object.keys(lines.shown)) lines.shown[what] = place.lines.includes(what[0])
+  if (place.x != null && place.y != null) view.go([place.x, place.y], place.umpp)
+  layer.facts = null
+  panel.show(facts)
+  const offered = facts.layers.filter((each) => each.kind != "grid")
+  const wanted = place.layer ?? `${offered.find((each) => each.key == before)?.source ?? offered[0]?.source}.${
+    offered.some((each) => each.key == before) ? before : offered[0]?.key}`
+  if (place.opacity != null) layer.opacity = place.opacity
+  if (place.layer != null) layer.least = place.least ?? 0
+  draw()
+  await Promise.all([choose(wanted, true), ...Object.keys(lines.shown).map(needLines)])
+  state.teach?.opened(number, facts)
+}
+
+async function choose(name, keep = false) {
+  const found = state.facts.layers.find((each) => `${each.source}.${each.key}` == name)
+  if (!keep) layer.least = 0
+  try {
+    await layer.show(state.number, found ? {...found.facts, ...found} : null, state.cohort.maps)
+  } catch (error) {
+    message(error.message)
+    layer.facts = null
+  }
+  panel.renew()
+  draw()
+}
+
+async function needLines(what) {
+  $(`show_${what}`).checked = lines.shown[what]
+  if (!lines.shown[what] || !state.facts) return draw()
+  try {
+    await lines.need(what)
+  } catch (error) {
+    message(`${what}: ${error.message}`)
+  }
+  draw()
+}
+
+// Go to a patch of this or another slide.
+async function visit(number, box) {
+  const [x, y] = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]
+  if (number != state.number) await open(number, {...readPlace(location.hash), x, y, slide: null})
+  view.go([x, y], view.umpp)
+  lines.mark = box
+  draw()
+}
+
+function where(point = state.pointer) {
+  if (!state.facts) return
+  const {unit_um, px_l0} = state.facts
+  const words = [`${unit_um ? "" : "1 : "}${rounded(view.umpp)}${unit_um ? " µm/px" : ""}`]
+  if (point) {
+    const [x, y] = view.level0(point)
+    words.push(`x ${Math.floor(x)}, y ${Math.floor(y)} level-0 px`)
+    if (unit_um) words.push(`${said((x / px_l0[0]) * unit_um, true)}, ${said((y / px_l0[1]) * unit_um, true)}`)
+    const value = layer.at([x, y])
+    if (value) words.push(value)
+  }
+  if (!unit_um) words.push("the slide does not say its scale")
+  if (tiles.lost) words.push("grey: cannot be read")
+  $("where").textContent = words.join(" · ")
+}
+
+function place() {
+  const [x, y] = view.level0([view.width / 2, view.height / 2])
+  const shown = Object.entries(lines.shown).filter(([, on]) => on).map(([what]) => what[0]).join("")
+  return writePlace({
+    slide: state.facts.id, x, y, umpp: view.umpp, least: layer.least, opacity: layer.opacity,
+    layer: layer.facts ? `${layer.facts.source}.${layer.facts.key}` : "", lines: shown,
+  })
+}
+
+let later = 0
+function remember() {
+  clearTimeout(later)
+  later = setTimeout(() => { if (state.facts) history.replaceState(null, "", place()) }, 250)
+}
+
+async function link() {
+  history.replaceState(null, "", place())
+  await navigator.clipboard.writeText(location.href)
+  $("link").textContent = "copied"
+  setTimeout(() => { $("link").textContent = "copy link" }, 1500)
+}
+
+function picture() {
+  const facts = layer.facts
+  const legend = !facts ? [] : facts.kind == "map"
+    ? [{name: `${facts.title}, 0 to 1${layer.least ? `, from ${layer.least.toFixed(3)}` : ""}`, map: state.cohort.maps[facts.map]}]
+    : facts.names.map((name, i) => ({name, colour: facts.colours[i]}))
+        .filter((_, i) => facts.key != "errors" || layer.counts?.[i])
+  if (lines.shown.annotations)
+    for (const area of lines.outlines.annotations ?? []) legend.push({name: `annotated ${area.name}`, colour: area.colour})
+  const [x, y] = view.level0([view.width / 2, view.height / 2])
+  const words = [`${state.facts.id} · centre x ${x.toFixed(0)}, y ${y.toFixed(0)} level-0 px · ${rounded(view.umpp)} ${
+    state.facts.unit_um ? "µm/px" : "px/px"}`, [state.facts.origins?.[facts?.source], state.cohort.note].filter(Boolean).join(" · ")]
+  return compose(view, paint, legend, words)
+}
+
+async function click(point, event) {
+  const at = view.level0(point)
+  if (await state.teach?.click(at, event)) return
+  const source = layer.facts?.source ?? state.facts.layers[0]?.source
+  if (source == null) return
+  const found = await why.ask(state.number, source, at)
+  lines.mark = found?.box ?? null
+  draw()
+}
+
+const presses = {
+  0: () => view.fit(), 1: () => { view.umpp = state.facts.unit_um ?? 1 },
+  n: () => state.strip.step(1), p: () => state.strip.step(-1), c: link,
+  s: () => save(picture(), `${state.facts.id}.png`),
+  m: () => { $("map").hidden = !$("map").hidden },
+  l: () => { panel.choice.selectedIndex = (panel.choice.selectedIndex + 1) % panel.choice.options.length; choose(panel.choice.value) },
+  "?": () => { $("keys").hidden = !$("keys").hidden },
+  Escape: () => { $("keys").hidden = true; lines.mark = null; why.clear(); message(null) },
+}
+for (const [key, what] of [["g", "grid"], ["t", "tissue"], ["a", "annotations"]])
+  presses[key] = () => { lines.shown[what] = !lines.shown[what]; needLines(what) }
+
+hands(canvas, () => view.ratio, {
+  zoom: (factor, at) => { if (state.facts) { view.zoom(factor, at); draw() } },
+  pan: (dx, dy) => { if (state.facts) { view.pan(dx, dy); draw() } },
+  hover: (point, event) => { state.pointer = point; state.teach?.move(view, point, event); where() },
+  down: (point, event) => state.teach?.down(view, point, event),
+  up: (point, event) => state.teach?.up(view, point, event),
+  click: (point, event) => { if (state.facts) click(point, event) },
+  key: (name) => {
+    if (!presses[name] || (!state.facts && !"np".includes(name))) return false
+    presses[name]()
+    draw()
+    return true
+  },
+})
+$("keys").textContent = KEYS
+for (const [id, key] of [["previous", "p"], ["next", "n"], ["link", "c"], ["shot", "s"], ["help", "?"]])
+  $(id).onclick = () => { presses[key](); canvas.focus() }
+new ResizeObserver(() => { if (view.resize()) draw() }).observe(canvas)
+
+async function come() {
+  const asked = readPlace(location.hash)
+  const number = Math.max(0, state.cohort.slides.findIndex((slide) => slide.id == asked.slide))
+  if (number != state.number || !state.facts) return open(number, asked)
+  if (asked.x != null && asked.y != null) view.go([asked.x, asked.y], asked.umpp)
+  draw()
+}
+
+window.addEventListener("hashchange", come)
+state.cohort = await (await fetch("cohort")).json()
+$("note").textContent = state.cohort.note
+state.strip = new Cohort(state.cohort.slides, (number) => open(number))
+if (!state.cohort.slides.length) message("There are no slides here.")
+else await come()
+// What tests and the console ask.
+window.histocnn = {state, view, layer, lines, tiles, panel, why, draw, open, choose, picture, place}

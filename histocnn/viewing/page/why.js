@@ -1,0 +1,80 @@
+// Why a patch is called what it is: its pixels, its scores, and the labelled patches nearest to it.
+
+import {$, make} from "./dom.js"
+
+export class Why {
+  constructor(acts) { this.acts = acts }
+
+  clear() { $("why").replaceChildren() }
+
+  async ask(number, source, [x, y]) {
+    const answer = await fetch(`slide/${number}/why/${source}?x=${x}&y=${y}`)
+    const said = await answer.json()
+    if (!answer.ok) {
+      $("why").replaceChildren(make("h2", {}, "Why"), make("div", {className: "small"}, said.error))
+      return null
+    }
+    this.show(number, source, said)
+    return said
+  }
+
+  show(number, source, said) {
+    const facts = Object.entries(said.scores ?? {}).map(([name, score]) => row(name, score?.toFixed(3) ?? "not scored"))
+    if (said.label != null) facts.push(row("truth", said.label))
+    if (said.novelty != null) facts.push(row("novelty", `${said.novelty.toFixed(0)} %`))
+    if (said.uncertain != null) facts.push(row("uncertain", said.uncertain ? "yes" : "no"))
+    for (const [name, value] of Object.entries(said.quality ?? {})) facts.push(row(name, value?.toFixed(3) ?? "–"))
+    const picture = make("img", {className: "patch", alt: "the patch", src: `slide/${number}/patch/${source}/${said.row}`})
+    $("why").replaceChildren(
+      make("h2", {}, `Patch ${said.row}`), picture,
+      make("div", {className: "small"}, `x ${said.box[0].toFixed(0)}, y ${said.box[1].toFixed(0)} level-0 px`),
+      make("table", {}, make("tbody", {}, ...facts)),
+      ...this.neighbours(number, source, said), ...this.network(number, source, said),
+    )
+  }
+
+  neighbours(number, source, said) {
+    if (!said.neighbours?.length) return []
+    const figures = said.neighbours.map((near) => {
+      const picture = make("img", {alt: near.label ?? "", loading: "lazy",
+        src: `slide/${number}/neighbour/${source}/${said.row}/${near.rank}`})
+      if (near.colour) picture.style.borderColor = `rgb(${near.colour.join(",")})`
+      picture.onerror = () => picture.replaceWith(make("div", {className: "small"}, "no picture"))
+      const words = [near.label, near.slide, near.patient && `patient ${near.patient}`, `distance ${near.distance.toFixed(3)}`]
+      const figure = make("figure", {}, picture, make("figcaption", {}, words.filter(Boolean).join(" · ")))
+      if (near.go != null) {
+        figure.classList.add("far")
+        figure.title = "go there"
+        figure.onclick = () => this.acts.go(near.go, near.box)
+      }
+      return figure
+    })
+    const note = said.note && make("div", {className: "small warn"}, said.note)
+    return [make("h2", {}, "Nearest labelled patches"), note, make("div", {className: "neighbours"}, ...figures)].filter(Boolean)
+  }
+
+  network(number, source, said) {
+    if (!said.classes?.length) return []
+    const shown = make("div")
+    const show = (address, words) => {
+      const image = make("img", {className: "patch", alt: words, src: address})
+      const wait = make("div", {className: "small"}, "one moment …")
+      image.onload = () => wait.remove()
+      image.onerror = async () => { wait.textContent = (await (await fetch(address)).json()).error }
+      shown.replaceChildren(make("div", {className: "small"}, words), wait, image)
+    }
+    const buttons = said.classes.map((name, index) => make("button", {onclick: () =>
+      show(`slide/${number}/because/${source}/${said.row}/${index}`, `what speaks for ${name} (Grad-CAM)`)}, name))
+    const channels = make("button", {onclick: async () => {
+      shown.replaceChildren(make("div", {className: "small"}, "one moment …"))
+      const answer = await fetch(`slide/${number}/channels/${source}/${said.row}`)
+      const found = await answer.json()
+      if (!answer.ok) { shown.replaceChildren(make("div", {className: "small warn"}, found.error)); return }
+      shown.replaceChildren(make("div", {className: "small"}, `most excited channels of ${found.layer}`),
+        make("table", {}, make("tbody", {}, ...found.channels.map((each) => row(`channel ${each.channel}`, each.value.toFixed(3))))))
+    }}, "most excited channels")
+    return [make("h2", {}, "What the network sees"), make("div", {className: "marks"}, ...buttons, channels), shown]
+  }
+}
+
+const row = (name, value) => make("tr", {}, make("td", {}, name), make("td", {className: "number"}, String(value)))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from histocnn.stages.encoders import encoders
     from histocnn.stages.evaluate import evaluate
     from histocnn.stages.export import export
+    from histocnn.stages.export_model import export_model
     from histocnn.stages.fool import fool
     from histocnn.stages.heatmap import heatmap
     from histocnn.stages.inspect import inspect
@@ -62,6 +63,7 @@ _HOMES = {
     "histocnn.stages.encoders": ["encoders"],
     "histocnn.stages.evaluate": ["evaluate"],
     "histocnn.stages.export": ["export"],
+    "histocnn.stages.export_model": ["export_model"],
     "histocnn.stages.fool": ["fool"],
     "histocnn.stages.heatmap": ["heatmap"],
     "histocnn.stages.inspect": ["inspect"],
@@ -96,6 +98,7 @@ __all__ = [
     "encoders",
     "evaluate",
     "export",
+    "export_model",
     "fool",
     "heatmap",
     "inspect",

@@ -37,6 +37,9 @@ COMMANDS = {
     "probe": Command("histocnn.stages.probe", "label features by a logistic regression"),
     "similar": Command("histocnn.stages.similar", "an archive's nearest patches to a place"),
     "heatmap": Command("histocnn.stages.heatmap", "lay scores over the slide as pictures"),
+    "export_model": Command(
+        "histocnn.stages.export_model", "write a model for ONNX Runtime, TorchScript, QuPath"
+    ),
     "export": Command("histocnn.stages.export", "write scores for QuPath, ASAP, scripts, napari"),
     "evaluate": Command("histocnn.stages.evaluate", "figures with intervals, and a report"),
     "inspect": Command("histocnn.stages.inspect", "look inside a network: layers, patterns"),
@@ -174,7 +177,7 @@ def _spell_out_flags(stage: Callable[..., Any], words: list[str]) -> list[str]:
 
 
 def _overview() -> str:
-    lines = [f"  {name:<10}{command.purpose}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<13}{command.purpose}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "usage: histocnn COMMAND [--option VALUE ...]",

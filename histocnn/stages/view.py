@@ -13,9 +13,11 @@ import sys
 import webbrowser
 from pathlib import Path
 
+from histocnn.errors import UsageError
 from histocnn.jobs.ranges import NonNegativeInt
 from histocnn.jobs.result import StageResult
-from histocnn.viewing.at_work import Viewing
+from histocnn.viewing.at_work import Asked, Viewing
+from histocnn.viewing.reasons import folders_near
 from histocnn.viewing.server import serve
 from histocnn.viewing.shelf import shelve
 
@@ -23,8 +25,11 @@ from histocnn.viewing.shelf import shelve
 def view(
     path: str | Path,
     slides: str | Path | None = None,
+    model: str | Path | None = None,
+    reference: str | Path | None = None,
     port: NonNegativeInt = 0,
     no_browser: bool = False,
+    backbone: str | None = None,
 ) -> StageResult:
     """Look at slides in the browser, with what was made of them laid over.
 
@@ -36,13 +41,23 @@ def view(
             a folder of slides, or a slides.csv.
         slides: Where the slides are now, if they were moved: a slide, a folder or a slides.csv,
             whose annotations are drawn, too.
+        model: A model.safetensors that is asked what it sees in a patch.
+        reference: Folder of the labelled features that scores were made from, if it is not found
+            in or beside the path.
         port: To listen on; 0: any that is free.
         no_browser: Only print the address.
+        backbone: Of the model, if it is somebody's own network: its package.module:Class.
 
     Returns:
         A row per slide that was listed.
     """
-    shelf = shelve(Path(path), None if slides is None else Path(slides))
+    path = Path(path)
+    shelf = shelve(path, None if slides is None else Path(slides))
+    asked = Asked(
+        references=folders_near(path, None if reference is None else _there(reference)),
+        model=None if model is None else _there(model),
+        backbone=backbone,
+    )
     many = f"{len(shelf.slides):,} slide{'s' * (len(shelf.slides) != 1)}"
 
     def ready(address: str) -> None:
@@ -53,13 +68,24 @@ def view(
             )
 
     async def run() -> None:
-        await serve(Viewing(shelf), port, ready, asyncio.Event())
+        await serve(Viewing(shelf, asked), port, ready, asyncio.Event())
 
     try:
         asyncio.run(run())
     except KeyboardInterrupt:
         print("\nThe viewer has ended.")
     return StageResult(rows=[{"slide_id": each.slide_id, **each.scores} for each in shelf.slides])
+
+
+def _there(named: str | Path) -> Path:
+    """A file or folder that was named.
+
+    Raises:
+        UsageError: It is not there.
+    """
+    if not Path(named).exists():
+        raise UsageError(f"{named}: there is no such file or folder", "Check the path.")
+    return Path(named)
 
 
 def _open(address: str) -> bool:

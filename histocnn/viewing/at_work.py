@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 from histocnn.errors import UsageError
 from histocnn.viewing.guard import new_token
+from histocnn.viewing.network import Network
 from histocnn.viewing.opened import Desk, Opened
 from histocnn.viewing.outlines import share_of_tissue
+from histocnn.viewing.reasons import References
 from histocnn.viewing.shelf import Shelf
 from histocnn.viewing.tiles import Cache, jpeg, tile
 
@@ -18,22 +22,43 @@ CACHE_BYTES = 96 * 2**20  # of tiles, 40 kB each
 THUMBNAIL_QUALITY = 80
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What may be asked beside the slides.
+
+    Attributes:
+        references: Folders in which labelled features may lie.
+        model: A model.safetensors that is asked what it sees.
+        backbone: Of somebody's own network its package.module:Class.
+    """
+
+    references: Sequence[Path] = ()
+    model: Path | None = None
+    backbone: str | None = None
+
+
 class Viewing:
     """A viewer of a shelf's slides.
 
     Args:
         shelf: The slides.
+        asked: What may be asked beside them.
 
     Attributes:
         desk: The slides that are open.
         token: The secret of its address.
+        references: Labelled features that scores name.
+        network: What is asked what it sees; None where no model was given.
         cache: Tiles and thumbnails that were made last.
         drawers: Threads that make tiles.
         others: Threads that do all else.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, asked: Asked | None = None) -> None:
+        asked = asked or Asked()
         self.shelf, self.desk, self.token = shelf, Desk(shelf), new_token()
+        self.references = References(asked.references, self.desk)
+        self.network = Network(asked.model, asked.backbone) if asked.model else None
         self.cache = Cache(CACHE_BYTES)
         threads = max(2, min(4, len(os.sched_getaffinity(0))))
         self.drawers = ThreadPoolExecutor(threads, thread_name_prefix="drawer")

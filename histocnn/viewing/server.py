@@ -12,7 +12,7 @@ from tornado.httpserver import HTTPServer
 from histocnn.errors import UsageError
 from histocnn.viewing.at_work import Viewing
 from histocnn.viewing.guard import ADDRESS
-from histocnn.viewing.handlers import application
+from histocnn.viewing.routes import application
 
 _HIGHEST = 65535
 _MOST_BODY = 4 * 2**20  # bytes of a request; only teaching sends any

@@ -13,7 +13,8 @@ from histocnn.pages.viewer_values import STEPS
 from histocnn.storage import store
 from histocnn.viewing.at_work import Viewing
 from histocnn.viewing.guard import HEADERS
-from histocnn.viewing.handlers import application
+from histocnn.viewing.handlers import Nothing
+from histocnn.viewing.routes import ROUTES
 from histocnn.viewing.shelf import shelve
 from tests.slide_files import position_image
 from tests.viewing.conftest import NAMES, SIZE
@@ -160,11 +161,5 @@ def test_label_and_macro_images_are_never_asked_for(
     assert asked == []
 
 
-def test_every_route_is_guarded(looked_at: Path) -> None:
-    from histocnn.viewing.handlers import Guarded
-
-    viewing = Viewing(shelve(looked_at / "scores"))
-    rules = application(viewing).wildcard_router.rules
-    assert rules
-    assert all(issubclass(rule.target, Guarded) for rule in rules)
-    viewing.close()
+def test_all_that_is_nothing_else_is_answered_so() -> None:
+    assert ROUTES[-1][1] is Nothing

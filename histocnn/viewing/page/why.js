@@ -54,26 +54,42 @@ export class Why {
   }
 
   network(number, source, said) {
-    if (!said.classes?.length) return []
+    if (!said.network) return []
+    const place = make("div")
+    const begin = make("button", {onclick: () => this.ask_network(number, source, said.row, place)}, "ask the network")
+    place.append(begin)
+    return [make("h2", {}, "What the network sees"), place]
+  }
+
+  async ask_network(number, source, patch, place) {
+    const wait = () => make("div", {className: "small"}, "one moment …")
+    place.replaceChildren(wait())
+    const answer = await fetch("network")
+    const facts = await answer.json()
+    if (!answer.ok) return place.replaceChildren(make("div", {className: "small warn"}, facts.error))
     const shown = make("div")
-    const show = (address, words) => {
+    const show = (address, words, side) => {
       const image = make("img", {className: "patch", alt: words, src: address})
-      const wait = make("div", {className: "small"}, "one moment …")
-      image.onload = () => wait.remove()
-      image.onerror = async () => { wait.textContent = (await (await fetch(address)).json()).error }
-      shown.replaceChildren(make("div", {className: "small"}, words), wait, image)
+      if (side) image.width = side
+      const said = wait()
+      image.onload = () => said.remove()
+      image.onerror = async () => { said.textContent = (await (await fetch(address)).json()).error }
+      return make("div", {className: "small"}, words, said, image)
     }
-    const buttons = said.classes.map((name, index) => make("button", {onclick: () =>
-      show(`slide/${number}/because/${source}/${said.row}/${index}`, `what speaks for ${name} (Grad-CAM)`)}, name))
+    const classes = facts.classes.map((name, index) => make("button", {onclick: () => shown.replaceChildren(
+      show(`slide/${number}/because/${source}/${patch}/${index}`, `what speaks for ${name} (Grad-CAM)`))}, name))
     const channels = make("button", {onclick: async () => {
-      shown.replaceChildren(make("div", {className: "small"}, "one moment …"))
-      const answer = await fetch(`slide/${number}/channels/${source}/${said.row}`)
+      shown.replaceChildren(wait())
+      const answer = await fetch(`slide/${number}/channels/${source}/${patch}`)
       const found = await answer.json()
-      if (!answer.ok) { shown.replaceChildren(make("div", {className: "small warn"}, found.error)); return }
+      if (!answer.ok) return shown.replaceChildren(make("div", {className: "small warn"}, found.error))
+      const pictures = found.channels.map((each) => show(
+        `slide/${number}/channel/${source}/${patch}/${each.channel}`, `${each.channel}: ${each.value.toFixed(2)}`))
       shown.replaceChildren(make("div", {className: "small"}, `most excited channels of ${found.layer}`),
-        make("table", {}, make("tbody", {}, ...found.channels.map((each) => row(`channel ${each.channel}`, each.value.toFixed(3))))))
+        make("div", {className: "neighbours"}, ...pictures))
     }}, "most excited channels")
-    return [make("h2", {}, "What the network sees"), make("div", {className: "marks"}, ...buttons, channels), shown]
+    place.replaceChildren(make("div", {className: "small"}, facts.title),
+      make("div", {className: "marks"}, ...classes, channels), shown)
   }
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from histocnn.slides.slide import Slide
     from histocnn.slides.stream import stream
     from histocnn.stages.adapt import adapt
+    from histocnn.stages.compare import compare
     from histocnn.stages.doctor import doctor
     from histocnn.stages.embed import embed
     from histocnn.stages.encoders import encoders
@@ -58,6 +59,7 @@ _HOMES = {
     "histocnn.slides.stream": ["stream"],
     "histocnn.regions.tissue": ["TissueMask", "TissueSettings", "detect_tissue"],
     "histocnn.stages.adapt": ["adapt"],
+    "histocnn.stages.compare": ["compare"],
     "histocnn.stages.doctor": ["doctor"],
     "histocnn.stages.embed": ["embed"],
     "histocnn.stages.encoders": ["encoders"],
@@ -91,6 +93,7 @@ __all__ = [
     "TissueSettings",
     "adapt",
     "build_grid",
+    "compare",
     "demo",
     "detect_tissue",
     "doctor",

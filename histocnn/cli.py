@@ -6,12 +6,13 @@ import contextlib
 import difflib
 import importlib
 import inspect
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from histocnn import __version__
 from histocnn.errors import HistocnnError, UsageError
@@ -35,6 +36,7 @@ COMMANDS = {
     "encoders": Command("histocnn.stages.encoders", "pathology's networks and their licences"),
     "knn": Command("histocnn.stages.knn", "label features by their nearest labelled neighbours"),
     "probe": Command("histocnn.stages.probe", "label features by a logistic regression"),
+    "compare": Command("histocnn.stages.compare", "which encoder for my data? side by side"),
     "similar": Command("histocnn.stages.similar", "an archive's nearest patches to a place"),
     "heatmap": Command("histocnn.stages.heatmap", "lay scores over the slide as pictures"),
     "export_model": Command(
@@ -159,7 +161,7 @@ def _run(name: str, words: list[str]) -> int:
 
     if name in _FIRST and words[:1] and not words[0].startswith("-"):
         words = [_FIRST[name], *words]  # the one word that needs no flag
-    words = _spell_out_flags(stage, words)
+    words = _gather_lists(stage, _spell_out_flags(stage, words))
     program = f"histocnn {name}"
     result = auto_cli(stage, args=words, as_positional=False, prog=program, parser_class=Parser)
     return int(result.exit_code)
@@ -174,6 +176,23 @@ def _spell_out_flags(stage: Callable[..., Any], words: list[str]) -> list[str]:
         f"{word}=true" if word in flags and after.startswith("-") else word
         for word, after in zip(words, following, strict=True)
     ]
+
+
+def _gather_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
+    """Let `--features A B` stand for `--features [A,B]`, which is all that jsonargparse reads."""
+    hints = get_type_hints(stage)
+    lists = {
+        f"--{name}" for name, hint in hints.items() if tuple[str, ...] in (hint, *get_args(hint))
+    }
+    found: list[str] = []
+    for word in words:
+        listed = len(found) > 1 and found[-2] in lists
+        if listed and not word.startswith("-") and not found[-1].startswith("-"):
+            before = json.loads(found[-1]) if found[-1].startswith('["') else [found[-1]]
+            found[-1] = json.dumps([*before, word], ensure_ascii=False)
+        else:
+            found.append(word)
+    return found
 
 
 def _overview() -> str:

@@ -182,3 +182,15 @@ def test_a_signal_that_comes_while_python_cleans_up_is_not_lost(
     assert capsys.readouterr().err == (
         f"histocnn: {said}; the same command again does what is left\n"
     )
+
+
+def test_a_list_is_read_as_people_type_it() -> None:
+    from histocnn.stages.compare import compare
+
+    gather = cli._gather_lists
+    assert gather(compare, ["--features", "a", "b c", "é", "--out", "o", "p"]) == [
+        "--features", '["a", "b c", "é"]', "--out", "o", "p",
+    ]  # fmt: skip
+    assert gather(compare, ["--features", "[a,b]", "--k", "3"]) == [
+        "--features", "[a,b]", "--k", "3",
+    ]  # fmt: skip

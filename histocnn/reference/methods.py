@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from histocnn.jobs.ranges import PositiveFloat, check_ranges
 from histocnn.reference.apart import Exclude, left_out, own_rows, units
 from histocnn.reference.cover import Cover, cover, patients_apart, some, told_apart
 from histocnn.reference.features import Features
-from histocnn.reference.linear import Probe
+from histocnn.reference.linear import USUAL, Probe
 from histocnn.reference.neighbours import UNKNOWN, Knn, Reference, vote
 
 
@@ -133,17 +134,16 @@ class ByRegression:
 
     Attributes:
         examples: The labelled rows.
-        c: Inverse strength of the L2 penalty, on standardised features.
+        c: Inverse strength of the L2 penalty, on standardised features; None: chosen inside.
         exclude: Never learn from the same patient (slide or patch where unknown), slide, or all.
         colour: Learn from each patch's colour, too.
     """
 
     examples: Features
-    c: PositiveFloat = 0.01
+    c: PositiveFloat | None = USUAL
     exclude: Exclude = "patient"
     colour: bool = False
     name = "probe"
-    notes = ()
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -168,7 +168,16 @@ class ByRegression:
     @property
     def options(self) -> dict[str, Any]:
         """What decides the scores beside examples and exclusion."""
-        return {"c": self.c, **({"colour": True} if self.colour else {})}
+        c = "chosen inside" if self.c is None else self.c
+        return {"c": c, **({"colour": True} if self.colour else {})}
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Which C were chosen, where they were."""
+        if self.c is not None:
+            return ()
+        found = sorted(Counter(self._probe.chosen).items())
+        return ["C chosen inside: " + ", ".join(f"{c:g} ({times} ×)" for c, times in found)]
 
     def arrays(self, rows: Features) -> dict[str, NDArray[Any]]:
         """Scores [N, C].

@@ -21,7 +21,7 @@ def probe(
     reference: str | Path,
     query: str | Path,
     out: str | Path,
-    c: PositiveFloat = 0.01,
+    c: PositiveFloat | None = None,
     exclude: Exclude = "patient",
     colour: bool = False,
 ) -> StageResult:
@@ -34,7 +34,8 @@ def probe(
         reference: Folder of features with labels, or one such file.
         query: Folder of features to be labelled, or one file.
         out: Folder for the scores.
-        c: Inverse strength of the L2 penalty, on standardised features.
+        c: Inverse strength of the L2 penalty, on standardised features. Left out, every regression
+            chooses its own of 1e-4 to 10 on folds of the patients that it learns from.
         exclude: Never learn from the same patient (slide or patch where unknown), slide, or all.
         colour: Learn from each patch's colour, too, which embed stores beside the features.
 

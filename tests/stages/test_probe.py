@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,17 @@ def test_scores_are_a_logistic_regression(tmp_path: Path) -> None:
     assert np.isnan(stored["scores"][4]).all()
     assert set(stored["seen"]) == {"no", "unknown"}  # the NaN row was not judged
     assert store.attributes(tmp_path / "out" / "q.h5")["scores.class_names"] == ["a", "b"]
+
+
+def test_left_out_c_is_chosen_among_the_training_patients_and_said(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    for i in range(4):
+        write_features(folder / f"r{i}.h5", n=30, patients=(f"p{i}",), seed=i)
+    assert probe(folder, folder, tmp_path / "out").exit_code == 0
+    assert store.attributes(tmp_path / "out" / "r0.h5")["recipe"]["c"] == "chosen inside"
+    [note] = json.loads((tmp_path / "out" / "run.json").read_text())["slides"]["r3"]["notes"]
+    assert note.startswith("C chosen inside: ")
+    assert sum(int(times) for times in re.findall(r"\((\d+) ×\)", note)) == 4  # one per patient
 
 
 def test_colour_is_six_features_more(tmp_path: Path) -> None:

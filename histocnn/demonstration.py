@@ -60,11 +60,13 @@ def demo(out: str | Path = "demo", seed: NonNegativeInt = 0, workers: PositiveIn
     Returns:
         What came of every stage, as `parts`, and the `report`.
     """
+    from histocnn.pages.index import check as check_index
     from histocnn.phantom.cohort import make_cohort
 
     steps, out = Steps(), Path(out)
     own = ("cohort", "reference", "second")
     check_files(out, "demo", own, lambda: _is_demo(out))
+    check_index(out)
     claim_files(out, "demo", own)
     make = partial(
         make_cohort, out / "cohort", slides=SLIDES, patients=PATIENTS, size_px=SIZE_PX, seed=seed
@@ -144,6 +146,7 @@ def _score(steps: Steps, slides: Path, out: Path) -> None:
 
 
 def _report(steps: Steps, slides: Path, out: Path, workers: int) -> None:
+    from histocnn.pages.index import Folder, write_index
     from histocnn.stages.evaluate import evaluate
     from histocnn.stages.heatmap import heatmap
 
@@ -159,6 +162,8 @@ def _report(steps: Steps, slides: Path, out: Path, workers: int) -> None:
         heatmaps=heatmaps,
     )
     steps.take("evaluate", "figures with intervals, and a report", judge)
+    others = (out / "features", out / "cnn" / "scores", out / "knn" / "scores")
+    write_index(Folder(out, heatmaps, out / "grids", others, out / "report"), "The demo's slides")
 
 
 def _laboratories(cohort: list[SlideEntry]) -> tuple[list[str], list[str]]:
@@ -209,6 +214,7 @@ def _closing(report: Report, neighbours: float | None, steps: Steps, out: Path) 
             "AUC on the laboratory that training never saw:",
             *(f"  {name:<55} {figure:.3f}" for name, figure in lines.items() if figure is not None),
             "",
+            f"All slides    {out / 'index.html'}",
             f"The report    {out / 'report' / 'report.html'}",
             f"The heatmaps  {out / 'cnn' / 'heatmaps'}",
             f"The grids     {out / 'grids'}",

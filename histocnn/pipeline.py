@@ -85,6 +85,7 @@ def run(
         What came of every stage, as `parts`, and the `report` where there is truth.
     """
     from histocnn.evaluation.writing import check as check_report
+    from histocnn.pages.index import check as check_index
 
     scorer = Scorer(
         model=None if model is None else Path(model),
@@ -105,6 +106,7 @@ def run(
     )
     steps, slides, out = Steps(), Path(slides), Path(out)
     check_report(out / "report")  # the last stage; it shall not refuse after all the others' work
+    check_index(out)
     grids.make(steps, slides, out / "grids")
     scorer.score(steps, slides, out, grids.scale.patch_px)
     _draw(steps, slides, out, html=html, workers=workers)
@@ -113,6 +115,7 @@ def run(
             steps, slides, out,
             match=match, allow_seen=allow_seen, allow_shared_patient=allow_shared_patient,
         )  # fmt: skip
+        _write_index(out)  # once more, with its report
     print(f"Where the time went, {steps}")
     return steps.result
 
@@ -249,7 +252,16 @@ def _draw(steps: Steps, slides: Path, out: Path, *, html: bool, workers: int) ->
     scores, heatmaps = out / "scores", out / "heatmaps"
     step = partial(heatmap, scores, heatmaps, slides=slides, html=html, workers=workers)
     steps.take("heatmap", "scores over the slides", step)
-    print(f"\nThe heatmaps: {out / 'heatmaps'}")  # they are there even if the report is refused
+    # They are there even if the report is refused.
+    print(f"\nThe heatmaps: {out / 'heatmaps'}\nAll slides: {_write_index(out)}")
+
+
+def _write_index(out: Path) -> Path:
+    from histocnn.pages.index import Folder, write_index
+
+    others = (out / "features", out / "scores")
+    folder = Folder(out, out / "heatmaps", out / "grids", others, out / "report")
+    return write_index(folder, "Slides and their scores")
 
 
 def _evaluate(steps: Steps, slides: Path, out: Path, **how: Any) -> None:

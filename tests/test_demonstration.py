@@ -53,6 +53,7 @@ def test_the_last_words_are_the_three_figures_and_where_to_look(tmp_path: Path) 
     for which in ("by the patients of training", "by the other patients of this laboratory"):
         assert re.search(f"colour alone, {which} +0.250\n", said)
     assert str(tmp_path / "report" / "report.html") in said
+    assert str(tmp_path / "index.html") in said
 
 
 def test_patches_keep_their_size_and_are_blurred_now_and_then() -> None:
@@ -70,6 +71,7 @@ def test_patches_keep_their_size_and_are_blurred_now_and_then() -> None:
 def test_the_demo_ends_with_a_network_that_beats_colour(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "histocnn.cli", "demo", "--out", str(tmp_path)]
     subprocess.run(words, check=True)  # a process of its own, as people start it
+    assert 'href="cnn/heatmaps/phantom_05.html"' in (tmp_path / "index.html").read_text()
     report = json.loads((tmp_path / "report" / "metrics.json").read_text())
     cnn = report["patch"]["figures"]["macro_auroc"]["value"]
     assert cnn >= 0.95

@@ -49,7 +49,21 @@ def test_a_model_takes_slides_to_a_report(
     assert (out / "heatmaps" / "phantom_01_tumour.png").exists()
     metrics = json.loads((out / "report" / "metrics.json").read_text())
     assert metrics["patch"]["n"] > 0
-    assert str(out / "report" / "report.html") in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert str(out / "report" / "report.html") in said
+    assert str(out / "index.html") in said
+    index = (out / "index.html").read_text()
+    assert 'src="heatmaps/phantom_01.png"' in index
+    assert 'href="report/report.html"' in index
+
+
+def test_somebody_elses_index_is_refused_before_anything_is_made(
+    cohort: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    assert run("--slides", cohort, "--model", model, "--out", tmp_path) == 2
+    assert "index.html: there already, and not made by run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +95,7 @@ def test_heatmaps_are_drawn_with_the_annotations_of_slides_csv(
 ) -> None:
     asked = {}
     monkeypatch.setattr(
-        "histocnn.stages.heatmap.draw_heatmaps",
+        "histocnn.pages.heatmaps.draw_heatmaps",
         lambda scores, out, options, **how: asked.update(how) or StageResult(),
     )
     words = ("--model", model, "--dense", "false", "--out", tmp_path / "out")

@@ -57,13 +57,19 @@ class Suggester:
         rows: int64 [n], their rows in the slide's file.
         boxes_l0: float64 [N, 4], footprints of all patches of the file, level-0 px.
         knn: The metric in which distances are given.
+        first: Labels of the combined rule that are chosen to be unlike.
     """
 
     def __init__(
-        self, points: Float, rows: Int, boxes_l0: NDArray[np.float64], knn: Knn | None = None
+        self,
+        points: Float,
+        rows: Int,
+        boxes_l0: NDArray[np.float64],
+        knn: Knn | None = None,
+        first: int = FIRST,
     ) -> None:
         self.points, self.rows, self.boxes_l0 = points, rows, boxes_l0
-        self.knn = knn or Knn()
+        self.knn, self.first = knn or Knn(), first
         drawn = np.random.default_rng(0).permutation(len(points))
         self._candidates = np.sort(drawn[:_CANDIDATES])
         self._others = drawn[-_OTHERS:]
@@ -86,7 +92,7 @@ class Suggester:
         if rule not in RULES:
             raise UsageError(f"no rule {rule!r}", f"Use {', '.join(RULES)}.")
         if rule == "combined":
-            rule = "unlike" if int((labels >= 0).sum()) < FIRST else "uncertain"
+            rule = "unlike" if int((labels >= 0).sum()) < self.first else "uncertain"
         if taught is None or rule == "unlike":
             return self._unlike(count, nearest, labels)
         values = taught.uncertainty if rule == "uncertain" else taught.farness

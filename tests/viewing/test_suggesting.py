@@ -73,14 +73,14 @@ def test_neighbours_that_overlap_are_one_suggestion() -> None:
     assert (np.diff(rows) > 1).all()
 
 
-def test_combined_turns_to_what_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suggesting, "FIRST", 3)
+def test_combined_turns_to_what_is_uncertain() -> None:
     labels = NOTHING.copy()
     labels[[0, 3]] = 0
     nearest = np.zeros(COUNT, np.float32)
-    assert suggester().suggest("combined", 1, UNSURE, nearest, labels)[0].rule == "unlike"
+    looking = Suggester(POINTS, np.arange(COUNT), BOXES, KNN, first=3)
+    assert looking.suggest("combined", 1, UNSURE, nearest, labels)[0].rule == "unlike"
     labels[11] = 0
-    assert suggester().suggest("combined", 1, UNSURE, nearest, labels)[0].row == 4
+    assert looking.suggest("combined", 1, UNSURE, nearest, labels)[0].row == 4
 
 
 def test_everything_labelled_leaves_nothing_and_a_strange_rule_is_refused() -> None:

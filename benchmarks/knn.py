@@ -30,7 +30,8 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def ours() -> None:
-    from histocnn.reference.neighbours import UNI, Reference, vote
+    from histocnn.reference.neighbours import UNI, Reference
+    from histocnn.reference.votes import vote
 
     reference, labels, queries = data()
     groups = np.stack([np.arange(ROWS) % PATIENTS, np.arange(ROWS) % PATIENTS], axis=1)

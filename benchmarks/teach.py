@@ -27,7 +27,8 @@ from scipy.stats import rankdata, t
 
 from histocnn.patches import door
 from histocnn.reference.features import load
-from histocnn.reference.neighbours import Knn, vote
+from histocnn.reference.neighbours import Knn
+from histocnn.reference.votes import vote
 from histocnn.scores.scorefile import ScoreFile
 from histocnn.storage import store
 from histocnn.viewing.nearest import Nearest

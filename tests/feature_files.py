@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from histocnn.patches.patches import open_patches
+from histocnn.reference.stored import StoredRows
 from histocnn.storage import store
 
 TINY = {"backbone": "tiny", "weights": "0" * 64}
@@ -65,3 +66,18 @@ def write_features(
         datasets = {**datasets, "network_cohorts": list(cohorts)}
     store.write(path, {**datasets, "features": features}, {**attributes, "recipe": recipe})
     return path
+
+
+def stored_rows(folder: Path, parts: Sequence[np.ndarray]) -> StoredRows:
+    """Features [N, D] that stay in a file for each part."""
+    files = [folder / f"part{i}.h5" for i in range(len(parts))]
+    for path, part in zip(files, parts, strict=True):
+        store.write(path, {"features": part}, {"slide_id": path.stem})
+    return StoredRows(files, *places_in(parts), parts[0].shape[1])
+
+
+def places_in(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Which part, and which row of it, each row of all is."""
+    lengths = [len(part) for part in parts]
+    row = np.concatenate([np.arange(length) for length in lengths])
+    return np.repeat(np.arange(len(parts)), lengths), row

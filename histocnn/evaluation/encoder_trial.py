@@ -14,7 +14,8 @@ from histocnn.jobs.ranges import NonNegativeInt, PositiveInt, check_ranges
 from histocnn.reference.colour import colour_baseline
 from histocnn.reference.few_shot import MOST, nearest_mean, numbers_of_shots, support
 from histocnn.reference.linear import Probe
-from histocnn.reference.neighbours import UNI, UNKNOWN, Float, Int, Reference, scores_by_k, vote
+from histocnn.reference.neighbours import UNI, UNKNOWN, Float, Int, Reference
+from histocnn.reference.votes import scores_by_k, vote
 
 CURVE_K = 200  # neighbours at most that the k curve looks at
 

@@ -9,7 +9,7 @@ from histocnn.metrics.patch import number
 from histocnn.metrics.sections import NeighbourPoint
 from histocnn.metrics.tally import tally
 from histocnn.patches.classes import renumber
-from histocnn.reference.neighbours import scores_by_k
+from histocnn.reference.votes import scores_by_k
 
 CURVE_ROWS = 100_000  # patches that the k curve looks at
 

@@ -117,6 +117,22 @@ def read_features(path: Path) -> NDArray[np.float32]:
     return values
 
 
+def features_shape(path: Path) -> tuple[int, int]:
+    """How many features of which width a file holds; they are not read.
+
+    Raises:
+        FeaturesError, StoreError: As `read_features`.
+    """
+    shape = store.shapes(path).get("features")
+    if shape is None:
+        raise StoreError(f"{path}: has no features", "Give the folder that embed wrote.")
+    if len(shape) == 3 and shape[0] == 1:  # of foreign files
+        shape = shape[1:]
+    if len(shape) != 2:
+        raise FeaturesError(f"{path}: features of shape {shape}", "They must be [patches, width].")
+    return shape[0], shape[1]
+
+
 def check_rows(arrays: Mapping[str, Any], rows: int, path: Path) -> None:
     """Refuse datasets of one file that do not have a row per patch each.
 

@@ -92,7 +92,7 @@ def draw_map(
     alone = set(query.hashes) == set(reference.hashes)
     chosen = [_sample(len(part)) for part in (reference, query)][: 1 if alone else 2]
     parts = [part.only(rows) for part, rows in zip((reference, query), chosen, strict=False)]
-    values = np.concatenate([part.values for part in parts])
+    values = np.concatenate([part.rows[np.arange(len(part))] for part in parts])
     points = _tsne(values)
     is_query = np.repeat([False, True][: len(parts)], [len(part) for part in parts])
     picture = Figure(figsize=(13, 6), dpi=100, layout="constrained")

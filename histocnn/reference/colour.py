@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histocnn.errors import FeaturesError
-from histocnn.reference.neighbours import UNKNOWN, Float, Knn, Reference, vote
+from histocnn.reference.neighbours import UNKNOWN, Float, Knn, Reference
+from histocnn.reference.votes import vote
 
 MOST_STORED = 2000  # training patches that a model file holds: 26 kB
 STORED_KEYS = ("patients", "colours", "labels")

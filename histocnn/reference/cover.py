@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.metrics import counts
+from histocnn.reference.neighbours import Rows
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -150,11 +151,11 @@ def held_out_residuals(
     return residual
 
 
-def patients_apart(features: Float, unit: Int, seed: int = 0) -> list[float]:
+def patients_apart(features: Rows, unit: Int, seed: int = 0) -> list[float]:
     """`told_apart` of one patient of a reference and the others, of up to 19 of them.
 
     Args:
-        features: float32 [N, D].
+        features: N rows.
         unit: int64 [N], its patients (slides where unknown); below 0 unknown.
         seed: Of drawing them.
     """

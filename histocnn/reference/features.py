@@ -20,6 +20,7 @@ from histocnn.patches import door
 from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.neighbours import codes, places
+from histocnn.reference.stored import StoredRows, read_finite
 from histocnn.storage.hashing import sha256
 from histocnn.storage.hdf5 import check_is_hdf5, opening
 from histocnn.storage.json import differing_keys, shortened
@@ -34,7 +35,8 @@ class Features:
 
     Attributes:
         files: The files, in the order of `file`.
-        values: float32 [N, D], finite; rows that were NaN are left out.
+        values: float32 [N, D], finite; rows that were NaN are left out. [0, D] where they stay in
+            their files: see `rows`.
         colours: float32 [N, 6], the patches' RGB mean and deviation; NaN where no file has them.
         labels: int64 [N], index into `class_names`, -1 unknown.
         class_names: In alphabetical order.
@@ -67,7 +69,14 @@ class Features:
     terms: Terms = UNKNOWN
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.row)
+
+    @cached_property
+    def rows(self) -> NDArray[np.float32] | StoredRows:
+        """The values by number, wherever they are: the array, or what reads them when asked."""
+        if len(self.values) == len(self):
+            return self.values
+        return StoredRows(self.files, self.file, self.row, self.values.shape[1])
 
     @cached_property
     def hashes(self) -> tuple[str, ...]:
@@ -101,7 +110,7 @@ class Features:
         kept = np.arange(len(self))[rows]
         return replace(
             self,
-            values=self.values[kept],
+            values=self.values[kept] if len(self.values) == len(self) else self.values,
             colours=self.colours[kept],
             labels=self.labels[kept],
             slide_ids=[self.slide_ids[i] for i in kept],
@@ -147,24 +156,30 @@ def feature_files(source: Path) -> list[Path]:
     return files
 
 
-def load(files: Sequence[Path], entries: Mapping[str, SlideEntry] | None = None) -> Features:
+def load(
+    files: Sequence[Path], entries: Mapping[str, SlideEntry] | None = None, *, stay: bool = False
+) -> Features:
     """Read and join feature files, ours or those of CLAM and TRIDENT; see `join`."""
-    return join((FilePatches(file) for file in files), entries)
+    return join((FilePatches(file) for file in files), entries, stay=stay)
 
 
 def join(
-    opened: Iterable[FilePatches], entries: Mapping[str, SlideEntry] | None = None
+    opened: Iterable[FilePatches],
+    entries: Mapping[str, SlideEntry] | None = None,
+    *,
+    stay: bool = False,
 ) -> Features:
     """Read and join the features of files whose patches are opened.
 
     Args:
         opened: The files; what is read of their patches stays with them.
         entries: Rows of slides.csv by slide id, which say whose a slide is.
+        stay: The values stay in their files, where they are looked at, but not kept.
 
     Raises:
         FeaturesError: They do not fit each other; infinite values; nothing but NaN.
     """
-    parts = [_load_one(patches) for patches in opened]
+    parts = [_load_one(patches, stay) for patches in opened]
     for part in parts[1:]:
         check_same(parts[0], part)
     class_names = tuple(sorted({name for part in parts for name in part.class_names}))
@@ -208,22 +223,12 @@ def _recorded(file: Path) -> Cohorts | None:
     return tuple(map(TrainingCohort.from_json, door.read(file, COHORTS)[COHORTS]))
 
 
-def _load_one(patches: FilePatches) -> Features:
+def _load_one(patches: FilePatches, stay: bool) -> Features:
     file = patches.file
-    values = door.read_features(file)
-    broken = np.asarray(np.isnan(values).any(axis=1))
-    if np.isinf(values).any():
+    values, read = read_finite(file, stay=stay)
+    if len(patches) != len(read):
         raise FeaturesError(
-            f"{file}: infinite values in {int(np.isinf(values).any(1).sum())} rows",
-            "Embed again with --dtype float32.",
-        )
-    if len(values) and broken.all():
-        raise FeaturesError(
-            f"{file}: all {len(values)} rows are NaN", "None of its patches could be read."
-        )
-    if len(patches) != len(values):
-        raise FeaturesError(
-            f"{file}: {len(values)} features of {len(patches)} patches", "Embed them again."
+            f"{file}: {len(read)} features of {len(patches)} patches", "Embed them again."
         )
     highest = max(patches.datasets.get("labels", ()), default=-1)
     if highest >= len(patches.class_names):
@@ -233,7 +238,7 @@ def _load_one(patches: FilePatches) -> Features:
         )
     recipe = patches.attributes.get("recipe") or {}
     network = recipe.get("network")
-    no_colour = np.full((len(values), 6), np.nan)
+    no_colour = np.full((len(read), 6), np.nan, np.float32)
     everything = Features(
         files=(file,),
         values=values,
@@ -242,16 +247,16 @@ def _load_one(patches: FilePatches) -> Features:
         class_names=patches.class_names,
         slide_ids=patches.slide_ids,
         patient_ids=patches.patient_ids,
-        file=np.zeros(len(values), np.int64),
-        row=np.arange(len(values)),
-        unreadable=int(broken.sum()),
+        file=np.zeros(len(read), np.int64),
+        row=np.arange(len(read)),
+        unreadable=int((~read).sum()),
         network=network if isinstance(network, Mapping) else None,
         scales=((patches.patch_px, patches.mpp),),
         cohorts=_recorded(file),
         fingerprints=(patches.slide_fingerprint,),
         terms=Terms.stored_in(patches.attributes),
     )
-    return everything.only(~broken) if broken.any() else everything
+    return everything if read.all() else everything.only(read)
 
 
 def check_same(a: Features, b: Features) -> None:

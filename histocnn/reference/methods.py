@@ -17,7 +17,10 @@ from histocnn.reference.apart import Exclude, left_out, own_rows, units
 from histocnn.reference.cover import Cover, cover, patients_apart, some, told_apart
 from histocnn.reference.features import Features
 from histocnn.reference.linear import USUAL, Probe
-from histocnn.reference.neighbours import UNKNOWN, Knn, Reference, vote
+from histocnn.reference.memory import left
+from histocnn.reference.neighbours import UNKNOWN, Knn, Reference, Searched
+from histocnn.reference.stored import StoredRows
+from histocnn.reference.votes import vote
 
 
 class Method(Protocol):
@@ -65,17 +68,29 @@ class ByNeighbours:
         examples: The labelled rows.
         knn: How neighbours are found and counted.
         exclude: Never compare with the same patient (slide or patch where unknown), slide, or all.
+        memory_gb: What the process may take where the examples stay in their files; None: half of
+            what is free.
     """
 
     examples: Features
     knn: Knn
     exclude: Exclude = "patient"
+    memory_gb: float | None = None
     name = "knn"
 
     @cached_property
-    def index(self) -> Reference:
-        """The examples, ready to be searched."""
-        return Reference(self.examples.values, self.examples.groups, self.knn)
+    def index(self) -> Searched:
+        """The examples, ready to be searched.
+
+        Raises:
+            UsageError: Too little memory is left for blocks of them.
+        """
+        rows = self.examples.rows
+        if not isinstance(rows, StoredRows):
+            return Reference(rows, self.examples.groups, self.knn)
+        from histocnn.reference.large import LargeReference  # torch, which small data does without
+
+        return LargeReference(rows, self.examples.groups, self.knn, left(self.memory_gb))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -115,7 +130,7 @@ class ByNeighbours:
     def _apart(self) -> list[float]:
         patient, slide = self.examples.groups.T
         slides = np.where(slide == UNKNOWN, UNKNOWN, slide + patient.max(initial=0) + 1)
-        return patients_apart(self.examples.values, np.where(patient == UNKNOWN, slides, patient))
+        return patients_apart(self.examples.rows, np.where(patient == UNKNOWN, slides, patient))
 
     def cover(self, rows: Features, arrays: Mapping[str, NDArray[Any]]) -> Cover | None:
         """How new the rows are, and how far apart from the examples that they are compared with."""
@@ -124,7 +139,7 @@ class ByNeighbours:
             np.isin(own[:, level], kept_from[kept_from[:, level] != UNKNOWN, level])
             for level in (0, 1)
         ]
-        others = self.examples.values[some(~np.any(shared, axis=0))]
+        others = self.examples.rows[some(~np.any(shared, axis=0))]
         return cover(arrays["novelty"], told_apart(rows.values, others), self._apart)
 
 

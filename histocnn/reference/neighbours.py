@@ -1,4 +1,4 @@
-"""k-nearest neighbours: who they are, how they vote, and how far away is far.
+"""k-nearest neighbours: who they are, and how far away is far.
 
 Brute force by scikit-learn, which neither trains nor approximates. Arrays only: rows of a
 reference with labels, rows of a query, and the groups (patient, slide) of each.
@@ -6,10 +6,11 @@ reference with labels, rows of a query, and the groups (patient, slide) of each.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,24 +69,28 @@ class Neighbours(NamedTuple):
     distances: Float
 
 
-class Reference:
-    """Labelled rows to be compared with.
+class Rows(Protocol):
+    """Rows of features, finite, wherever they are."""
 
-    Args:
-        features: float32 [N, D], finite.
+    def __getitem__(self, rows: Int, /) -> Float:
+        """Those of these numbers int64 [M], as float32 [M, D]."""
+        ...
+
+
+class Searched(ABC):
+    """Labelled rows to be compared with, however they are searched.
+
+    Attributes:
+        features: N rows.
         groups: int64 [N, 2], codes of (patient, slide); -1 unknown.
         knn: How neighbours are found.
     """
 
-    def __init__(self, features: Float, groups: Int, knn: Knn) -> None:
-        self.features = features
-        self.groups = groups
-        self.knn = knn
+    features: Rows
+    groups: Int
+    knn: Knn
 
-    @cached_property
-    def _whole(self) -> _Space:
-        return _Space(self.features.copy(), self.knn)
-
+    @abstractmethod
     def search(self, queries: Float, groups: Int, own: Int | None = None) -> Neighbours:
         """The k nearest reference rows of each query that share no known group with it.
 
@@ -99,53 +104,6 @@ class Reference:
         Raises:
             FeaturesError: Fewer than k rows remain.
         """
-        nearest = Neighbours(
-            np.empty((len(queries), self.knn.k), np.int64),
-            np.empty((len(queries), self.knn.k), np.float32),
-        )
-        for rows, kept in self._parts(groups):
-            own_row = None if own is None else own[rows]
-            part = self._search_part(queries[rows], kept, own_row)
-            nearest.rows[rows], nearest.distances[rows] = part
-        return nearest
-
-    def _parts(self, groups: Int) -> Iterator[tuple[Int, Int | None]]:
-        """Queries that exclude the same, and the reference rows they keep (None: all)."""
-        unique, which = np.unique(groups, axis=0, return_inverse=True)
-        whole = []
-        for i, group in enumerate(unique):
-            rows = np.flatnonzero(which.reshape(-1) == i)
-            excluded = ((self.groups == group) & (group != UNKNOWN)).any(1)
-            if excluded.any():
-                yield rows, np.flatnonzero(~excluded)
-            else:
-                whole.append(rows)
-        if whole:
-            yield np.sort(np.concatenate(whole)), None
-
-    def _search_part(self, queries: Float, kept: Int | None, own: Int | None) -> Neighbours:
-        """Neighbours among the kept rows; the queries, a copy, are changed."""
-        k = self.knn.k
-        own = None if kept is not None or own is None or (own == UNKNOWN).all() else own
-        remaining = len(self.features) if kept is None else len(kept)
-        if k > remaining - (own is not None):
-            raise FeaturesError(
-                f"k = {k} neighbours asked of {remaining - (own is not None)} reference rows"
-                + (" that remain after exclusion" if kept is not None or own is not None else ""),
-                "Lower --k, or add reference patches of other patients."
-                if remaining
-                else "All of the reference is of the same patient or slide (see --exclude): add "
-                "others.",
-            )
-        space = self._whole if kept is None else _Space(self.features[kept], self.knn)
-        space.place(queries)
-        nearest = space.nearest(queries, k if own is None else k + 1)
-        if own is not None:
-            nearest = _without(nearest, own)
-        rows = nearest.rows if kept is None else kept[nearest.rows]
-        if self.knn.metric == "cosine":  # |a - b|² / 2 = 1 - cos of unit vectors
-            return Neighbours(rows, np.float32(0.5) * np.square(nearest.distances))
-        return Neighbours(rows, nearest.distances)
 
     @cached_property
     def calibration(self) -> tuple[str, Float]:
@@ -184,6 +142,67 @@ class Reference:
         _, distances = self.calibration
         below = np.searchsorted(distances, neighbours.distances[:, -1], side="right")
         return (100 * below / len(distances)).astype(np.float32)
+
+
+class Reference(Searched):
+    """Labelled rows in memory, compared with by scikit-learn.
+
+    Args:
+        features: float32 [N, D], finite.
+        groups: int64 [N, 2], codes of (patient, slide); -1 unknown.
+        knn: How neighbours are found.
+    """
+
+    def __init__(self, features: Float, groups: Int, knn: Knn) -> None:
+        self.features: Float = features
+        self.groups = groups
+        self.knn = knn
+
+    @cached_property
+    def _whole(self) -> _Space:
+        return _Space(self.features.copy(), self.knn)
+
+    def search(self, queries: Float, groups: Int, own: Int | None = None) -> Neighbours:
+        """As `Searched.search`: one space for all, and one for each group that is left out."""
+        nearest = Neighbours(
+            np.empty((len(queries), self.knn.k), np.int64),
+            np.empty((len(queries), self.knn.k), np.float32),
+        )
+        for rows, kept in self._parts(groups):
+            own_row = None if own is None else own[rows]
+            part = self._search_part(queries[rows], kept, own_row)
+            nearest.rows[rows], nearest.distances[rows] = part
+        return nearest
+
+    def _parts(self, groups: Int) -> Iterator[tuple[Int, Int | None]]:
+        """Queries that exclude the same, and the reference rows they keep (None: all)."""
+        unique, which = np.unique(groups, axis=0, return_inverse=True)
+        whole = []
+        for i, group in enumerate(unique):
+            rows = np.flatnonzero(which.reshape(-1) == i)
+            excluded = ((self.groups == group) & (group != UNKNOWN)).any(1)
+            if excluded.any():
+                yield rows, np.flatnonzero(~excluded)
+            else:
+                whole.append(rows)
+        if whole:
+            yield np.sort(np.concatenate(whole)), None
+
+    def _search_part(self, queries: Float, kept: Int | None, own: Int | None) -> Neighbours:
+        """Neighbours among the kept rows; the queries, a copy, are changed."""
+        k = self.knn.k
+        own = None if kept is not None or own is None or (own == UNKNOWN).all() else own
+        remaining = len(self.features) if kept is None else len(kept)
+        check_enough(k, remaining - (own is not None), kept is not None or own is not None)
+        space = self._whole if kept is None else _Space(self.features[kept], self.knn)
+        space.place(queries)
+        nearest = space.nearest(queries, k if own is None else k + 1)
+        if own is not None:
+            nearest = _without(nearest, own)
+        rows = nearest.rows if kept is None else kept[nearest.rows]
+        if self.knn.metric == "cosine":  # |a - b|² / 2 = 1 - cos of unit vectors
+            return Neighbours(rows, np.float32(0.5) * np.square(nearest.distances))
+        return Neighbours(rows, nearest.distances)
 
 
 class _Space:
@@ -232,42 +251,34 @@ class _Space:
         )
 
 
+def check_enough(k: int, remaining: int, excluded: bool) -> None:
+    """Refuse a k that is larger than the rows that remain.
+
+    Args:
+        k: Neighbours asked for.
+        remaining: Rows.
+        excluded: Whether there were more.
+
+    Raises:
+        FeaturesError: Says what remains.
+    """
+    if k > remaining:
+        raise FeaturesError(
+            f"k = {k} neighbours asked of {remaining} reference rows"
+            + " that remain after exclusion" * excluded,
+            "Lower --k, or add reference patches of other patients."
+            if remaining
+            else "All of the reference is of the same patient or slide (see --exclude): add "
+            "others.",
+        )
+
+
 def _without(nearest: Neighbours, own: Int) -> Neighbours:
     """Leave out each query's own row, else its last neighbour: [M, k + 1] → [M, k]."""
     drop = nearest.rows == own[:, None]
     drop[~drop.any(1), -1] = True
     shape = (len(own), nearest.rows.shape[1] - 1)
     return Neighbours(nearest.rows[~drop].reshape(shape), nearest.distances[~drop].reshape(shape))
-
-
-def vote(labels: Int, distances: Float, num_classes: int, weights: Weights) -> Float:
-    """Scores float32 [N, C] from the neighbours' labels and distances, both [N, k].
-
-    By distance, a vote counts 1 / distance; where some distances are 0 only those count, as in
-    scikit-learn. A row without neighbours (label -1) is NaN.
-    """
-    weight = np.ones(labels.shape)
-    if weights == "distance":
-        zero = distances == 0
-        near = zero.any(1, keepdims=True)
-        weight = np.where(near, zero, 1 / np.where(zero, 1, distances.astype(np.float64)))
-    weight = np.where(labels == UNKNOWN, 0, weight)
-    total = weight.sum(1)
-    scores = np.full((len(labels), num_classes), np.nan, np.float32)
-    voted = total > 0
-    for c in range(num_classes):
-        scores[voted, c] = np.where(labels == c, weight, 0).sum(1)[voted] / total[voted]
-    return scores
-
-
-def scores_by_k(
-    labels: Int, distances: Float, num_classes: int, weights: Weights
-) -> Iterator[tuple[int, Float]]:
-    """Yield (k, scores [N, C]) for k = 1, 2, 5, 10 … up to the stored k; nothing is searched."""
-    stored = labels.shape[1]
-    steps = [f * 10**e for e in range(len(str(stored))) for f in (1, 2, 5)]
-    for k in sorted({k for k in steps if k < stored} | {stored}):
-        yield k, vote(labels[:, :k], distances[:, :k], num_classes, weights)
 
 
 def places(names: Iterable[str]) -> dict[str, int]:

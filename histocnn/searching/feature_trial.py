@@ -20,7 +20,8 @@ from histocnn.metrics.tally import tally
 from histocnn.reference.apart import left_out
 from histocnn.reference.features import Features, feature_files, load
 from histocnn.reference.methods import ByRegression
-from histocnn.reference.neighbours import Knn, Reference, vote
+from histocnn.reference.neighbours import Knn, Reference
+from histocnn.reference.votes import vote
 from histocnn.searching.folds import SPLIT, fold_file
 from histocnn.searching.judging import FOLD_STEPS, Judged, Report, TrialFailedError, Values
 from histocnn.searching.options import FeatureOptions

@@ -13,12 +13,13 @@ from typing import Literal
 
 from histocnn.cohort.sheet import listed
 from histocnn.jobs.ownership import check_files, claim_files, has_records
-from histocnn.jobs.ranges import NonNegativeInt, PositiveInt
+from histocnn.jobs.ranges import NonNegativeInt, PositiveFloat, PositiveInt, check_range
 from histocnn.jobs.result import StageResult
 from histocnn.pictures.palette import check_colours, parse_colours
 from histocnn.reference.apart import Exclude
 from histocnn.reference.cover import NOT_COVERED
 from histocnn.reference.features import feature_files, load
+from histocnn.reference.memory import stays
 from histocnn.reference.methods import ByNeighbours
 from histocnn.reference.neighbours import UNI, Knn, Metric, Weights
 from histocnn.scores.compared import score_features
@@ -39,6 +40,7 @@ def knn(
     map: bool = False,  # noqa: A002 - the flag's name
     slides: str | Path | None = None,
     colours: str = "",
+    memory_gb: PositiveFloat | None = None,
 ) -> StageResult:
     """Label features by their nearest labelled neighbours.
 
@@ -63,11 +65,14 @@ def knn(
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv,
             which says whose they are, too.
         colours: Of classes in these pictures, such as tumour=#c00,normal=#3a7f44.
+        memory_gb: Most memory to take; a reference that needs more stays in its files and is
+            compared block by block, the neighbours are the same. Default: half of what is free.
 
     Returns:
         The score files and what failed, with a row per slide.
     """
     settings = UNI if protocol == "uni" else Knn(k=k, metric=metric, weights=weights, center=center)
+    check_range("memory_gb", memory_gb, PositiveFloat)
     sheet, chosen = None, parse_colours(colours)
     if explain or explain_at:
         from histocnn.pictures.neighbour_sheets import Shown
@@ -84,13 +89,16 @@ def knn(
     if map:
         check_files(out, "knn", ["map.png"], lambda: has_records(out, "knn"))
     queries = feature_files(Path(query))
-    examples = load(feature_files(Path(reference)), entries).labelled()
+    files = feature_files(Path(reference))
+    if why := stays(files, memory_gb):
+        print(why[0].upper() + why[1:])
+    examples = load(files, entries, stay=bool(why)).labelled()
     check_colours(chosen, examples.class_names)
     shown = {"explain": [explain, explain_at], **({"colours": colours} if colours else {})}
     summary = score_features(
         queries,
         out,
-        ByNeighbours(examples, settings, exclude),
+        ByNeighbours(examples, settings, exclude, memory_gb),
         source=Path(query),
         more=shown,
         explain=sheet,
@@ -104,6 +112,6 @@ def knn(
         from histocnn.pictures.feature_map import draw_map, read_called
 
         claim_files(out, "knn", ["map.png"])
-        rows = load(queries)
+        rows = load(queries, stay=bool(stays(queries, memory_gb)))
         draw_map(examples, rows, out / "map.png", read_called(rows, out), chosen)
     return summary

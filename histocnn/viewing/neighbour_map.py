@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from histocnn.errors import FeaturesError
 from histocnn.patches.classes import renumber, used
 from histocnn.reference.features import Features, check_same
-from histocnn.reference.neighbours import Knn, Reference, vote
+from histocnn.reference.neighbours import Knn, Reference
+from histocnn.reference.votes import vote
 from histocnn.viewing.nearest import Nearest, place
 
 Float: TypeAlias = NDArray[np.float32]

@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
 from histocnn.errors import FeaturesError
-from histocnn.reference.neighbours import (
-    UNI,
-    Knn,
-    Reference,
-    codes,
-    places,
-    scores_by_k,
-    vote,
-)
+from histocnn.reference.neighbours import UNI, Knn, Reference, codes, places
+from histocnn.reference.votes import vote
 
 RNG = np.random.default_rng(0)
 REFERENCE = RNG.normal(3, 1, (400, 16)).astype(np.float32)
@@ -98,26 +91,6 @@ def test_ties_go_to_the_smaller_row(copies: int, k: int, seed: int) -> None:
     exact = np.sqrt(((query[:, None] - x[None]) ** 2).sum(2))
     for i in range(4):
         assert found.rows[i].tolist() == np.lexsort([np.arange(len(x)), exact[i]])[:k].tolist()
-
-
-def test_votes_by_distance() -> None:
-    labels = np.array([[0, 1, 1], [0, 1, 1], [-1, -1, -1]])
-    distances = np.array([[1, 2, 4], [0, 0, 1], [1, 1, 1]], np.float32)
-    scores = vote(labels, distances, 2, "distance")
-    np.testing.assert_allclose(scores[0], [1 / 1.75, 0.75 / 1.75], rtol=1e-6)
-    assert scores[1].tolist() == [0.5, 0.5]  # where distances are 0 only those count
-    assert np.isnan(scores[2]).all()
-    np.testing.assert_allclose(vote(labels[:1], distances[:1], 2, "uniform"), [[1 / 3, 2 / 3]])
-
-
-def test_curve_over_k_needs_no_second_search() -> None:
-    large = Reference(REFERENCE, ALONE, Knn(20)).search(QUERIES, FREE)
-    curve = dict(scores_by_k(LABELS[large.rows], large.distances, 3, "distance"))
-    assert list(curve) == [1, 2, 5, 10, 20]
-    small = Reference(REFERENCE, ALONE, Knn(5)).search(QUERIES, FREE)
-    np.testing.assert_array_equal(
-        curve[5], vote(LABELS[small.rows], small.distances, 3, "distance")
-    )
 
 
 def test_novelty_is_the_percentile_among_patients_left_out() -> None:

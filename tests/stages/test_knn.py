@@ -20,6 +20,7 @@ from histocnn.stages.knn import knn
 from histocnn.storage import store
 from tests.feature_files import write_features
 from tests.grid_files import write_grid
+from tests.memory import PEAK_KIB
 from tests.models.patch_files import write_folder
 
 
@@ -77,6 +78,52 @@ def test_same_folder_leaves_the_own_patient_out(reference: Path, tmp_path: Path)
         assert set(found["seen"]) == {"no" if exclude == "patient" else "train"}
         itself = found["neighbours"] == np.stack([np.zeros(40), np.arange(40)], 1)[:, None]
         assert not itself.all(2).any()
+
+
+def test_a_reference_that_stays_in_its_files_gives_the_same(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    write_features(reference / "r2.h5", n=30, patients=("p4", ""), nan_rows=(0, 3), seed=4)
+    for protocol in ("uni", None):
+        read, stay = tmp_path / f"read {protocol}", tmp_path / f"stay {protocol}"
+        assert knn(reference, reference, read, k=5, protocol=protocol).exit_code == 0  # type: ignore[arg-type]
+        with monkeypatch.context() as patched:
+            patched.setattr("histocnn.stages.knn.stays", lambda *_: "the reference is large")
+            assert knn(reference, reference, stay, k=5, protocol=protocol).exit_code == 0  # type: ignore[arg-type]
+        assert "The reference is large\n" in capsys.readouterr().out
+        for name in ("r0.h5", "r1.h5", "r2.h5"):
+            one, other = scored(read / name), scored(stay / name)
+            assert one.keys() == other.keys()
+            for key, values in one.items():
+                if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+                    np.testing.assert_allclose(other[key], values, rtol=1e-5, atol=1e-6)
+                else:
+                    np.testing.assert_array_equal(other[key], values)
+            recipes = [store.attributes(folder / name)["recipe"] for folder in (read, stay)]
+            assert recipes[0] == recipes[1]
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_by_the_flag(tmp_path: Path) -> None:
+    """64,000 × 1,024, 0.79 GB as it is compared in memory, in less than 0.8 GB with the process."""
+    rng = np.random.default_rng(0)
+    for i, rows in enumerate([100, *[8_000] * 8]):
+        values = rng.standard_normal((rows, 1_024), np.float32).astype(np.float16)
+        store.write(
+            tmp_path / "ref" / f"s{i}.h5",
+            {"features": values, "coords": np.arange(2 * rows).reshape(-1, 2),
+             "labels": np.arange(rows) % 2},
+            {"slide_id": f"s{i}", "patient_id": f"p{i}", "labels.class_names": ["a", "b"]},
+        )  # fmt: skip
+    code = (
+        "from histocnn.stages.knn import knn;"
+        f"p = {str(tmp_path)!r};"
+        "knn(p + '/ref', p + '/ref/s0.h5', p + '/out', memory_gb=0.8);"
+        f"print({PEAK_KIB})"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "block by block" in ran.stdout
+    assert int(ran.stdout.split()[-1]) * 1024 < 0.8e9
 
 
 def test_protocol_uni_is_its_settings(reference: Path, tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""How much memory a comparison may take, and whether a reference fits it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from histocnn.errors import UsageError
+from histocnn.patches import door
+
+GB = 1e9
+_COPIES = 3  # float32: as read, as the metric sees it, and once more without the excluded patient
+_SHARE = 0.5  # of what is free, where nobody says how much may be taken
+_LEAST = 64 << 20  # bytes in which blocks can be compared
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is held of a large reference at a time.
+
+    Attributes:
+        rows: Of a block.
+        queries: That are compared in one pass over the blocks.
+    """
+
+    rows: int
+    queries: int
+
+    @classmethod
+    def within(cls, free: float, width: int) -> Sizes:
+        """As large as speeds things up and `free` bytes allow.
+
+        Args:
+            free: Bytes.
+            width: Of a row.
+
+        >>> Sizes.within(1e9, 512)
+        Sizes(rows=4096, queries=16384)
+        >>> Sizes.within(70e6, 2048)
+        Sizes(rows=256, queries=256)
+        """
+        rows = _power(free / 8 / (12 * width), 4_096)  # as stored, in float32, centred
+        queries = _power(free / 2 / (40 * width + 512), 16_384)  # and means, if each has its own
+        return cls(rows, queries)
+
+
+def _power(value: float, most: int) -> int:
+    """The power of two at or below a value, 32 at least."""
+    return int(min(most, max(32, 2 ** (max(1, int(value)).bit_length() - 1))))
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def free() -> float:
+    """Bytes of memory that this machine, or this job's share of it, has to give."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        found = next(int(line.split()[1]) * 1024.0 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        found = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for name in _LIMITS:
+        try:
+            found = min(found, float(Path(name).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def stays(files: Sequence[Path], memory_gb: float | None) -> str:
+    """Why a reference is not read into memory; "" where it fits.
+
+    Args:
+        files: Its feature files.
+        memory_gb: What the process may take; None: half of what is free.
+
+    Raises:
+        StoreError, FeaturesError: A file is missing or is none of features.
+
+    >>> stays([], 1.0)
+    ''
+    """
+    shapes = [door.features_shape(file) for file in files]
+    rows, width = sum(shape[0] for shape in shapes), max((s[1] for s in shapes), default=0)
+    needed = _COPIES * 4.0 * rows * width
+    allowed = _SHARE * free() if memory_gb is None else memory_gb * GB - resident()
+    if needed <= allowed:
+        return ""
+    limit = f"--memory_gb {memory_gb:g}" if memory_gb else f"{allowed / GB:.1f} GB, half of what is"
+    limit += " free" * (not memory_gb)
+    return (
+        f"the reference of {rows:,} × {width:,} takes {needed / GB:.2g} GB in memory, more than "
+        f"{limit}: compared block by block from its files"
+    )
+
+
+def left(memory_gb: float | None) -> float:
+    """Bytes that blocks may take beside what the process holds already.
+
+    Raises:
+        UsageError: Too few.
+    """
+    held = resident()
+    allowed = _SHARE * free() if memory_gb is None else memory_gb * GB - held
+    if allowed < _LEAST:
+        raise UsageError(
+            f"--memory_gb {memory_gb or allowed / GB:.2g}: {held / GB:.2g} GB are held before the "
+            "first block is read",
+            f"Give at least {(held + 2 * _LEAST) / GB:.1f}.",
+        )
+    return allowed

@@ -1,0 +1,46 @@
+"""What fits memory, and what is said of what does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from histocnn.errors import UsageError
+from histocnn.reference import memory
+from histocnn.reference.memory import Sizes, free, left, resident, stays
+from tests.feature_files import write_features
+
+
+def test_a_reference_stays_in_its_files_where_it_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [write_features(tmp_path / f"{i}.h5", n=1000, width=50) for i in range(2)]
+    monkeypatch.setattr(memory, "resident", lambda: 300_000_000)
+    assert stays(files, 0.302) == ""  # 2,000 × 50 × 4 bytes, three times: 1.2 MB
+    assert stays(files, 0.301) == (
+        "the reference of 2,000 × 50 takes 0.0012 GB in memory, more than --memory_gb 0.301: "
+        "compared block by block from its files"
+    )
+    assert stays(files, None) == ""
+    monkeypatch.setattr(memory, "free", lambda: 2e6)
+    assert "more than 0.0 GB, half of what is free: compared" in stays(files, None)
+
+
+def test_too_little_for_a_block_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "resident", lambda: 300_000_000)
+    assert left(1.0) == 7e8
+    with pytest.raises(UsageError, match=r"--memory_gb 0\.33: 0\.3 GB are held .* least 0\.4"):
+        left(0.33)
+
+
+def test_blocks_grow_with_what_is_free() -> None:
+    rows = [Sizes.within(megabytes * 1e6, 1024).rows for megabytes in (1, 100, 400, 9000)]
+    assert rows == sorted(rows)
+    assert rows[-1] == 4096
+    assert rows[0] >= 32
+
+
+def test_this_process_and_this_machine_have_memory() -> None:
+    assert 1e7 < resident() < 1e11
+    assert free() > 1e7

@@ -16,10 +16,13 @@ from pathlib import Path
 from histocnn.errors import UsageError
 from histocnn.jobs.ranges import NonNegativeInt
 from histocnn.jobs.result import StageResult
+from histocnn.storage.ordinary import check_may_be_folder
 from histocnn.viewing.at_work import Asked, Viewing
+from histocnn.viewing.classroom import Lesson
 from histocnn.viewing.reasons import folders_near
 from histocnn.viewing.server import serve
 from histocnn.viewing.shelf import shelve
+from histocnn.viewing.taught_files import check_name
 
 
 def view(
@@ -27,14 +30,16 @@ def view(
     slides: str | Path | None = None,
     model: str | Path | None = None,
     reference: str | Path | None = None,
+    teach: str | Path | None = None,
+    who: str = "",
     port: NonNegativeInt = 0,
     no_browser: bool = False,
     backbone: str | None = None,
 ) -> StageResult:
     """Look at slides in the browser, with what was made of them laid over.
 
-    A server answers this machine's own browser only, at an address with a secret; it writes
-    nothing. It prints the address, opens it, and ends with Ctrl-C.
+    A server answers this machine's own browser only, at an address with a secret; without --teach
+    it writes nothing. It prints the address, opens it, and ends with Ctrl-C.
 
     Args:
         path: A folder that run, demo, predict, knn, embed or tile wrote, one file of it, a slide,
@@ -43,7 +48,10 @@ def view(
             whose annotations are drawn, too.
         model: A model.safetensors that is asked what it sees in a patch.
         reference: Folder of the labelled features that scores were made from, if it is not found
-            in or beside the path.
+            in or beside the path; with --teach they vote beside what is said.
+        teach: Folder for labels: with features at hand, patches and regions get classes in the
+            browser, and the slide's k-NN map follows. Nothing else is ever written.
+        who: Who teaches, part of these files' names: letters, digits, - and _.
         port: To listen on; 0: any that is free.
         no_browser: Only print the address.
         backbone: Of the model, if it is somebody's own network: its package.module:Class.
@@ -53,10 +61,17 @@ def view(
     """
     path = Path(path)
     shelf = shelve(path, None if slides is None else Path(slides))
+    named = None if reference is None else _there(reference)
+    if teach is None and who:
+        raise UsageError(f"--who {who} without --teach", "Say where labels go with --teach FOLDER.")
+    if teach is not None:
+        check_name(who)
+        check_may_be_folder(Path(teach))
     asked = Asked(
-        references=folders_near(path, None if reference is None else _there(reference)),
+        references=folders_near(path, named),
         model=None if model is None else _there(model),
         backbone=backbone,
+        lesson=None if teach is None else Lesson(Path(teach), who, named),
     )
     many = f"{len(shelf.slides):,} slide{'s' * (len(shelf.slides) != 1)}"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histocnn.errors import UsageError
+from histocnn.viewing.classroom import Classroom, Lesson
 from histocnn.viewing.guard import new_token
 from histocnn.viewing.network import Network
 from histocnn.viewing.opened import Desk, Opened
@@ -30,11 +31,13 @@ class Asked:
         references: Folders in which labelled features may lie.
         model: A model.safetensors that is asked what it sees.
         backbone: Of somebody's own network its package.module:Class.
+        lesson: Where teaching goes; None: nothing can be changed.
     """
 
     references: Sequence[Path] = ()
     model: Path | None = None
     backbone: str | None = None
+    lesson: Lesson | None = None
 
 
 class Viewing:
@@ -49,6 +52,7 @@ class Viewing:
         token: The secret of its address.
         references: Labelled features that scores name.
         network: What is asked what it sees; None where no model was given.
+        classroom: Sessions of teaching; None where nothing can be changed.
         cache: Tiles and thumbnails that were made last.
         drawers: Threads that make tiles.
         others: Threads that do all else.
@@ -58,6 +62,7 @@ class Viewing:
         asked = asked or Asked()
         self.shelf, self.desk, self.token = shelf, Desk(shelf), new_token()
         self.references = References(asked.references, self.desk)
+        self.classroom = Classroom(self.desk, asked.lesson) if asked.lesson else None
         self.network = Network(asked.model, asked.backbone) if asked.model else None
         self.cache = Cache(CACHE_BYTES)
         threads = max(2, min(4, len(os.sched_getaffinity(0))))

@@ -14,14 +14,15 @@ from histocnn.viewing.opened import Opened
 from histocnn.viewing.shelf import GRIDS, Shelf
 
 
-def of_shelf(shelf: Shelf) -> dict[str, Any]:
-    """All slides by id with their scores, and what all slides' pages share."""
+def of_shelf(shelf: Shelf, *, teaching: bool = False) -> dict[str, Any]:
+    """All slides by id with their scores, what all slides' pages share, and whether one teaches."""
     return {
         "title": shelf.title,
         "slides": [{"id": each.slide_id, "scores": dict(each.scores)} for each in shelf.slides],
         "maps": {name: map_table(name).tolist() for name in (SCORE_MAP, NOVELTY_MAP)},
         "tile": TILE_PX,
         "note": FOOTNOTE,
+        "teaching": teaching,
     }
 
 

@@ -28,7 +28,8 @@ class Cohort(Guarded):
 
     async def get(self) -> None:
         """List them."""
-        self.send_json(facts.of_shelf(self.viewing.shelf))
+        teaching = self.viewing.classroom is not None
+        self.send_json(facts.of_shelf(self.viewing.shelf, teaching=teaching))
 
 
 class Slide(Guarded):

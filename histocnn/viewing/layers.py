@@ -197,11 +197,7 @@ def values_of(opened: Opened, source: int, key: str) -> Values:
 
 def _score_values(slide: ScoredSlide, key: str) -> Values:
     if key == "classes":
-        raster = slide.raster()
-        called = most_likely(raster)
-        sure = np.nan_to_num(raster).max(axis=2)
-        coded = called * (SURE + 1) + np.rint(np.clip(sure, 0, 1) * SURE).astype(np.int64)
-        return np.where(called >= 0, coded, NOT_SCORED).astype(np.uint16)
+        return coded_classes(slide.raster())
     if key.startswith("s") and key[1:].isdecimal() and int(key[1:]) < len(slide.class_names):
         return steps(slide.raster()[..., int(key[1:])])
     if key == "novelty" and (novelty := slide.novelty_raster()) is not None:
@@ -216,6 +212,14 @@ def _score_values(slide: ScoredSlide, key: str) -> Values:
         pair = labels * len(slide.class_names) + called
         return _coded(np.where((labels >= 0) & (called >= 0), pair, -1))
     raise StoreError(f"{slide.slide_id}: has no layer {key!r}")
+
+
+def coded_classes(raster: NDArray[np.float32]) -> Values:
+    """The most likely class of each cell × 1024 + how sure it is, from scores [rows, cols, C]."""
+    called = most_likely(raster)
+    sure = np.nan_to_num(raster).max(axis=2)
+    coded = called * (SURE + 1) + np.rint(np.clip(sure, 0, 1) * SURE).astype(np.int64)
+    return np.where(called >= 0, coded, NOT_SCORED).astype(np.uint16)
 
 
 def label_raster(grid: PatchGrid, labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado.web import Application
 
-from histocnn.viewing import handlers, reason_handlers
+from histocnn.viewing import handlers, reason_handlers, teach_handlers
 from histocnn.viewing.at_work import Viewing
 from histocnn.viewing.guarded import Guarded
 
@@ -29,6 +29,12 @@ ROUTES: tuple[tuple[str, type[Guarded]], ...] = (
     (rf"{_SLIDE}/because/{_PATCH}/{_NUMBER}", reason_handlers.Because),
     (rf"{_SLIDE}/channels/{_PATCH}", reason_handlers.Channels),
     (rf"{_SLIDE}/channel/{_PATCH}/{_NUMBER}", reason_handlers.Channel),
+    (rf"{_SLIDE}/teach", teach_handlers.State),
+    (rf"{_SLIDE}/teach/tell", teach_handlers.Tell),
+    (rf"{_SLIDE}/teach/undo", teach_handlers.Undo),
+    (rf"{_SLIDE}/teach/save", teach_handlers.Save),
+    (rf"{_SLIDE}/teach/suggest", teach_handlers.Suggest),
+    (rf"{_SLIDE}/teach/values/([a-z]+\d*)", teach_handlers.TaughtValues),
     (rf"{_TOKEN}(?:/.*)?", handlers.Nothing),
     (r"(.*)", handlers.Nothing),
 )

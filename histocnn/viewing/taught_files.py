@@ -85,11 +85,7 @@ class TaughtFiles:
     """
 
     def __init__(self, folder: Path, patches: FilePatches, who: str = "") -> None:
-        if not _WHO.fullmatch(who):
-            raise UsageError(
-                f"{who!a} cannot be part of a file's name",
-                "Use at most 40 letters, digits, - and _.",
-            )
+        check_name(who)
         self.folder, self.patches, self.who = folder, patches, who
         self.began = datetime.now(UTC)
         self.session = ""
@@ -171,6 +167,18 @@ class TaughtFiles:
             **teaching,
         }
         store.write(path, datasets, {**said, "labels.class_names": names})
+
+
+def check_name(who: str) -> None:
+    """Refuse who teaches under a name that cannot be part of a file's.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if not _WHO.fullmatch(who):
+        raise UsageError(
+            f"{who!a} cannot be part of a file's name", "Use at most 40 letters, digits, - and _."
+        )
 
 
 def _state(file: Path) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ export class Cohort {
     this.order.replaceChildren(make("option", {value: ""}, "by name"),
       ...scores.map((name) => make("option", {value: name}, `by ${name}`)))
     this.order.hidden = !scores.length
-    $("find").oninput = this.order.onchange = () => this.arrange()
+    $("find").oninput = this.order.onchange = () => { $("strip").scrollTop = 0; this.arrange() }
     $("strip").onscroll = () => this.fill()
     new ResizeObserver(() => this.fill()).observe($("strip"))
     this.arrange()

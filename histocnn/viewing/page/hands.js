@@ -9,7 +9,8 @@ export const KEYS = `keys
  l           next layer      g t a grid, tissue, annotations
  c           copy a link     s     save a picture
  m           small map       Esc   close
- click       why is this patch called so?`
+ click       why is this patch called so? Where one teaches: its class
+ u           undo, where one teaches`
 
 // acts: zoom(factor, at), pan(dx, dy), click(point, event), drag(point, event) → whether it was
 // taken, hover(point), key(name)

@@ -18,10 +18,11 @@ export class Layer {
   }
 
   async show(number, facts, maps) {
+    // Of a map that was taught anew the cells before stay until the new ones are here.
+    if (this.facts?.key != facts?.key || !facts?.address) this.values = this.counts = null
     this.facts = facts
-    this.values = this.counts = null
     if (!facts) return
-    const answer = await fetch(`slide/${number}/values/${facts.source}/${facts.key}`)
+    const answer = await fetch(facts.address ?? `slide/${number}/values/${facts.source}/${facts.key}`)
     if (!answer.ok) throw new Error((await answer.json()).error)
     const values = new Uint16Array(await answer.arrayBuffer())
     if (this.facts != facts) return  // another was chosen meanwhile

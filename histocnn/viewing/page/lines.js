@@ -12,6 +12,8 @@ export class Lines {
     this.outlines = {}
     this.grid = null
     this.mark = null
+    this.taught = null  // [{box, colour}] of labelled patches
+    this.drawing = null  // an outline that somebody draws: level-0 points
   }
 
   // Fetch what is to be seen and not yet here.
@@ -38,7 +40,18 @@ export class Lines {
     if (this.shown.grid && this.grid) this.drawGrid(context, view)
     for (const what of ["tissue", "annotations"])
       if (this.shown[what]) for (const area of this.outlines[what] ?? []) this.stroke(context, view, area)
+    for (const {box, colour} of this.taught ?? []) this.box(context, view, box, `rgb(${colour.join(",")})`)
+    if (this.drawing) this.drawOutline(context, view)
     if (this.mark) this.box(context, view, this.mark)
+  }
+
+  drawOutline(context, view) {
+    context.beginPath()
+    for (const point of this.drawing) context.lineTo(...view.point(point))
+    context.closePath()
+    context.strokeStyle = "black"
+    context.lineWidth = 2 * view.ratio
+    context.stroke()
   }
 
   stroke(context, view, {path, colour}) {
@@ -53,10 +66,11 @@ export class Lines {
     }
   }
 
-  box(context, view, [x0, y0, x1, y1]) {
+  box(context, view, [x0, y0, x1, y1], ink = "black") {
     const [[left, top], [right, bottom]] = [view.point([x0, y0]), view.point([x1, y1])]
-    for (const [ink, width] of [["white", 4], ["black", 2]]) {
-      context.strokeStyle = ink
+    if (right < 0 || bottom < 0 || left > view.width || top > view.height) return
+    for (const [colour, width] of [["white", 4], [ink, 2]]) {
+      context.strokeStyle = colour
       context.lineWidth = width * view.ratio
       context.strokeRect(left, top, right - left, bottom - top)
     }

@@ -10,6 +10,7 @@ import {Panel} from "./panel.js"
 import {compose, drawBar, save} from "./picture.js"
 import {readPlace, writePlace} from "./place.js"
 import {scaleButtons} from "./scales.js"
+import {Teach} from "./teach.js"
 import {Tiles} from "./tiles.js"
 import {View, rounded, said} from "./view.js"
 import {Why} from "./why.js"
@@ -42,7 +43,8 @@ function draw() {
     state.whole = paint(context)
     drawBar(context, view, [10 * view.ratio, view.height - 26 * view.ratio])
     overview.draw(view, tiles)
-    if (tiles.known.size && !state.first) state.first = performance.now()
+    if (tiles.known.size) state.first ??= performance.now()  // since the page was asked for
+    if (state.whole) state.sharp ??= performance.now()
     where()
     remember()
     state.frames = (state.frames ?? 0) + 1
@@ -155,6 +157,19 @@ function place() {
   })
 }
 
+// Layers of a map that was taught: beside the others, the most likely class first.
+async function taughtLayers(found) {
+  const own = state.facts.layers.filter((each) => each.source != "taught")
+  const first = !state.facts.layers.some((each) => each.source == "taught")
+  state.facts.layers = [...own, ...found]
+  const before = layer.facts && `${layer.facts.source}.${layer.facts.key}`
+  panel.show(state.facts)
+  const stays = state.facts.layers.some((each) => `${each.source}.${each.key}` == before)
+  if (found.length && first) await choose("taught.classes")
+  else if (before?.startsWith("taught.")) await choose(stays ? before : found.length ? "taught.classes" : "", true)
+  else draw()
+}
+
 let later = 0
 function remember() {
   clearTimeout(later)
@@ -223,6 +238,8 @@ for (const [id, key] of [["previous", "p"], ["next", "n"], ["link", "c"], ["shot
   $(id).onclick = () => { presses[key](); canvas.focus() }
 new ResizeObserver(() => { if (view.resize()) draw() }).observe(canvas)
 
+presses.u = () => { if (state.teach?.on) state.teach.send("undo", {}) }
+
 async function come() {
   const asked = readPlace(location.hash)
   const number = Math.max(0, state.cohort.slides.findIndex((slide) => slide.id == asked.slide))
@@ -234,6 +251,8 @@ async function come() {
 window.addEventListener("hashchange", come)
 state.cohort = await (await fetch("cohort")).json()
 $("note").textContent = state.cohort.note
+if (state.cohort.teaching)
+  state.teach = new Teach({layers: taughtLayers, draw, lines, go: (box) => visit(state.number, box)})
 state.strip = new Cohort(state.cohort.slides, (number) => open(number))
 if (!state.cohort.slides.length) message("There are no slides here.")
 else await come()

@@ -50,7 +50,7 @@ export class Panel {
     const options = facts.layers
       .filter((each) => each.kind != "grid")
       .map((each) => make("option", {value: `${each.source}.${each.key}`},
-        many ? `${each.title} · ${facts.sources[each.source]}` : each.title))
+        many && facts.sources[each.source] ? `${each.title} · ${facts.sources[each.source]}` : each.title))
     this.choice.replaceChildren(make("option", {value: ""}, "none: the slide alone"), ...options)
     this.boxes.grid.hidden = !facts.layers.some((each) => each.kind == "grid")
     this.boxes.annotations.hidden = !facts.annotated

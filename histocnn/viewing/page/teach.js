@@ -1,0 +1,198 @@
+// Teaching: a click or an outline gives patches a class, and the slide's map follows.
+
+import {$, make, swatch} from "./dom.js"
+
+const RULES = {combined: "unlike first, then uncertain", unlike: "unlike what is labelled", uncertain: "most uncertain", novel: "most novel"}
+
+export class Teach {
+  // acts: layers(layers, choose), draw(), go(box), lines
+  constructor(acts) {
+    this.acts = acts
+    this.on = false
+    this.chosen = null  // class; null takes labels away
+    this.known = []
+    this.drawing = null  // points of an outline, level 0
+    $("teach").hidden = false
+    this.build()
+  }
+
+  build() {
+    this.begin = make("button", {id: "teach_on", onclick: () => this.turn(!this.on)}, "teach this slide")
+    this.classes = make("div", {className: "marks", id: "teach_classes"})
+    this.name = make("input", {id: "teach_name", placeholder: "new class", maxLength: 64})
+    this.name.onkeydown = (event) => { if (event.key == "Enter") this.add() }
+    this.undoing = make("button", {id: "teach_undo", onclick: () => this.send("undo", {})}, "undo (u)")
+    this.saving = make("button", {id: "teach_save", onclick: () => this.save()}, "save labels")
+    this.said = make("div", {className: "small", id: "teach_said", role: "status"})
+    this.rule = make("select", {id: "teach_rule", onchange: () => this.suggest()},
+      ...Object.entries(RULES).map(([value, text]) => make("option", {value}, text)))
+    this.next = make("div", {className: "neighbours", id: "teach_next"})
+    this.curve = make("canvas", {className: "wide", width: 276, height: 60, id: "teach_curve"})
+    this.inner = make("div", {hidden: true},
+      make("div", {className: "small"}, "Click a patch, or hold Shift and draw around some: they are of the chosen class. Alt and a click says why."),
+      this.classes, this.name, make("button", {onclick: () => this.add()}, "add"),
+      make("div", {}, this.undoing, " ", this.saving), this.said,
+      make("h2", {}, "Where to look next"), this.rule, this.next,
+      make("h2", {}, "How the map settles"), this.curve,
+      make("div", {className: "small"}, "share of patches that each act gave another class"))
+    $("teach").replaceChildren(make("h2", {}, "Teach"), this.begin, this.inner)
+  }
+
+  // Another slide is shown.
+  opened(number, facts) {
+    ;[this.number, this.facts] = [number, facts]
+    this.acts.lines.taught = null
+    this.next.replaceChildren()
+    this.said.textContent = ""
+    if (this.on) this.load()
+  }
+
+  turn(on) {
+    this.on = on
+    this.begin.classList.toggle("on", on)
+    this.begin.textContent = on ? "stop teaching" : "teach this slide"
+    this.inner.hidden = !on
+    if (on) this.load()
+    else {
+      this.acts.lines.taught = null
+      this.acts.draw()
+    }
+  }
+
+  async load() {
+    const number = this.number
+    this.say("reading features …")
+    const answer = await fetch(`slide/${number}/teach`)
+    const said = await answer.json()
+    if (number != this.number) return
+    if (!answer.ok) return this.say(said.error)
+    this.say("")
+    await this.take(said)
+  }
+
+  say(text) { this.said.textContent = text }
+
+  async send(what, body) {
+    const start = performance.now()
+    const number = this.number
+    const answer = await fetch(`slide/${number}/teach/${what}`, {
+      method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)})
+    const said = await answer.json()
+    if (number != this.number) return null
+    if (!answer.ok) {
+      this.say(said.error)
+      return null
+    }
+    if (said.classes) {
+      this.say("")
+      await this.take(said)
+    }
+    this.last = performance.now() - start
+    return said
+  }
+
+  async save() {
+    const said = await this.send("save", {})
+    if (said) this.say(`saved in ${said.folder}: ${said.files.join(", ")}`)
+  }
+
+  // What the server says of the session.
+  async take(said) {
+    this.source = said.source
+    this.known = [...said.classes, ...this.known.filter((each) => each.fresh && !said.classes.some((c) => c.name == each.name))]
+    this.chosen ??= this.known[0]?.name ?? null
+    this.show()
+    const {boxes, classes} = said.marks
+    this.acts.lines.taught = boxes.map((box, i) => ({box, colour: said.classes[classes[i]].colour}))
+    this.undoing.disabled = !said.acts
+    this.drawCurve(said.settled)
+    for (const layer of said.layers) layer.facts.address = `slide/${this.number}/teach/values/${layer.key}`
+    await this.acts.layers(said.layers)
+    this.suggest()
+  }
+
+  show() {
+    const button = (name, colour, words) => {
+      const found = make("button", {onclick: () => { this.chosen = name; this.show() }}, colour ? swatch(colour) : null, ` ${words}`)
+      found.classList.toggle("on", this.chosen === name)
+      return found
+    }
+    this.classes.replaceChildren(
+      ...this.known.map(({name, colour, count}) => button(name, colour, count ? `${name} (${count})` : name)),
+      button(null, null, "no label"))
+  }
+
+  add() {
+    const name = this.name.value.trim()
+    if (!name) return
+    if (!this.known.some((each) => each.name == name)) this.known.push({name, colour: [120, 120, 120], count: 0, fresh: true})
+    this.chosen = name
+    this.name.value = ""
+    this.show()
+    $("slide").focus()
+  }
+
+  // A click on the slide; whether it was about teaching. With Alt it asks why, as elsewhere.
+  async click(at, event) {
+    if (!this.on || event.altKey) return false
+    if (this.chosen == null && !this.known.length) {
+      this.say("Name a class first.")
+      return true
+    }
+    await this.send("tell", {at, class: this.chosen})
+    return true
+  }
+
+  down(view, point, event) {
+    if (!this.on || !event.shiftKey) return false
+    this.drawing = [view.level0(point)]
+    this.acts.lines.drawing = this.drawing
+    return true
+  }
+
+  move(view, point) {
+    if (!this.drawing) return
+    this.drawing.push(view.level0(point))
+    this.acts.draw()
+  }
+
+  up() {
+    if (!this.drawing) return false
+    const outline = this.drawing
+    this.drawing = this.acts.lines.drawing = null
+    this.acts.draw()
+    if (outline.length > 2) this.send("tell", {outline, class: this.chosen})
+    return true
+  }
+
+  async suggest() {
+    const number = this.number
+    const answer = await fetch(`slide/${number}/teach/suggest?rule=${this.rule.value}`)
+    const found = await answer.json()
+    if (number != this.number) return
+    if (!answer.ok) return this.say(found.error)
+    this.next.replaceChildren(...found.map((each) => {
+      const image = make("img", {alt: each.rule, src: `slide/${number}/patch/${this.source}/${each.row}`})
+      return make("figure", {className: "far", title: "go there", onclick: () => this.acts.go(each.box)},
+        image, make("figcaption", {}, each.rule))
+    }))
+  }
+
+  drawCurve(settled) {
+    const context = this.curve.getContext("2d")
+    const [w, h] = [this.curve.width, this.curve.height]
+    context.clearRect(0, 0, w, h)
+    context.strokeStyle = "#bbb"
+    context.strokeRect(0.5, 0.5, w - 1, h - 1)
+    const known = settled.filter(([, changed]) => changed != null)
+    context.strokeStyle = "#0072b2"
+    context.fillStyle = "#0072b2"
+    context.beginPath()
+    known.forEach(([, changed], i) => {
+      const [x, y] = [8 + (i * (w - 16)) / Math.max(1, known.length - 1), h - 5 - changed * (h - 10)]
+      context.lineTo(x, y)
+      context.fillRect(x - 2, y - 2, 4, 4)
+    })
+    context.stroke()
+  }
+}

@@ -55,7 +55,7 @@ def assert_same(
 def test_neighbours_and_probe_of_old_features(tmp_path: Path) -> None:
     words = ("--reference", OLD / "reference", "--query", OLD / "features")
     run("knn", *words, "--out", tmp_path / "knn")
-    run("probe", *words, "--out", tmp_path / "probe")
+    run("probe", *words, "--out", tmp_path / "probe", "--c", "0.01")  # its default then
     for stage in ("knn", "probe"):
         files = sorted((OLD / stage).glob("*.h5"))
         assert [file.stem for file in files] == list(SLIDES)
@@ -167,7 +167,10 @@ def test_grid_and_scores_made_anew_are_the_same(tmp_path: Path, slides_csv: Path
         ("scores", ["predict", "--patches", OLD / "grids", "--model", MODEL, *FP32]),
         ("features", ["embed", "--patches", OLD / "grids", "--model", MODEL, *FP32]),
         ("knn", ["knn", "--reference", OLD / "reference", "--query", OLD / "features"]),
-        ("probe", ["probe", "--reference", OLD / "reference", "--query", OLD / "features"]),
+        (
+            "probe",
+            ["probe", "--reference", OLD / "reference", "--query", OLD / "features", "--c", "0.01"],
+        ),
         ("export-csv", ["export", "--scores", OLD / "scores", "--to", "csv"]),
     ],
 )

@@ -136,6 +136,7 @@ def words(report: Compared) -> list[str]:
         if alike:
             line += f" Not shown to differ from it: {', '.join(alike)}."
         lines.append(line)
+    lines += _few_words(report)
     colour = next((row for row in report.rows if row.subject.name == COLOUR), None)
     if colour is not None:
         behind = [
@@ -146,6 +147,17 @@ def words(report: Compared) -> list[str]:
         ]
         lines.append(f"Colour alone reaches by {', by '.join(behind)}.")
     return lines
+
+
+def _few_words(report: Compared) -> list[str]:
+    name = report.against["few"]
+    few = next(row for row in report.rows if row.subject.name == name).few
+    if not few:
+        return []
+    ends = ", ".join(f"{own.figure.value:.3f} with {own.shots}" for own in dict.fromkeys(
+        (few[0], few[-1])))  # fmt: skip
+    rank = "the best on average" if report.chosen == "best" else "given first"
+    return [f"By few shots: {name}, {rank}, {ends} per class."]
 
 
 def _method(report: Compared, method: str) -> str:

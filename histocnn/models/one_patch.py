@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from histocnn.errors import FeaturesError
+from histocnn.errors import FeaturesError, UsageError
 from histocnn.models.device import Engine
 from histocnn.models.embedding import Source, embed_patches, recipe_of
 from histocnn.models.recalled import check_is_it
@@ -36,7 +37,7 @@ def embed_as(reference: Features, patches: Patches, source: Source, device: str)
             f"{file}: features of windows, each of which saw what lies around it",
             "Embed the reference again without --dense.",
         )
-    network = source.describe()
+    network = _described(file, source)
     check_is_it(file, network, source)
     engine = Engine.choose(device, recipe["precision"], batch_size=1, threads=1, workers=1)
     with TemporaryDirectory(prefix="histocnn-") as folder:
@@ -49,3 +50,21 @@ def embed_as(reference: Features, patches: Patches, source: Source, device: str)
         rows = open_query(FilePatches(target), reference)
         _ = rows.hashes  # while the file is there
     return rows
+
+
+def _described(file: Path, source: Source) -> dict[str, Any]:
+    """What decides the network's features.
+
+    Raises:
+        UsageError: Nobody said where its weights are; as `Source.describe`.
+    """
+    try:
+        return source.describe()
+    except UsageError as error:
+        unsaid = source.model is None and source.weights is None and ":" not in str(source.backbone)
+        if not unsaid:
+            raise
+        raise UsageError(
+            f"{file}: was made by {source.backbone}, whose weights the file does not hold",
+            "Give the --weights, or the --model, that embed was given for it.",
+        ) from error

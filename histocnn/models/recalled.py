@@ -79,7 +79,7 @@ def network_of(file: Path, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(network, Mapping) or not network:
         raise FeaturesError(
             f"{file}: does not say which network made its features",
-            "Make them with histocnn embed, or give the --model that did.",
+            "Make them with histocnn embed.",
         )
     return network
 

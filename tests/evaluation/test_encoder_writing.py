@@ -57,7 +57,12 @@ def test_words_name_the_best_and_what_is_not_shown_to_differ(report: Compared) -
     said = words(report)
     assert said[0].startswith("By 7-NN, balanced accuracy: good, the best, 0.")
     assert "poor" not in said[0]
-    assert said[2].startswith("Colour alone reaches by k-NN 0.")
+    few = report.rows[1].few
+    assert said[2] == (
+        f"By few shots: good, the best on average, {few[0].figure.value:.3f} with 1, "
+        f"{few[2].figure.value:.3f} with 4 per class."
+    )
+    assert said[3].startswith("Colour alone reaches by k-NN 0.")
     same = {m: {PRIMARY: replace(g[PRIMARY], p_corrected=0.5)} for m, g in
             report.rows[0].gaps.items()}  # fmt: skip
     alike = replace(report, rows=(replace(report.rows[0], gaps=same), *report.rows[1:]))

@@ -14,6 +14,7 @@ from histocnn.cli import main
 from histocnn.errors import FeaturesError, UsageError
 from histocnn.stages.embed import embed
 from histocnn.stages.similar import similar
+from histocnn.stages.tile import tile
 from histocnn.storage import store
 from tests.grid_files import write_grid
 from tests.models.small_networks import write_weights
@@ -119,7 +120,10 @@ def test_refusals(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     words = ["similar", "--reference", str(place / "archive"), "--out", str(tmp_path / "out")]
     words += ["--query", str(place / "slides" / "s0.tiff")]
     assert main([*words, "--at", "100,100"]) == 2
-    assert "--weights" in capsys.readouterr().err
+    assert (
+        "s0.h5: was made by lenet5, whose weights the file does not hold. Give the --weights"
+        in (capsys.readouterr().err)
+    )
     other = str(write_weights(tmp_path / "other.safetensors", seed=1))
     assert main([*words, "--at", "100,100", "--weights", other]) == 1
     shown = capsys.readouterr().err
@@ -144,3 +148,27 @@ def test_nothing_is_left_to_compare_with(place: Path, tmp_path: Path) -> None:
         )  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="is no point"):
         similar(place / "archive", "s0", "1,2,3", tmp_path)
+
+
+def test_stains_are_those_of_the_slide_and_not_of_the_one_patch(demo: Path, tmp_path: Path) -> None:
+    """As the archive has them, else as tile would find them."""
+    weights = str(write_weights(tmp_path / "lenet5.safetensors"))
+    slide = demo / "cohort" / "slides" / "phantom_01.tif"
+    tile(demo / "cohort" / "slides.csv", tmp_path / "grids", patch_px=112, mpp=1.0, threads=1)
+    embed(
+        tmp_path / "grids", tmp_path / "archive", "lenet5", weights, input_px=28, stain="macenko",
+        threads=1,
+    )  # fmt: skip
+    file = tmp_path / "archive" / "phantom_01.h5"
+    x, y = store.read(file, "coords")["coords"][1].tolist()
+    at = float(x) + 112, float(y) + 112
+    options = {"weights": weights, "exclude": "none", "each": "none", "count": 2}
+    for without in (False, True):
+        if without:
+            kept = {k: v for k, v in store.attributes(file).items() if k != "stains"}
+            store.write(file, store.read(file), kept)
+        first, second = similar(
+            tmp_path / "archive", slide, at, tmp_path / str(without), **options
+        ).rows  # type: ignore[arg-type]
+        assert first["row"] == 1
+        assert 50 * first["distance"] < second["distance"]

@@ -24,7 +24,8 @@ from histocnn.jobs.result import StageResult
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.json import to_json
 
-LIBRARIES = ("h5py", "numpy", "openslide-python", "openslide-bin", "torch", "torchvision", "timm")
+LIBRARIES = ("h5py", "numpy", "openslide-python", "openslide-bin", "torch", "torchvision", "timm",
+             "onnxruntime")  # fmt: skip
 TOLD = ("patches", "outcome", "notes", "look")  # facts that the summary of a run still needs
 BOUND_BY = {"pixels": "pixel-bound", "compute": "compute-bound", "write": "write-bound"}
 

@@ -94,7 +94,11 @@ class Slider:
         check_stride(stride_px or own, own, patch_px, dense.input_px)
         network = AllTurns(dense.network) if tta else dense.network
         runner = replace(
-            runner, network=network, per_px=dense.input_px / patch_px, augment=runner.augment[:1]
+            runner,
+            network=network,
+            compute=None,
+            per_px=dense.input_px / patch_px,
+            augment=runner.augment[:1],
         )
         return cls(dense, runner, patch_px, stride_px or own, tta)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from histocnn.errors import UsageError
 from histocnn.jobs.workers import worker_index
+from histocnn.models.engines import Compute, computed_by, cores, lacking, version
 from histocnn.models.infer import Loading
-from histocnn.models.options import Precision
+from histocnn.models.options import EngineName, Precision
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Engine:
         batch_size: Patches at a time.
         threads: Readers per slide.
         workers: Slides in parallel processes.
+        name: What computes the network.
     """
 
     device: str
@@ -33,18 +35,30 @@ class Engine:
     batch_size: int
     threads: int
     workers: int
+    name: EngineName = "torch"
 
     @classmethod
-    def choose(cls, device: str, precision: Precision, **counts: int) -> Engine:
+    def choose(
+        cls, device: str, precision: Precision, name: EngineName = "torch", **counts: int
+    ) -> Engine:
         """What the hardware offers of what is asked; says what it is.
 
+        The precision is the hardware's, whatever engine computes in it, for it decides the files;
+        only where ONNX Runtime is asked for by name, auto is what that has: float32.
+
         Raises:
-            UsageError: There is no such device.
+            UsageError: There is no such device, or no such engine on it.
         """
+        if name == "onnx":
+            device = "cpu" if device == "auto" else device
+            precision = "fp32" if precision == "auto" else precision
         place = choose_device(device)
-        engine = cls(device, choose_bf16(precision, place), **counts)
+        engine = cls(device, choose_bf16(precision, place), **counts, name=name)
+        if problem := lacking(name, place, engine.bf16):
+            raise problem
         numbers = "bf16" if engine.bf16 else "float32"
-        print(f"{place}, {numbers}, channels_last", file=sys.stderr)
+        by = "" if name in ("torch", "auto") else f", {version(name)}"
+        print(f"{place}, {numbers}, channels_last{by}", file=sys.stderr)
         return engine
 
     @property
@@ -52,10 +66,29 @@ class Engine:
         """The precision as a recipe names it."""
         return "bf16" if self.bf16 else "fp32"
 
+    def sliding(self) -> Engine:
+        """The same for --dense, whose regions of many sizes torch computes.
+
+        Raises:
+            UsageError: Another engine is asked for by name.
+        """
+        if self.name not in ("auto", "torch"):
+            raise UsageError(
+                f"--dense with --engine {self.name}: a network slides over regions by torch alone",
+                "Leave one of them out.",
+            )
+        return replace(self, name="torch")
+
+    def compute(self, network: nn.Module) -> Compute | None:
+        """What computes a network in torch's place; None where torch does."""
+        if self.name == "torch":
+            return None
+        return computed_by(self.name, network, batch_size=self.batch_size)
+
     def place(self) -> torch.device:
         """Take this process's device, and its part of the cores where several work at once."""
         if self.workers > 1:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.workers))
+            torch.set_num_threads(cores(self.workers))
         return choose_device(self.device, worker_index())
 
     def loading(self, normalise: Callable[..., Any] | None) -> Loading:

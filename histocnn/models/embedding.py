@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,8 @@ from histocnn.models.custom import function_at, is_custom
 from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.encoders import find, scaled
+from histocnn.models.engine_trial import settle
+from histocnn.models.engines import version
 from histocnn.models.infer import write_results
 from histocnn.models.networks import Embedder
 from histocnn.models.pooling import Pool
@@ -169,7 +172,20 @@ def _open(source: Source, engine: Engine) -> Runner:
     place = engine.place()
     placed = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     views = flips_and_turns() if source.tta else flips_and_turns()[:1]
-    return Runner(placed, spec, place, engine.bf16, lambda found: {"features": found}, views)
+    compute = engine.compute(placed)
+    return Runner(
+        placed, spec, place, engine.bf16, lambda found: {"features": found}, views, compute=compute
+    )
+
+
+def settled(source: Source, engine: Engine, items: Sequence[Patches], dense: bool) -> Engine:
+    """The engine by name, where the fastest was asked for: tried on the network.
+
+    Raises:
+        UsageError: Another engine than torch for windows.
+    """
+    engine = engine.sliding() if dense else engine
+    return settle(engine, *source.open(), items) if engine.name == "auto" else engine
 
 
 def recipe_of(
@@ -207,13 +223,17 @@ def embed_patches(
     cohorts = source.cohorts()
     how: dict[str, Any] = {
         "dtypes": {"features": dtype},
-        "attributes": {"recipe": recipe, "encoder": runner.spec.terms.to_dict()},
+        "attributes": {
+            "recipe": recipe,
+            "encoder": runner.spec.terms.to_dict(),
+            "engine": version(engine.name),
+        },
         "tick": tick,
         "copy": {} if cohorts is None else {COHORTS: [cohort.to_json() for cohort in cohorts]},
         "loading": engine.loading(normaliser(runner.spec, patches)),
     }
     if dense is None:
-        facts = write_results(target, patches, runner, **how)
+        facts = write_results(target, patches, runner, **how) | {"engine": version(engine.name)}
         said = scaled(source.backbone or "", patches.patch_px, patches.mpp)
         changed = said and source.input_px is None
         return facts | {"notes": facts["notes"] + [said] * bool(changed)}

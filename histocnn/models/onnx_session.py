@@ -46,6 +46,8 @@ def open_session(network: str | Path | bytes, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1  # a network's layers follow each other
+    # Threads that wait for the next layer would take the cores from those that read the patches.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = ERRORS_ONLY
     given = network if isinstance(network, bytes) else str(network)
     try:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from histocnn.jobs.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Probability, Share
 
 Precision = Literal["auto", "fp32", "bf16"]  # of predict and embed
+EngineName = Literal["torch", "compile", "onnx", "auto"]  # what computes their network
 Measure = Literal["val_loss", "val_accuracy", "val_auroc", "train_loss", "train_accuracy"]
 
 

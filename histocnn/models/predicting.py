@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from histocnn.models.custom import check_typed
 from histocnn.models.dense_infer import Slider
 from histocnn.models.dense_writing import DenseOptions, dense_of, slider_of, write_dense
 from histocnn.models.device import Engine
+from histocnn.models.engine_trial import settle
+from histocnn.models.engines import version
 from histocnn.models.infer import write_results
 from histocnn.models.runner import Runner, flips_and_turns
 from histocnn.models.spec import load, read_spec
@@ -96,7 +99,21 @@ def _open(scorer: Scorer) -> Runner:
         return {"scores": scores} | ({} if least is None else {"sets": scores >= least})
 
     views = flips_and_turns() if scorer.tta else flips_and_turns()[:1]
-    return Runner(network, spec, place, scorer.engine.bf16, finish, views)
+    compute = scorer.engine.compute(network)
+    return Runner(network, spec, place, scorer.engine.bf16, finish, views, compute=compute)
+
+
+def settled(scorer: Scorer, items: Sequence[Patches]) -> Scorer:
+    """The scorer with an engine, where the fastest was asked for: tried on its network.
+
+    Raises:
+        UsageError: Another engine than torch for windows.
+    """
+    engine = scorer.engine.sliding() if scorer.dense else scorer.engine
+    if engine.name == "auto":
+        network, spec = load(scorer.model, backbone=scorer.backbone)
+        engine = settle(engine, network, spec, items)
+    return replace(scorer, engine=engine)
 
 
 def cannot_slide(model: Path, backbone: str | None, patch_px: int) -> str | None:
@@ -141,6 +158,7 @@ def score(
         recipe, patches.slide_ids, patches.patient_ids, patches.slide_fingerprint
     )
     verdicts, attributes = scoring.stored(of_slide=patches.coords is not None)
+    attributes["engine"] = by = version(scorer.engine.name)
     sets = None
     if scorer.confidence is not None:
         sets = sets_of(runner.spec, scorer.confidence, str(scorer.model))
@@ -155,6 +173,7 @@ def score(
         copy=verdicts,
         loading=scorer.engine.loading(normaliser(runner.spec, patches)),
     )
+    facts["engine"] = by
     return facts if sets is None else facts | {"notes": facts["notes"] + sets.notes(target)}
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histocnn.errors import ModelError
+from histocnn.models.engines import Compute
 from histocnn.models.networks import takes
 from histocnn.models.preparation import to_input
 from histocnn.models.spec import ModelSpec
@@ -32,6 +33,7 @@ class Runner:
         finish: Outputs (float32) → the arrays to store, by name.
         augment: Applied to the input; every result is averaged before `finish`.
         per_px: Input px per pixel of a region, in place of the spec's side; None: patches.
+        compute: Computes the network in another way (`engines`); None: torch does.
     """
 
     network: nn.Module
@@ -41,6 +43,7 @@ class Runner:
     finish: Step
     augment: tuple[Callable[[Tensor], Tensor], ...] = field(default=(lambda images: images,))
     per_px: float | None = None
+    compute: Compute | None = None
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
@@ -49,13 +52,14 @@ class Runner:
         Raises:
             ModelError: The batch does not fit the device's memory.
         """
+        compute = self.compute or self.network
         patches = torch.from_numpy(pixels)
         if self.device.type == "cuda":
             patches = patches.pin_memory().to(self.device, non_blocking=True)
         try:
             images = to_input(patches, self.spec, self._size(patches))
             with takes(self.spec.backbone, images), self._autocast():
-                outputs = [self.network(view(images)).float() for view in self.augment]
+                outputs = [compute(view(images)).float() for view in self.augment]
             return self.finish(torch.stack(outputs).mean(0) if len(outputs) > 1 else outputs[0])
         except torch.OutOfMemoryError as error:
             raise ModelError(

@@ -120,7 +120,7 @@ def check_exporter() -> None:
             raise UsageError(f"to write ONNX {package} is needed", INSTALL_ONNX) from error
 
 
-def check_size(network: nn.Module) -> None:
+def check_size(network: nn.Module, remedy: str = "Use --to torchscript.") -> None:
     """Refuse a network that one ONNX file cannot hold.
 
     Raises:
@@ -130,7 +130,7 @@ def check_size(network: nn.Module) -> None:
     if held > MOST_BYTES:
         raise ModelError(
             f"the network's weights are {held / 1e9:.1f} GB, and one ONNX file holds 2 GB",
-            "Use --to torchscript.",
+            remedy,
         )
 
 

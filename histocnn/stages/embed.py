@@ -15,7 +15,7 @@ from typing import Any, Literal
 from histocnn.jobs import run as runs
 from histocnn.jobs.ranges import PositiveFloat, PositiveInt, check_range
 from histocnn.jobs.result import StageResult
-from histocnn.models.options import Precision
+from histocnn.models.options import EngineName, Precision
 from histocnn.patches.patches import open_patches
 from histocnn.storage.json import to_json
 
@@ -39,6 +39,7 @@ def embed(
     dense_stride_px: PositiveInt | None = None,
     exact: bool = False,
     precision: Precision = "auto",
+    engine: EngineName = "torch",
     slides: str | Path | None = None,
     patient_pattern: str | None = None,
     mpp: PositiveFloat | None = None,
@@ -78,6 +79,8 @@ def embed(
             stride, which is the default, or its half.
         exact: With --dense: regions overlap by all that the network can see.
         precision: Of the computation; auto: bf16 where the hardware has it.
+        engine: What computes the network: torch, torch compiled, ONNX Runtime (extra onnx); auto:
+            the fastest here, tried once per machine and network; files differ by rounding only.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
         patient_pattern: Regular expression whose first group is the patient in an image's path.
         mpp: µm/px of image files, which do not say it; knn and probe need it to compare them with
@@ -92,7 +95,7 @@ def embed(
     """
     from histocnn.models.dense_writing import DenseOptions
     from histocnn.models.device import Engine  # torch is loaded when it is needed
-    from histocnn.models.embedding import Source, embed_patches, recipe_of
+    from histocnn.models.embedding import Source, embed_patches, recipe_of, settled
     from histocnn.models.encoders import check_scale
 
     trained = None if model is None else Path(model)
@@ -105,17 +108,17 @@ def embed(
     source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta, *given)
     network = source.describe()
     windows = DenseOptions.asked(dense, dense_stride_px, exact, items)
-    engine = Engine.choose(
-        device, precision, batch_size=batch_size, threads=threads, workers=workers
-    )
+    counts = {"batch_size": batch_size, "threads": threads, "workers": workers}
+    chosen = Engine.choose(device, precision, engine, **counts)
+    chosen = settled(source, chosen, items, dense)
     return runs.run(
         items,
         out=Path(out),
         command="embed",
         source=patches,
         recipe=partial(
-            recipe_of, network=network, dtype=dtype, precision=engine.precision, dense=windows
+            recipe_of, network=network, dtype=dtype, precision=chosen.precision, dense=windows
         ),
-        work=partial(embed_patches, source=source, engine=engine, dtype=dtype, dense=windows),
+        work=partial(embed_patches, source=source, engine=chosen, dtype=dtype, dense=windows),
         workers=workers,
     )

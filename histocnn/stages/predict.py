@@ -14,7 +14,7 @@ from pathlib import Path
 from histocnn.jobs import run as runs
 from histocnn.jobs.ranges import PositiveInt, Probability, check_range
 from histocnn.jobs.result import StageResult
-from histocnn.models.options import Precision
+from histocnn.models.options import EngineName, Precision
 from histocnn.patches.patches import open_patches
 from histocnn.storage.hashing import sha256
 
@@ -29,6 +29,7 @@ def predict(
     exact: bool = False,
     confidence: Probability | None = None,
     precision: Precision = "auto",
+    engine: EngineName = "torch",
     slides: str | Path | None = None,
     patient_pattern: str | None = None,
     batch_size: PositiveInt = 64,
@@ -56,6 +57,8 @@ def predict(
             may be are stored, with this probability for new patients (such as 0.9). For models
             trained with calibration patients.
         precision: Of the computation; auto: bf16 where the hardware has it.
+        engine: What computes the network: torch, torch compiled, ONNX Runtime (extra onnx); auto:
+            the fastest here, tried once per machine and network; files differ by rounding only.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.
         patient_pattern: Regular expression whose first group is the patient in an image's path.
         batch_size: Patches at a time.
@@ -69,20 +72,22 @@ def predict(
     """
     from histocnn.models.dense_writing import DenseOptions
     from histocnn.models.device import Engine  # torch is loaded when it is needed
-    from histocnn.models.predicting import Scorer, recipe_of, score
+    from histocnn.models.predicting import Scorer, recipe_of, score, settled
 
     check_range("confidence", confidence, Probability | None)
     moved_to = None if slides is None else Path(slides)
     items = open_patches(Path(patches), slides=moved_to, patient_pattern=patient_pattern)
+    counts = {"batch_size": batch_size, "threads": threads, "workers": workers}
     scorer = Scorer(
         Path(model),
         backbone,
         tta,
-        Engine.choose(device, precision, batch_size=batch_size, threads=threads, workers=workers),
+        Engine.choose(device, precision, engine, **counts),
         DenseOptions.asked(dense, dense_stride_px, exact, items),
         confidence,
     )
     scorer.check()
+    scorer = settled(scorer, items)
     return runs.run(
         items,
         out=Path(out),

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from histocnn.errors import PatchesError
+from histocnn.models import engine_trial
+from histocnn.models.device import Engine
+from histocnn.models.engine_memory import Speeds
+from histocnn.models.engine_trial import amount, settle, tried
+from histocnn.models.spec import ModelSpec
+
+ENGINE = Engine("cpu", bf16=False, batch_size=8, threads=1, workers=1, name="auto")
+NETWORK = torch.nn.Linear(1, 1)
+
+
+class Some:
+    def __init__(self, count: int, px: int = 28) -> None:
+        self.count, self.patch_px = count, px
+
+    def __len__(self) -> int:
+        if self.count < 0:
+            raise PatchesError("damaged", "")
+        return self.count
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+    """Rates as of a slow processor, and which engines were tried."""
+    asked: list[list[str]] = []
+    rates = {"torch": 26.5, "onnx": 51.9, "compile": 60.0}
+
+    def known(engine: Any, network: Any, px: int, names: Sequence[str], *count: int) -> Any:
+        asked.append(list(names))
+        return {name: rates[name] for name in names}
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(engine_trial, "_rates", known)
+    monkeypatch.setattr(engine_trial, "lacking", lambda name, device, bf16: None)
+    return asked
+
+
+def test_the_fastest_is_taken_tried_once_and_said(
+    asked: list[list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    spec, items = ModelSpec("lenet5"), [Some(500), Some(-1), Some(500)]
+    for _ in range(2):
+        assert settle(ENGINE, NETWORK, spec, items).name == "onnx"  # type: ignore[arg-type]
+    assert asked == [["torch", "onnx"]]
+    said = capsys.readouterr().err
+    assert said.count("engine onnx (torch 26.5/s, onnx 51.9/s)") == 2
+    assert said.count(f"remembered in {tmp_path / 'histocnn' / 'engines.json'}") == 1
+    settle(ENGINE, NETWORK, ModelSpec("resnet18"), items)  # type: ignore[arg-type]
+    assert len(asked) == 2  # another network
+
+
+def test_compiling_is_tried_where_so_many_patches_may_pay_for_it(asked: list[list[str]]) -> None:
+    few = tried(ENGINE, NETWORK, 28, 1_000)
+    assert asked == [["torch", "onnx"]]
+    many = tried(ENGINE, NETWORK, 28, 1_000_000, few)  # what is known is not tried again
+    assert asked == [["torch", "onnx"], ["compile"]]
+    assert many.fastest(1_000_000) == "compile"
+
+
+def test_patches_are_counted_without_those_that_cannot_be_read() -> None:
+    assert amount([Some(3), Some(-1), Some(4)]) == (7, 28)  # type: ignore[list-item]
+    assert amount([Some(3), Some(4, px=56)]) == (7, None)  # type: ignore[list-item]
+
+
+def test_rates_are_measured_on_the_network(capsys: pytest.CaptureFixture[str]) -> None:
+    class Branching(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            means = images.mean((2, 3)) * self.weight
+            return means if means.sum() > 0 else -means
+
+    pytest.importorskip("onnxruntime")
+    found = tried(ENGINE, Branching().eval(), 8, 10)
+    assert found.rates.keys() == {"torch"}
+    assert found.compile_s == 0.0
+    assert "engine onnx is left out" in capsys.readouterr().err
+    assert isinstance(found, Speeds)

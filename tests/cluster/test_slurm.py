@@ -54,8 +54,10 @@ def running(columns: str) -> list[list[str]]:
 
 
 def descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(d for child in children for d in descendants(int(child)))]
+    """A process and all below it, which any of its threads may have begun."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text().split()]
+    return [pid, *(d for child in children for d in descendants(child))]
 
 
 def lose(node: str) -> None:

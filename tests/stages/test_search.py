@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,7 @@ def test_a_strangers_folder_is_left_alone(tmp_path):
 
 GUARD = """
 import sys
+import zipfile
 def look(event, args):
     if event == "open" and isinstance(args[0], (str, bytes)):
         name = args[0] if isinstance(args[0], str) else args[0].decode(errors="replace")
@@ -153,3 +155,18 @@ def test_trainings_are_searched_without_a_look_at_the_test_patients_and_one_may_
     made = yaml.safe_load((tmp_path / "out" / "best.yaml").read_text())
     assert made["model"]["learning_rate"] == 2e-3
     assert (tmp_path / "out" / "best" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_search_over_probes_of_real_patches_is_not_surely_worse_than_the_hand_set_one(
+    shared, tmp_path
+):
+    with zipfile.ZipFile(shared / "data/patches/idc-breast-50px.zip") as files:
+        files.extractall(tmp_path)
+    weights = shared / "weights/squeezenet1_1-imagenet.safetensors"
+    command = [sys.executable, ROOT / "benchmarks/search_idc.py", "probes",
+               "--patches", tmp_path / "idc", "--weights", weights, "--out", tmp_path]  # fmt: skip
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    gap = json.loads((tmp_path / "probes.json").read_text())
+    assert gap["high"] >= -0.01  # AUROC on the fifth fold, paired by patient

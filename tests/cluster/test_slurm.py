@@ -85,6 +85,7 @@ def _command_line(process: Path) -> str:
 
 
 def test_a_training_lost_with_its_node_goes_on_elsewhere(tmp_path: Path) -> None:
+    bring_back("n0", "n1")
     slides = make_cohort(tmp_path / "data", slides=3, patients=3, labs=2, size_px=(1024, 1024))
     (tmp_path / "train.yaml").write_text(TRAINING)
     (tmp_path / "wf.yaml").write_text(

@@ -17,8 +17,8 @@ CAPTIONS = {
     "importance": "What of the differences between trials each key explains (functional ANOVA).",
     "parallel": "A line per trial, yellow the best; where good lines part, a key matters little.",
     "slices": "The metric by one key at a time; dark points came late.",
-    "spread": "Dots are folds, bars their mean. What lies within the grey band of the best is not "
-    "shown to be worse.",
+    "spread": "Dots are folds, bars their mean; grey: the best's mean and its standard error. What "
+    "is within noise is told above from differences fold by fold: a hard fold is hard for all.",
 }
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 

@@ -2,12 +2,14 @@
 
     histocnn tile --slides slides.csv --out grids --patch_px 112 --mpp 1.3 --overlap_px 68
     histocnn embed --patches grids --out features --backbone squeezenet1_1 --weights FILE
-    python benchmarks/teach.py choose features/CRC01-west.h5 --seeds 10
-    python benchmarks/teach.py measure features/CRC01-middle.h5 --seeds 20
+    python benchmarks/teach.py choose features/CRC01-west.h5 --patches 4000
+    python benchmarks/teach.py measure features/CRC01-middle.h5
+    python benchmarks/teach.py clock features/CRC01-middle.h5
 
 slides.csv names both strips with their annotations and the background Normal. `choose` compares on
-one slide how many of the first clicks shall be unlike what is labelled before uncertain ones
-follow (`suggesting.FIRST`); `measure` takes the rule as it stands to the other slide, once.
+one slide (on patches drawn from it) how many of the first clicks shall be unlike what is labelled
+before uncertainty weighs (`suggesting.FIRST`), and the other rules; `measure` takes the rule as it
+stands to the other slide, once.
 
 A session begins with one patch of each class, drawn by the seed; every later click answers with
 what the patch shows most of. The figure is the AUROC of the map on all patches whose truth is
@@ -33,11 +35,12 @@ from histocnn.scores.scorefile import ScoreFile
 from histocnn.storage import store
 from histocnn.viewing.nearest import Nearest
 from histocnn.viewing.neighbour_map import NeighbourMap, TaughtMap
-from histocnn.viewing.suggesting import FIRST, Suggester
+from histocnn.viewing.suggesting import FIRST, Rule, Suggester
 from histocnn.viewing.teaching import Teaching
 
-CLICKS = 60
-FIRSTS = (2, 5, 10, 20, 30, CLICKS)  # 2: uncertain from the beginning; CLICKS: unlike to the end
+CLICKS = 60  # of the area under the curve
+MOST = 200  # until which SHARE is waited for
+FIRSTS = (2, 10, 20, 30)  # 2: uncertainty weighs from the beginning
 SHOWN = (2, 5, 10, 20, 40, 60)
 SHARE = 0.95  # of the AUROC with all labels
 Floats = NDArray[np.float64]
@@ -46,8 +49,11 @@ Floats = NDArray[np.float64]
 class Slide:
     """A slide's features with the truth of its patches, asked by clicks."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, patches: int | None = None) -> None:
         self.features = load([file])
+        if patches is not None:
+            drawn = np.random.default_rng(1).permutation(len(self.features))[:patches]
+            self.features = self.features.only(np.sort(drawn))
         placed = ScoreFile(file, door.attributes(file), store.shapes(file), ())
         self.boxes_l0 = placed.boxes_l0()
         self.names = self.features.class_names
@@ -69,8 +75,10 @@ class Slide:
         ranks, n = rankdata(scores[self.plain]), int(positive.sum())
         return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * (len(ranks) - n)))
 
-    def session(self, seed: int, first: int | None) -> Floats:
-        """AUROC after 2 to CLICKS clicks: by the combined rule, or for None by chance."""
+    def session(
+        self, seed: int, rule: Rule | None, first: int = FIRST, clicks: int = CLICKS
+    ) -> Floats:
+        """AUROC after 2, 3, … clicks by a rule; None: by chance."""
         rng = np.random.default_rng(seed)
         labels = np.full(len(self.boxes_l0), -1)
         for number in range(len(self.names)):
@@ -79,19 +87,19 @@ class Slide:
         chance = iter(self.features.row[rng.permutation(len(self.features))])
         answers = np.full(len(self.boxes_l0), -1)
         answers[self.features.row] = self.answers
-        self.suggester.first = first or 0
+        self.suggester.first = first
         curve = []
         while True:
             taught = self.map.map(labels, self.names)
             assert taught is not None
             curve.append(self.auroc(taught))
-            if len(curve) == CLICKS - 1:
+            if len(curve) == clicks - 1:
                 return np.array(curve)
-            if first is None:
+            if rule is None:
                 row = next(row for row in chance if labels[row] < 0)
             else:
                 nearest = self.map.nearest()
-                [found] = self.suggester.suggest("combined", 1, taught, nearest, labels)
+                [found] = self.suggester.suggest(rule, 1, taught, nearest, labels)
                 row = found.row
             labels[row] = answers[row]
 
@@ -125,28 +133,37 @@ def reached(curves: Floats, least: float) -> str:
 
 
 def choose(slide: Slide, seeds: int) -> None:
-    """Compare how many of the first clicks shall be unlike."""
+    """Compare rules, and how many of the first clicks shall be unlike."""
     chance = np.array([slide.session(seed, None) for seed in range(seeds)])
     print(
-        f"AUROC after {SHOWN} clicks\nchance      {chance.mean():.4f}  {row_of(chance)}", flush=True
+        f"AUROC after {SHOWN} clicks\nchance       {chance.mean():.4f}  {row_of(chance)}",
+        flush=True,
     )
-    for first in FIRSTS:
-        curves = np.array([slide.session(seed, first) for seed in range(seeds)])
+    tried: list[tuple[Rule, int]] = [("combined", first) for first in FIRSTS]
+    tried += [("unlike", 0), ("uncertain", 0), ("novel", 0)]
+    for rule, first in tried:
+        curves = np.array([slide.session(seed, rule, first) for seed in range(seeds)])
         gain = interval(curves.mean(axis=1) - chance.mean(axis=1))
-        print(f"unlike to {first:2d}  {curves.mean():.4f}  {row_of(curves)}  {gain}", flush=True)
+        name = f"{rule} {first}" if first else rule
+        print(f"{name:11s}  {curves.mean():.4f}  {row_of(curves)}  {gain}", flush=True)
 
 
 def measure(slide: Slide, seeds: int) -> None:
     """Compare the rule as it stands with chance."""
     full = slide.with_all_labels()
     print(f"all labels, each patch by the 20 nearest others: AUROC {full:.4f}", flush=True)
-    pairs = [(slide.session(seed, None), slide.session(seed, FIRST)) for seed in range(seeds)]
+    pairs = [
+        (slide.session(seed, None, clicks=MOST), slide.session(seed, "combined", clicks=MOST))
+        for seed in range(seeds)
+    ]
     chance, combined = (np.array(curves) for curves in zip(*pairs, strict=True))
     print(f"AUROC after {SHOWN} clicks")
     for name, curves in (("chance", chance), ("combined", combined)):
-        print(f"{name:9s} area {curves.mean():.4f}  {row_of(curves)}; {SHARE:.0%} of all labels': "
+        area = curves[:, : CLICKS - 1].mean()
+        print(f"{name:9s} area {area:.4f}  {row_of(curves)}; {SHARE:.0%} of all labels': "
               f"{reached(curves, SHARE * full)}")  # fmt: skip
-    print(f"area, combined - chance: {interval((combined - chance).mean(axis=1))}")
+    differences = (combined - chance)[:, : CLICKS - 1].mean(axis=1)
+    print(f"area to {CLICKS} clicks, combined - chance: {interval(differences)}")
 
 
 def clock(file: Path) -> None:
@@ -171,8 +188,11 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["choose", "measure", "clock"])
     parser.add_argument("features", type=Path)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--patches", type=int, help="draw so many of the slide's")
     options = parser.parse_args()
     if options.what == "clock":
         clock(options.features)
     else:
-        {"choose": choose, "measure": measure}[options.what](Slide(options.features), options.seeds)
+        {"choose": choose, "measure": measure}[options.what](
+            Slide(options.features, options.patches), options.seeds
+        )

@@ -4,7 +4,8 @@
 the others nearer to an example (a greedy k-medoids). The farthest patch alone would be a fold, a
 pen stroke or the edge of the glass; this one is typical of something that nobody has named.
 *Uncertain*: the two likeliest classes are nearly equal. *Novel*: farthest from its k-th example.
-*Combined*: unlike for the first labels, uncertain later; docs/benchmarks.md has how many.
+*Combined*: unlike for the first labels; then what brings most of the uncertain patches nearer to an
+example, each weighing as much as it is uncertain. docs/benchmarks.md has what it saves.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ Int: TypeAlias = NDArray[np.int64]
 Rule: TypeAlias = Literal["combined", "uncertain", "novel", "unlike"]
 
 RULES: tuple[Rule, ...] = get_args(Rule)
-FIRST = 20  # labels of the combined rule that are chosen to be unlike; docs/benchmarks.md
-_CANDIDATES = 2_000
-_OTHERS = 4_000
+FIRST = 10  # labels of the combined rule that are chosen to be unlike; docs/benchmarks.md
+_CANDIDATES = 1_000
+_OTHERS = 2_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Suggestion:
         centre_l0: (x, y), level-0 px.
         rule: Why it is offered: uncertain, novel or unlike.
         value: By which it was ranked, more is better: uncertainty from 0 to 1; the distance to the
-            k-th example; or by how much a mean patch would come nearer to an example.
+            k-th example; or by how much a mean patch would come nearer to an example, of the
+            combined rule each by its uncertainty.
     """
 
     row: int
@@ -91,10 +93,11 @@ class Suggester:
         """
         if rule not in RULES:
             raise UsageError(f"no rule {rule!r}", f"Use {', '.join(RULES)}.")
-        if rule == "combined":
-            rule = "unlike" if int((labels >= 0).sum()) < self.first else "uncertain"
         if taught is None or rule == "unlike":
-            return self._unlike(count, nearest, labels)
+            return self._covering(count, nearest, labels)
+        if rule == "combined":
+            later = int((labels >= 0).sum()) >= self.first
+            return self._covering(count, nearest, labels, taught.uncertainty if later else None)
         values = taught.uncertainty if rule == "uncertain" else taught.farness
         values = np.where((labels < 0) & np.isfinite(values), values, -np.inf)
         found: list[Suggestion] = []
@@ -111,21 +114,26 @@ class Suggester:
         candidates, others = self.points[self._candidates], self.points[self._others]
         return distances_between(candidates, others, self.knn)
 
-    def _unlike(self, count: int, nearest: Float, labels: Int) -> list[Suggestion]:
-        """Greedily the candidates that bring the others nearest to an example."""
-        left = nearest[self.rows[self._others]].astype(np.float32)
+    def _covering(
+        self, count: int, nearest: Float, labels: Int, weights: Float | None = None
+    ) -> list[Suggestion]:
+        """Greedily the candidates that bring others, each by its weight, nearest to examples."""
+        others = self.rows[self._others]
+        rule: Rule = "unlike" if weights is None else "uncertain"
+        weight = np.ones(len(others), np.float32) if weights is None else weights[others]
+        left = nearest[others].astype(np.float32)
         if not np.isfinite(left).all():
             left = self._apart.max(axis=0)  # nothing is labelled: as far as anything is
         rows = self.rows[self._candidates]
         free = labels[rows] < 0
         found: list[Suggestion] = []
         while len(found) < count and free.any():
-            gain = np.maximum(left - self._apart, 0).mean(axis=1)
+            gain = np.maximum(left - self._apart, 0) @ weight / len(others)
             gain[~free] = -1
             best = int(gain.argmax())
             free[best] = False
             if not self._overlaps(int(rows[best]), found):
-                found.append(self._suggestion(int(rows[best]), "unlike", float(gain[best])))
+                found.append(self._suggestion(int(rows[best]), rule, float(gain[best])))
             left = np.minimum(left, self._apart[best])
         return found
 

@@ -80,7 +80,14 @@ def test_combined_turns_to_what_is_uncertain() -> None:
     looking = Suggester(POINTS, np.arange(COUNT), BOXES, KNN, first=3)
     assert looking.suggest("combined", 1, UNSURE, nearest, labels)[0].rule == "unlike"
     labels[11] = 0
-    assert looking.suggest("combined", 1, UNSURE, nearest, labels)[0].row == 4
+    uncertainty = np.zeros(COUNT, np.float32)
+    uncertainty[[1, 8, 9]] = 0.1, 0.5, 0.5
+    unsure = a_map(uncertainty.tolist(), [0] * COUNT)
+    nearest = np.abs(POINTS[:, 0])
+    # The heap at 10 has most patches, but nobody doubts them.
+    [found] = looking.suggest("combined", 1, unsure, nearest, labels)
+    assert (found.rule, PLACES[found.row]) == ("uncertain", 100)
+    assert found.value == pytest.approx((0.5 + 0.5) * 100 / COUNT)
 
 
 def test_everything_labelled_leaves_nothing_and_a_strange_rule_is_refused() -> None:

@@ -169,6 +169,7 @@ class LargeReference(Searched):
         self.sizes = Sizes.within(memory, rows.width)
         self.means = Means(rows, self.sizes.rows)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.threads = torch.get_num_threads()
 
     @cached_property
     def exclusions(self) -> Exclusions:

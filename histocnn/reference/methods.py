@@ -16,6 +16,7 @@ from histocnn.jobs.ranges import PositiveFloat, check_ranges
 from histocnn.reference.apart import Exclude, left_out, own_rows, units
 from histocnn.reference.cover import Cover, cover, patients_apart, some, told_apart
 from histocnn.reference.features import Features
+from histocnn.reference.kept_index import Kind
 from histocnn.reference.linear import USUAL, Probe
 from histocnn.reference.memory import left
 from histocnn.reference.neighbours import UNKNOWN, Knn, Reference, Searched
@@ -70,12 +71,14 @@ class ByNeighbours:
         exclude: Never compare with the same patient (slide or patch where unknown), slide, or all.
         memory_gb: What the process may take where the examples stay in their files; None: half of
             what is free.
+        ann: An approximate index of examples that stay in their files; None: exact.
     """
 
     examples: Features
     knn: Knn
     exclude: Exclude = "patient"
     memory_gb: float | None = None
+    ann: Kind | None = None
     name = "knn"
 
     @cached_property
@@ -83,24 +86,30 @@ class ByNeighbours:
         """The examples, ready to be searched.
 
         Raises:
-            UsageError: Too little memory is left for blocks of them.
+            UsageError: Too little memory is left for blocks of them; faiss is not installed.
         """
         rows = self.examples.rows
         if not isinstance(rows, StoredRows):
             return Reference(rows, self.examples.groups, self.knn)
         from histocnn.reference.large import LargeReference  # torch, which small data does without
 
+        if self.ann is not None:
+            from histocnn.reference.ann import IndexedReference
+
+            return IndexedReference(self.examples, self.knn, self.ann, left(self.memory_gb))
         return LargeReference(rows, self.examples.groups, self.knn, left(self.memory_gb))
 
     @property
     def options(self) -> dict[str, Any]:
         """What decides the scores beside examples and exclusion."""
-        return asdict(self.knn)
+        return {**asdict(self.knn), **({"index": self.ann} if self.ann else {})}
 
     @property
     def notes(self) -> Sequence[str]:
-        """Whose distances a novelty is compared with."""
-        return [f"novelty: reference rows compared without their own {self.index.calibration[0]}"]
+        """Whose distances a novelty is compared with, and how well an index did."""
+        index = self.index
+        line = f"novelty: reference rows compared without their own {index.calibration[0]}"
+        return [line, *index.said]
 
     def arrays(self, rows: Features) -> dict[str, NDArray[Any]]:
         """Scores [N, C] and what they rest on.
@@ -113,9 +122,9 @@ class ByNeighbours:
             FeaturesError: Fewer than k examples remain for a row.
         """
         examples, index = self.examples, self.index
-        nearest = index.search(
-            rows.values, left_out(rows, examples, self.exclude), own_rows(rows, examples)
-        )
+        asked = rows.values, left_out(rows, examples, self.exclude), own_rows(rows, examples)
+        nearest = index.search(*asked)
+        index.compare(*asked, nearest)
         labels = examples.labels[nearest.rows]
         places = np.stack([examples.file[nearest.rows], examples.row[nearest.rows]], axis=-1)
         return {

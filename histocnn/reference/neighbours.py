@@ -84,11 +84,17 @@ class Searched(ABC):
         features: N rows.
         groups: int64 [N, 2], codes of (patient, slide); -1 unknown.
         knn: How neighbours are found.
+        said: What is to be said of the last search.
     """
 
     features: Rows
     groups: Int
     knn: Knn
+    said: tuple[str, ...] = ()
+
+    def compare(self, queries: Float, groups: Int, own: Int, nearest: Neighbours) -> None:
+        """Compare what `search` found with exact neighbours, where these are others; see `said`."""
+        self.said = ()
 
     @abstractmethod
     def search(self, queries: Float, groups: Int, own: Int | None = None) -> Neighbours:

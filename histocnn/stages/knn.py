@@ -41,6 +41,7 @@ def knn(
     slides: str | Path | None = None,
     colours: str = "",
     memory_gb: PositiveFloat | None = None,
+    index: Literal["ivf", "hnsw"] | None = None,
 ) -> StageResult:
     """Label features by their nearest labelled neighbours.
 
@@ -67,6 +68,8 @@ def knn(
         colours: Of classes in these pictures, such as tumour=#c00,normal=#3a7f44.
         memory_gb: Most memory to take; a reference that needs more stays in its files and is
             compared block by block, the neighbours are the same. Default: half of what is free.
+        index: An approximate index of the reference by faiss (pip install "histocnn[ann]"), made
+            once and kept in .index/ beside it: inverted lists, or a graph.
 
     Returns:
         The score files and what failed, with a row per slide.
@@ -92,13 +95,13 @@ def knn(
     files = feature_files(Path(reference))
     if why := stays(files, memory_gb):
         print(why[0].upper() + why[1:])
-    examples = load(files, entries, stay=bool(why)).labelled()
+    examples = load(files, entries, stay=bool(why or index)).labelled()
     check_colours(chosen, examples.class_names)
     shown = {"explain": [explain, explain_at], **({"colours": colours} if colours else {})}
     summary = score_features(
         queries,
         out,
-        ByNeighbours(examples, settings, exclude, memory_gb),
+        ByNeighbours(examples, settings, exclude, memory_gb, index),
         source=Path(query),
         more=shown,
         explain=sheet,

@@ -103,6 +103,22 @@ def test_a_reference_that_stays_in_its_files_gives_the_same(
             assert recipes[0] == recipes[1]
 
 
+def test_an_index_says_what_it_found(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    query = write_features(tmp_path / "q.h5", n=12, patients=("x",), seed=9)
+    assert knn(reference, query, tmp_path / "out", k=5, index="ivf").exit_code == 0
+    notes = json.loads((tmp_path / "out" / "run.json").read_text())["slides"]["q"]["notes"]
+    assert "ivf: no index yet, built" in notes
+    assert any(note.startswith("ivf: recall@5 ") for note in notes)
+    assert store.attributes(tmp_path / "out" / "q.h5")["recipe"]["index"] == "ivf"
+    assert knn(reference, query, tmp_path / "exact", k=5).exit_code == 0
+    one, other = (scored(tmp_path / name / "q.h5")["scores"] for name in ("out", "exact"))
+    np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 @pytest.mark.slow
 def test_memory_is_bounded_by_the_flag(tmp_path: Path) -> None:
     """64,000 × 1,024, 0.79 GB as it is compared in memory, in less than 0.8 GB with the process."""

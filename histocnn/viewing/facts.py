@@ -8,10 +8,13 @@ from typing import Any
 from histocnn.errors import HistocnnError
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, map_table
 from histocnn.pictures.sheet import FOOTNOTE
+from histocnn.scores.scored import ScoredSlide, summarise
 from histocnn.viewing.frame import TILE_PX
 from histocnn.viewing.layers import layers_of
 from histocnn.viewing.opened import Opened
-from histocnn.viewing.shelf import GRIDS, Shelf
+from histocnn.viewing.shelf import GRIDS, PLAIN, Shelf
+
+TOP_PERCENT, THRESHOLD = 1.0, 0.5
 
 
 def of_shelf(shelf: Shelf, *, teaching: bool = False) -> dict[str, Any]:
@@ -27,17 +30,34 @@ def of_shelf(shelf: Shelf, *, teaching: bool = False) -> dict[str, Any]:
 
 
 def of_slide(opened: Opened, shelf: Shelf) -> dict[str, Any]:
-    """One slide: its frame, its layers, what is not shown and why."""
-    frame, slide = opened.frame, opened.slide
-    names = {number: source.name for number, source in enumerate(shelf.sources)}
+    """One slide's frame; its scores are not read yet, so that pixels come first."""
+    frame, slide, entry = opened.frame, opened.slide, opened.listed.entry
+    return {
+        "id": opened.listed.slide_id,
+        "size_l0": slide.size_l0,
+        "size_px": frame.size_px,
+        "px_l0": [frame.unit / mpp for mpp in frame.mpp],
+        "unit_um": frame.unit if frame.known else None,
+        "depth": frame.depth,
+        "sources": _names(shelf),
+        "annotated": entry is not None and entry.annotation_path is not None,
+    }
+
+
+def of_layers(opened: Opened, shelf: Shelf) -> dict[str, Any]:
+    """What may be laid over a slide, what may not and why, and its slide-level scores."""
+    names = _names(shelf)
     refused = {names[number]: reason for number, reason in opened.refused.items()}
     layers: list[dict[str, Any]] = []
     origins: dict[int, str] = {}
+    scores = dict(opened.listed.scores)
     for number in _laid(opened, shelf):
         try:
             found = layers_of(opened, {number: shelf.sources[number].kind})
             if shelf.sources[number].kind == "scores":
-                origins[number] = opened.scored(number).origin
+                scored = opened.scored(number)
+                origins[number] = scored.origin
+                scores = scores or _scores(scored)
         except HistocnnError as error:
             refused[names[number]] = str(error)
             continue
@@ -46,23 +66,17 @@ def of_slide(opened: Opened, shelf: Shelf) -> dict[str, Any]:
             asdict(each) for each in found
             if each.key not in ("labels", "grid") or each.key not in known
         ]  # fmt: skip
-    entry = opened.listed.entry
-    return {
-        "id": opened.listed.slide_id,
-        "size_l0": slide.size_l0,
-        "size_px": frame.size_px,
-        "px_l0": [frame.unit / mpp for mpp in frame.mpp],
-        "unit_um": frame.unit if frame.known else None,
-        "depth": frame.depth,
-        "power": slide.objective_power,
-        "bounds_l0": slide.bounds_l0,
-        "layers": layers,
-        "origins": origins,
-        "sources": names,
-        "refused": refused,
-        "annotated": entry is not None and entry.annotation_path is not None,
-        "scores": dict(opened.listed.scores),
-    }
+    return {"layers": layers, "origins": origins, "refused": refused, "scores": scores}
+
+
+def _scores(slide: ScoredSlide) -> dict[str, float]:
+    """Slide-level scores where no heatmap was drawn, as `heatmap` has them by default."""
+    found = summarise(slide, top_percent=TOP_PERCENT, threshold=THRESHOLD)
+    return {name: value for name, value in found.items() if name not in PLAIN}
+
+
+def _names(shelf: Shelf) -> dict[int, str]:
+    return {number: source.name for number, source in enumerate(shelf.sources)}
 
 
 def _laid(opened: Opened, shelf: Shelf) -> list[int]:

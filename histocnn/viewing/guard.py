@@ -14,6 +14,8 @@ from collections.abc import Mapping
 
 ADDRESS = "127.0.0.1"
 _OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")  # any port: a tunnel has its own
+# Somebody followed a link in a window of its own: the page that had it sees nothing of the answer.
+_A_LINK = ("navigate", "document")
 
 HEADERS = {
     # Everything comes from here, nothing runs that is no file of ours, nobody frames the page.
@@ -56,7 +58,8 @@ def refusal(headers: Mapping[str, str], given: str, token: str) -> str | None:
         return "this server is called 127.0.0.1 or localhost"
     if headers.get("Origin", f"http://{host}") != f"http://{host}":
         return "another site asks"
-    if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    followed = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == _A_LINK
+    if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") and not followed:
         return "another site asks"
     if not hmac.compare_digest(given.encode(), token.encode()):
         return "the address lacks its secret: open the one that was printed"

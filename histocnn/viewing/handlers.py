@@ -33,12 +33,22 @@ class Cohort(Guarded):
 
 
 class Slide(Guarded):
-    """One slide's frame and layers."""
+    """One slide's frame."""
 
     async def get(self, number: str) -> None:
         """Describe it."""
         shelf = self.viewing.shelf
         said = await self.do(lambda _: facts.of_slide(self.viewing.opened(int(number)), shelf))
+        self.send_json(said)
+
+
+class Layers(Guarded):
+    """What may be laid over a slide."""
+
+    async def get(self, number: str) -> None:
+        """List it."""
+        shelf = self.viewing.shelf
+        said = await self.do(lambda _: facts.of_layers(self.viewing.opened(int(number)), shelf))
         self.send_json(said)
 
 

@@ -17,6 +17,7 @@ ROUTES: tuple[tuple[str, type[Guarded]], ...] = (
     (rf"{_TOKEN}/page/([a-z_.]+)", handlers.Page),
     (rf"{_TOKEN}/cohort", handlers.Cohort),
     (_SLIDE, handlers.Slide),
+    (rf"{_SLIDE}/layers", handlers.Layers),
     (rf"{_SLIDE}/tile/{_NUMBER}/{_NUMBER}/{_NUMBER}", handlers.Tile),
     (rf"{_SLIDE}/thumbnail", handlers.Thumbnail),
     (rf"{_SLIDE}/tissue", handlers.Tissue),

@@ -20,7 +20,7 @@ KINDS = ("scores", "features", "coords")  # what makes a file one of scores, fea
 GRIDS = "coords"
 _DEPTH = 2  # folders within folders that are looked into: demo/cnn/scores
 _TABLE = "slides.csv"  # that heatmap writes
-_PLAIN = ("slide_id", "patches", "scored", "uncertain")
+PLAIN = ("slide_id", "patches", "scored", "uncertain")  # of a row, that are no scores
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _slide_scores(path: Path) -> dict[str, dict[str, float]]:
     places = [path, path / "heatmaps", *sorted(path.glob("*/heatmaps")), path.parent / "heatmaps"]
     for table in (place / _TABLE for place in places if place.is_dir()):
         try:
-            rows = read_table(table, _PLAIN[:3])
+            rows = read_table(table, PLAIN[:3])
         except CohortError:
             continue
         return {row["slide_id"]: dict(_numbers(row.items())) for _, row in rows}
@@ -186,5 +186,5 @@ def _numbers(values: Iterable[tuple[str, str]]) -> Iterator[tuple[str, float]]:
             number = float(text)
         except ValueError:
             continue
-        if name not in _PLAIN and math.isfinite(number):
+        if name not in PLAIN and math.isfinite(number):
             yield name, number

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
-from histocnn.viewing.facts import of_shelf, of_slide
+from histocnn.viewing.facts import of_layers, of_shelf, of_slide
 from histocnn.viewing.opened import open_listed
 from histocnn.viewing.shelf import shelve
 from tests.slide_files import position_image, write_pyramid
@@ -18,7 +19,10 @@ from tests.viewing.test_shelf import a_slide, scores_of
 
 def test_a_slide_s_frame_and_layers(looked_at: Path) -> None:
     shelf = shelve(looked_at / "scores", looked_at / "slides.csv")
-    said = of_slide(open_listed(shelf.slides[0]), shelf)
+    opened = open_listed(shelf.slides[0])
+    said = of_slide(opened, shelf)
+    assert opened._scored == {}  # pixels come first
+    said |= of_layers(opened, shelf)
     assert said["id"] == "a"
     assert said["size_px"] == (1400, 1100)
     assert said["unit_um"] == 0.5
@@ -31,7 +35,8 @@ def test_a_slide_s_frame_and_layers(looked_at: Path) -> None:
 
 def test_no_path_of_this_machine_is_told(looked_at: Path) -> None:
     shelf = shelve(looked_at / "scores", looked_at / "slides.csv")
-    said = json.dumps([of_shelf(shelf), of_slide(open_listed(shelf.slides[0]), shelf)])
+    opened = open_listed(shelf.slides[0])
+    said = json.dumps([of_shelf(shelf), of_slide(opened, shelf), of_layers(opened, shelf)])
     assert str(looked_at) not in said
 
 
@@ -41,7 +46,7 @@ def test_pixels_that_are_not_square_are_in_the_frame(tmp_path: Path) -> None:
     said = of_slide(open_listed(shelf.slides[0]), shelf)
     assert said["size_px"] == (300, 400)
     assert said["px_l0"] == [1.0, 0.5]  # a pixel of the frame is half of one of level 0, down
-    assert said["layers"] == []
+    assert of_layers(open_listed(shelf.slides[0]), shelf)["layers"] == []
 
 
 def test_what_cannot_be_laid_over_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -52,7 +57,7 @@ def test_what_cannot_be_laid_over_is_said_and_the_rest_is_shown(tmp_path: Path) 
     del data["cell"]
     store.write(tmp_path / "out" / "two" / "a.h5", data, attributes)
     shelf = shelve(tmp_path / "out")
-    said = of_slide(open_listed(shelf.slides[0]), shelf)
+    said = of_layers(open_listed(shelf.slides[0]), shelf)
     assert "off a grid" in said["refused"]["two"]
     assert {each["source"] for each in said["layers"]} == {0}
 
@@ -62,11 +67,23 @@ def test_two_scores_of_a_slide_are_told_apart(tmp_path: Path) -> None:
     scores_of(tmp_path / "out" / "one" / "a.h5", slide)
     scores_of(tmp_path / "out" / "two" / "a.h5", slide)
     shelf = shelve(tmp_path / "out")
-    said = of_slide(open_listed(shelf.slides[0]), shelf)
+    opened = open_listed(shelf.slides[0])
+    said = of_layers(opened, shelf)
     keys = [(each["source"], each["key"]) for each in said["layers"]]
     assert keys.count((0, "classes")) == keys.count((1, "classes")) == 1
     assert [key for _, key in keys].count("grid") == 1
-    assert said["sources"] == {0: "one", 1: "two"}
+    assert of_slide(opened, shelf)["sources"] == {0: "one", 1: "two"}
+
+
+def test_slide_level_scores_are_those_of_heatmap_or_made(looked_at: Path) -> None:
+    shelf = shelve(looked_at / "scores")
+    opened = open_listed(shelf.slides[0])
+    made = of_layers(opened, shelf)["scores"]
+    top = float(opened.scored(0).scores[:, 0].max())
+    assert made["max_normal"] == top
+    assert "patches" not in made
+    known = replace(opened, listed=replace(opened.listed, scores={"max_normal": 0.5}))
+    assert of_layers(known, shelf)["scores"] == {"max_normal": 0.5}
 
 
 def test_the_shelf_says_names_and_scores_and_colour_maps(tmp_path: Path) -> None:

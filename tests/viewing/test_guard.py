@@ -40,6 +40,15 @@ def test_a_browser_that_says_who_asks_is_believed(site: str, allowed: bool) -> N
     assert (refusal({"Host": OWN, "Sec-Fetch-Site": site}, "t", "t") is None) == allowed
 
 
+def test_a_link_in_another_page_may_be_followed_and_not_framed() -> None:
+    followed = {"Host": OWN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert refusal({**followed, "Sec-Fetch-Dest": "document"}, "t", "t") is None
+    for where in ("iframe", "embed", "object", "image", ""):
+        assert refusal({**followed, "Sec-Fetch-Dest": where}, "t", "t") is not None
+    other = {**followed, "Sec-Fetch-Dest": "document", "Origin": "http://evil.example"}
+    assert refusal(other, "t", "t") is not None  # a form that is sent
+
+
 def test_a_guess_is_refused() -> None:
     token = new_token()
     assert len(token) >= 32

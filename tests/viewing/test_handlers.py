@@ -22,8 +22,8 @@ from tests.viewing.serving import Client, serving
 from tests.viewing.test_shelf import a_slide, scores_of
 
 ASKED = [
-    "", "page/main.js", "page/page.css", "cohort", "slide/0", "slide/0/tile/0/0/0",
-    "slide/0/thumbnail", "slide/0/tissue", "slide/0/outlines/tissue",
+    "", "page/main.js", "page/page.css", "cohort", "slide/0", "slide/0/layers",
+    "slide/0/tile/0/0/0", "slide/0/thumbnail", "slide/0/tissue", "slide/0/outlines/tissue",
     "slide/0/outlines/annotations", "slide/0/values/0/classes",
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_its_own_page_is_answered(client: Client) -> None:
     page = client.get("").body.decode()
     assert 'src="page/main.js"' in page
     assert client.get("cohort").json["slides"] == [{"id": "a", "scores": {}}]
-    assert client.get("slide/0").json["layers"][0]["facts"]["names"] == list(NAMES)
+    assert client.get("slide/0/layers").json["layers"][0]["facts"]["names"] == list(NAMES)
 
 
 def test_a_tile_has_the_slide_s_pixels(client: Client) -> None:

@@ -85,6 +85,17 @@ export class Cohort {
     for (const [at, item] of this.items) item.classList.toggle("on", this.shown[at].number == number)
   }
 
+  // Slide-level scores that became known when the slide was opened.
+  know(number, scores) {
+    const slide = this.all[number]
+    if (!scores || Object.keys(slide.scores).length) return
+    slide.scores = scores
+    const place = this.shown.indexOf(slide)
+    this.items.get(place)?.remove()
+    this.items.delete(place)
+    this.fill()
+  }
+
   step(by) {
     const place = this.shown.findIndex((slide) => slide.number == this.current)
     const next = this.shown[place + by]

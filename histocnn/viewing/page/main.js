@@ -88,6 +88,15 @@ async function open(number, place = {}) {
   if (place.lines != null) for (const what of Object.keys(lines.shown)) lines.shown[what] = place.lines.includes(what[0])
   if (place.x != null && place.y != null) view.go([place.x, place.y], place.umpp)
   layer.facts = null
+  Object.assign(facts, {layers: [], origins: {}, refused: {}})
+  panel.show(facts)
+  draw()  // pixels first
+  const laid = await fetch(`slide/${number}/layers`)
+  const over = await laid.json()
+  if (asked != state.asked) return
+  if (laid.ok) Object.assign(facts, over)
+  else message(over.error)
+  state.strip?.know(number, facts.scores)
   panel.show(facts)
   const offered = facts.layers.filter((each) => each.kind != "grid")
   const wanted = place.layer ?? `${offered.find((each) => each.key == before)?.source ?? offered[0]?.source}.${

@@ -54,8 +54,7 @@ export class Panel {
     this.choice.replaceChildren(make("option", {value: ""}, "none: the slide alone"), ...options)
     this.boxes.grid.hidden = !facts.layers.some((each) => each.kind == "grid")
     this.boxes.annotations.hidden = !facts.annotated
-    const none = options.length == 0 && "Nothing was scored: the slide alone."
-    this.origin.textContent = none || ""
+    this.origin.textContent = facts.scores && !options.length ? "Nothing was scored: the slide alone." : ""
     this.refused.replaceChildren(
       ...Object.entries(facts.refused).map(([name, reason]) => make("div", {}, `${name} is not shown: ${reason}`)))
     this.renew()

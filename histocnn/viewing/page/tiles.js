@@ -1,6 +1,7 @@
 // The slide's pixels: tiles of the zoom that the screen shows, coarser ones until they are there.
 
 const AT_ONCE = 6  // as many connections as a browser opens
+const AHEAD = 2  // of them for tiles beyond the window, when all in it are there
 const KEPT = 500  // tiles, 256 kB each
 
 export class Tiles {
@@ -9,6 +10,7 @@ export class Tiles {
     this.known = new Map()  // by name, those used last at the end
     this.flying = new Map()  // name → AbortController
     this.wanted = []
+    this.ahead = []
     this.times = []  // ms from asking to being ready, of the last tiles
     this.lost = 0
   }
@@ -56,8 +58,19 @@ export class Tiles {
     const middle = ([column, row]) => Math.hypot((column + 0.5) * side - view.x, (row + 0.5) * side - view.y)
     missing.sort((a, b) => middle(a) - middle(b))
     this.wanted.push(...missing.map(([column, row]) => `${zoom}/${column}/${row}`).filter((n) => !this.known.has(n)))
+    this.ahead = missing.length ? [] : this.around(zoom, first, upper, Math.floor(last), Math.floor(lower))
     this.fetch()
     return missing.length == 0
+  }
+
+  // The tiles around those in sight, which are wanted next.
+  around(zoom, first, upper, last, lower) {
+    const most = this.facts.size_px.map((side) => Math.ceil(side / this.side(zoom)) - 1)
+    const found = []
+    for (let row = Math.max(0, upper - 1); row <= Math.min(most[1], lower + 1); row++)
+      for (let column = Math.max(0, first - 1); column <= Math.min(most[0], last + 1); column++)
+        if (row < upper || row > lower || column < first || column > last) found.push(`${zoom}/${column}/${row}`)
+    return found.filter((name) => !this.known.has(name))
   }
 
   use(name) {
@@ -90,10 +103,14 @@ export class Tiles {
   }
 
   fetch() {
-    const wanted = new Set(this.wanted)
+    const wanted = new Set([...this.wanted, ...this.ahead])
     for (const [name, flight] of this.flying) if (!wanted.has(name)) flight.abort()
     for (const name of this.wanted) {
       if (this.flying.size >= AT_ONCE) return
+      if (!this.flying.has(name)) this.one(name)
+    }
+    for (const name of this.ahead) {
+      if (this.flying.size >= AHEAD) return
       if (!this.flying.has(name)) this.one(name)
     }
   }

@@ -55,6 +55,7 @@ class Viewing:
         classroom: Sessions of teaching; None where nothing can be changed.
         cache: Tiles and thumbnails that were made last.
         drawers: Threads that make tiles.
+        openers: A thread for thumbnails, for which many slides are opened.
         others: Threads that do all else.
     """
 
@@ -67,6 +68,7 @@ class Viewing:
         self.cache = Cache(CACHE_BYTES)
         threads = max(2, min(4, len(os.sched_getaffinity(0))))
         self.drawers = ThreadPoolExecutor(threads, thread_name_prefix="drawer")
+        self.openers = ThreadPoolExecutor(1, thread_name_prefix="opener")
         self.others = ThreadPoolExecutor(2, thread_name_prefix="viewer")
 
     def opened(self, number: int) -> Opened:
@@ -127,5 +129,6 @@ class Viewing:
     def close(self) -> None:
         """End its threads and give back its slides."""
         self.drawers.shutdown(cancel_futures=True)
+        self.openers.shutdown(cancel_futures=True)
         self.others.shutdown(cancel_futures=True)
         self.desk.close()

@@ -71,7 +71,8 @@ class Thumbnail(Guarded):
 
     async def get(self, number: str) -> None:
         """Give it as JPEG."""
-        made = await self.do(lambda wanted: self.viewing.thumbnail(int(number), wanted))
+        viewing = self.viewing
+        made = await self.do(lambda wanted: viewing.thumbnail(int(number), wanted), viewing.openers)
         self.send_bytes(made, "image/jpeg")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import sys
 from collections.abc import Callable
 
 from tornado.httpserver import HTTPServer
@@ -15,6 +16,7 @@ from histocnn.viewing.guard import ADDRESS
 from histocnn.viewing.routes import application
 
 _HIGHEST = 65535
+_TURN = 0.0005  # seconds
 _MOST_BODY = 4 * 2**20  # bytes of a request; only teaching sends any
 
 
@@ -33,6 +35,10 @@ async def serve(
         UsageError: The port is taken, or may not be used.
     """
     own = _listening(int(port))
+    # A thread that wants Python waits for another's turn to end: 5 ms by default, as long as a tile
+    # takes to make.
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN)
     server = HTTPServer(application(viewing), max_body_size=_MOST_BODY, idle_connection_timeout=60)
     server.add_socket(own)
     try:
@@ -40,6 +46,7 @@ async def serve(
         await stop.wait()
     finally:
         server.stop()
+        sys.setswitchinterval(before)
         await server.close_all_connections()
         viewing.close()
 

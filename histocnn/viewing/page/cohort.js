@@ -3,12 +3,14 @@
 import {$, make} from "./dom.js"
 
 const HIGH = 132  // px of an item, as the style sheet has it
+const AT_ONCE = 2  // thumbnails: a browser has six connections, which the slide itself needs
 
 export class Cohort {
   constructor(slides, open) {
     Object.assign(this, {slides, open})
     this.all = slides.map((slide, number) => ({...slide, number}))
     this.items = new Map()
+    ;[this.waiting, this.loading, this.begun] = [[], 0, false]
     this.current = 0
     const scores = [...new Set(slides.flatMap((slide) => Object.keys(slide.scores)))].slice(0, 40)
     this.order = $("order")
@@ -37,7 +39,6 @@ export class Cohort {
     const last = Math.min(this.shown.length - 1, Math.ceil((strip.scrollTop + strip.clientHeight) / HIGH))
     for (const [place, item] of this.items)
       if (place < first || place > last) {
-        item.querySelector("img")?.removeAttribute("src")  // not wanted any more
         item.remove()
         this.items.delete(place)
       }
@@ -48,6 +49,7 @@ export class Cohort {
         this.items.set(place, item)
         $("inner").append(item)
       }
+    this.load()
   }
 
   item(slide) {
@@ -58,16 +60,37 @@ export class Cohort {
       picture, make("div", {className: "id"}, slide.id), make("div", {className: "score"}, score))
     item.classList.toggle("on", slide.number == this.current)
     if (slide.broken) this.broken(item, slide.broken)
-    else {
-      const image = make("img", {alt: "", src: `slide/${slide.number}/thumbnail`})
-      image.onerror = async () => {
-        if (!image.hasAttribute("src") || !item.isConnected) return
-        const answer = await fetch(`slide/${slide.number}/thumbnail`)
-        if (!answer.ok) this.broken(item, (slide.broken = (await answer.json()).error))
-      }
-      picture.append(image)
-    }
+    else this.waiting.push([slide, item, picture])
     return item
+  }
+
+  // Begin with thumbnails: the slide is there.
+  begin() {
+    this.begun = true
+    this.load()
+  }
+
+  async load() {
+    if (!this.begun || this.loading >= AT_ONCE) return
+    const next = this.waiting.shift()
+    if (!next) return
+    const [slide, item, picture] = next
+    if (!item.isConnected) return this.load()  // scrolled away
+    this.loading++
+    this.load()
+    try {
+      const answer = await fetch(`slide/${slide.number}/thumbnail`)
+      if (!answer.ok) this.broken(item, (slide.broken = (await answer.json()).error))
+      else {
+        const image = make("img", {alt: "", src: URL.createObjectURL(await answer.blob())})
+        image.onload = () => URL.revokeObjectURL(image.src)
+        picture.append(image)
+      }
+    } catch {
+      // The server is gone.
+    }
+    this.loading--
+    this.load()
   }
 
   broken(item, reason) {

@@ -44,7 +44,10 @@ function draw() {
     drawBar(context, view, [10 * view.ratio, view.height - 26 * view.ratio])
     overview.draw(view, tiles)
     if (tiles.known.size) state.first ??= performance.now()  // since the page was asked for
-    if (state.whole) state.sharp ??= performance.now()
+    if (state.whole && !state.sharp) {
+      state.sharp = performance.now()
+      state.strip?.begin()
+    }
     where()
     remember()
     state.frames = (state.frames ?? 0) + 1
@@ -73,6 +76,7 @@ async function open(number, place = {}) {
   document.title = `${slide.id} – histocnn`
   why.clear()
   if (!answer.ok) {
+    state.strip?.begin()
     state.facts = null
     canvas.getContext("2d").clearRect(0, 0, view.width, view.height)
     return message(facts.error)

@@ -165,7 +165,7 @@ def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
         tmp_path / "scores/a.h5", slide, grid, random_scores(len(grid)),
         labels=np.arange(len(grid)) % 2, attributes={"labels.class_names": list(CLASSES)},
     )  # fmt: skip
-    write_features(tmp_path / "features/a.h5", classes=CLASSES)
+    write_features(tmp_path / "features/a.h5", like=tmp_path / "scores/a.h5")
     monkeypatch.chdir(tmp_path)
     pages = [page for page in PAGES if page.name != "lectures.md"]  # test_lectures.py
     blocks = [(page.name, *block) for page in pages for block in fences(page, "python")]

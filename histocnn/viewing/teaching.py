@@ -4,8 +4,8 @@ A session belongs to one person and one slide and is not safe under threads: who
 several requests holds a lock around each call.
 
     teaching = Teaching(Path("features/a.h5"), folder=Path("taught"), who="ana")
-    teaching.label_at(1200, 3400, "tumour")
-    teaching.label_region([(0, 0), (900, 0), (900, 700)], "stroma")
+    teaching.label_at(400, 500, "tumour")
+    teaching.label_region([(600, 600), (1800, 600), (1800, 1800)], "stroma")
     teaching.map.scores                 # float32 [N, C], a row per patch of the file
     teaching.suggestions("combined", 5)
     teaching.undo()

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shapely.geometry.base import BaseGeometry
 
@@ -26,6 +27,11 @@ from histocnn.scores.scorefile import score_files
 from histocnn.storage.atomic import sum_up, write_text
 from histocnn.storage.hashing import sha256
 from histocnn.storage.hdf5 import opening
+
+if TYPE_CHECKING:
+    from histocnn.pictures.heat import Drawn, View
+
+Task: TypeAlias = Callable[[], None]
 
 FIRST = ("slide_id", "patches", "scored")  # columns of slides.csv
 NOVELTY, QUALITY = "novelty", "quality"  # pictures that are of no class
@@ -138,13 +144,7 @@ def _draw_slide(
     options: HeatmapOptions,
 ) -> dict[str, Any]:
     """Write all that belongs to one slide, `target`, the most likely class, last."""
-    from histocnn.pictures.heat import (
-        View,
-        class_picture,
-        novelty_picture,
-        quality_picture,
-        score_picture,
-    )
+    from histocnn.pictures.heat import View, class_picture
     from histocnn.pictures.overlay import OVERVIEW_PX, PICTURE_PX, shrunk
 
     slide = read_scored(patches.file)
@@ -159,18 +159,15 @@ def _draw_slide(
     )
     grid = slide.grid
     title = f"{slide.slide_id}: {grid.patch_px} px at {grid.mpp:g} µm/px"
-    for index in slide.only(options.class_name):
-        view.write(score_picture(view, index), _picture(target, slide.class_names[index]), title)
-    if slide.novelty is not None:
-        view.write(novelty_picture(view), _picture(target, NOVELTY), title)
-    if slide.quality:
-        view.write(quality_picture(view), _picture(target, QUALITY), title)
+    drawn = class_picture(view)  # what the others share is made by the way
+    tasks = _pictures(view, options, target, title)
     if options.html:
         from histocnn.pages.viewer import write_viewer
 
-        write_viewer(view, overview, target.with_suffix(".html"))
+        tasks.append(partial(write_viewer, view, overview, target.with_suffix(".html")))
+    _two_at_a_time(tasks)
     patches.check_same()
-    view.write(class_picture(view), target, title)
+    view.write(drawn, target, title)
     unscored = int((~slide.scored).sum())
     tick(len(grid), len(grid))
     return {
@@ -181,6 +178,42 @@ def _draw_slide(
             slide, top_percent=options.top_percent, threshold=options.threshold
         ),
     }
+
+
+def _pictures(view: View, options: HeatmapOptions, target: Path, title: str) -> list[Task]:
+    """What draws and writes each picture beside the most likely class."""
+    from histocnn.pictures.heat import novelty_picture, quality_picture, score_picture
+
+    slide = view.slide
+    drawings: list[tuple[str, Callable[[], Drawn]]] = [
+        (slide.class_names[index], partial(score_picture, view, index))
+        for index in slide.only(options.class_name)
+    ]
+    if slide.novelty is not None:
+        drawings.append((NOVELTY, partial(novelty_picture, view)))
+    if slide.quality:
+        drawings.append((QUALITY, partial(quality_picture, view)))
+
+    def write(name: str, draw: Callable[[], Drawn]) -> None:
+        view.write(draw(), _picture(target, name), title)
+
+    return [partial(write, *each) for each in drawings]
+
+
+def _two_at_a_time(tasks: Sequence[Task]) -> None:
+    """Do them by two threads, because compressing a picture leaves Python to the next.
+
+    Raises:
+        Exception: The first that a task raised; those not begun are left undone.
+    """
+    with ThreadPoolExecutor(2, thread_name_prefix="pictures") as pool:
+        done = [pool.submit(task) for task in tasks]
+        try:
+            for each in done:
+                each.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _beside(patches: FilePatches, target: Path, options: HeatmapOptions) -> list[Path]:

@@ -76,6 +76,7 @@ class View:
     annotations: Mapping[str, BaseGeometry] = field(default_factory=dict)
     colours: Colours = field(default_factory=dict)
     threshold: float = 0.5
+    _lines: dict[tuple[int, float], list[Points]] = field(default_factory=dict, init=False)
 
     @cached_property
     def picture(self) -> Pixels:
@@ -110,6 +111,20 @@ class View:
         """The novelty at each pixel, 0 to 1."""
         raster = self.slide.novelty_raster()
         return None if raster is None else self.at_pixels(raster)
+
+    @cached_property
+    def marks(self) -> list[tuple[Entry, NDArray[np.intp], Floats]]:
+        """What is marked as new or uncertain: the legend's entry, pixels [N], opacity [N]."""
+        new = Entry(f"unlike the reference (novelty from {NEW})", HATCH, "hatched")
+        uncertain = Entry("uncertain (no class, or several)", HATCH, "stippled")
+        marks = []
+        for where, pattern, entry in ((self.new, hatch, new), (self.uncertain, stipple, uncertain)):
+            if where is None or not (where & (self.tissue > GLASS)).any():
+                continue
+            at = np.flatnonzero(where & pattern(where.shape))
+            opacity = np.minimum(self.tissue.ravel()[at], np.float32(HATCHED))
+            marks.append((entry, at, opacity))
+        return marks
 
     def at_pixels(self, raster: Floats) -> Floats:
         """Values of cells at each pixel, [h, w], as finely as the grid allows."""
@@ -148,6 +163,8 @@ class View:
         It has gaps where it would run over glass, along the slide's edge, or before the first
         windows' centres, up to where these only repeat themselves.
         """
+        if (index, score) in self._lines:  # the page has those of the picture
+            return self._lines[index, score]
         grid = self.slide.grid
         size_l0, shape = np.array(grid.size_l0), np.array(self.near_tissue.shape)
         centre_px = grid.window.centre_px if grid.window else 0
@@ -162,7 +179,9 @@ class View:
             repeated = (ends < first).any(axis=(1, 2))
             return np.asarray(self.near_tissue[row, col] & ~on_edge.any(axis=1) & ~repeated)
 
-        return kept_lines(self.slide.areas_at(index, score), kept, min(grid.stride_l0) / 4)
+        areas = self.slide.areas_at(index, score)
+        self._lines[index, score] = kept_lines(areas, kept, min(grid.stride_l0) / 4)
+        return self._lines[index, score]
 
     def write(self, drawn: Drawn, path: Path, title: str) -> None:
         """Write a picture in its frame.
@@ -220,11 +239,18 @@ def class_picture(view: View) -> Drawn:
     called = np.zeros(best.shape, np.uint8)
     for index in range(len(colours)):
         values = view.at_pixels(raster[..., index])
-        called[values > best] = index  # NaN is not
+        np.copyto(called, index, where=values > best)  # NaN is not
         np.fmax(best, values, out=best)
     chance = 1 / len(colours) if len(colours) > 1 else 0.0
-    sure = np.clip((best - chance) / (1 - chance), 0, 1)
-    pixels = lay(view.picture, colours[called], sure * view.tissue * np.float32(CLASS_OPACITY))
+    best -= np.float32(chance)
+    best *= np.float32(1 / (1 - chance))
+    sure = np.clip(best, 0, 1, out=best)
+    sure *= view.tissue
+    sure *= np.float32(CLASS_OPACITY)
+    table = np.zeros((256, 1, 3), np.uint8)
+    table[: len(colours), 0] = colours
+    painted = np.asarray(cv2.applyColorMap(called, table), np.uint8)
+    pixels = lay(view.picture, painted, sure)
     labels = most_likely(raster)
     count = np.bincount(labels[labels >= 0], minlength=len(colours))
     share = count / max(1, count.sum())
@@ -249,24 +275,19 @@ def _painted(view: View, values: Floats, bar: ColourBar) -> Pixels:
     known = np.isfinite(values)
     steps = cv2.convertScaleAbs(np.where(known, values, np.float32(0)), alpha=255)
     colours = cv2.applyColorMap(steps, map_table(bar.map_name)[:, None])
-    opacity = np.asarray(cv2.LUT(steps, bar.opacity), np.float32) * view.tissue * known
+    opacity = np.asarray(cv2.LUT(steps, bar.opacity), np.float32)
+    opacity *= view.tissue
+    opacity *= known
     return lay(view.picture, np.asarray(colours, np.uint8), opacity)
 
 
 def _marked(view: View, pixels: Pixels) -> list[Entry]:
     """Mark in place what is unlike the reference, or uncertain; the legend's entries of these."""
-    entries = []
-    new = Entry(f"unlike the reference (novelty from {NEW})", HATCH, "hatched")
-    uncertain = Entry("uncertain (no class, or several)", HATCH, "stippled")
-    for where, pattern, entry in ((view.new, hatch, new), (view.uncertain, stipple, uncertain)):
-        if where is None or not (where & (view.tissue > GLASS)).any():
-            continue
-        lines = where & pattern(pixels.shape)
-        opacity = lines * np.minimum(view.tissue, np.float32(HATCHED))
-        ink = np.full(pixels.shape, HATCH, np.uint8)
-        pixels[:] = lay(pixels, ink, opacity.astype(np.float32))
-        entries.append(entry)
-    return entries
+    flat = pixels.reshape(1, -1, 3)
+    for _, at, opacity in view.marks:
+        ink = np.full((1, len(at), 3), HATCH, np.uint8)
+        flat[:, at] = lay(flat[:, at], ink, opacity[None])
+    return [entry for entry, *_ in view.marks]
 
 
 def _annotated(view: View, pixels: Pixels) -> list[Entry]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -20,6 +24,8 @@ Place: TypeAlias = tuple[slice, slice]
 ALL: Place = (slice(None), slice(None))
 GREY = (115, 115, 115)
 INK = (20, 20, 20)
+PAPER = np.full((1, 1, 3), 255, np.uint8)
+SAMPLED_PX = 250_000  # pixels that a palette is chosen by
 LETTERS = 30  # of a class or slide name
 
 
@@ -41,12 +47,25 @@ class Words:
 
 def write_words(picture: NDArray[np.uint8], lines: Sequence[Words]) -> NDArray[np.uint8]:
     """The picture [h, w, 3] with words on it, as an array of its own."""
-    paper = Image.fromarray(picture)
-    pen = ImageDraw.Draw(paper)
+    paper = picture.copy()
+    add_words(paper, lines)
+    return paper
+
+
+def add_words(paper: NDArray[np.uint8], lines: Sequence[Words]) -> None:
+    """Write words on the picture [h, w, 3], in place."""
     for words in lines:
         face = font(round(words.letter_px))
-        pen.text((words.x, words.y), words.text, fill=words.colour, font=face)
-    return np.array(paper)
+        left, top, right, bottom = face.getbbox(words.text)
+        y = max(0, math.floor(words.y + min(top, 0)) - 1)
+        x = max(0, math.floor(words.x + min(left, 0)) - 1)
+        below, beyond = math.ceil(words.y + bottom) + 2, math.ceil(words.x + right) + 2
+        part = paper[y : max(y, below), x : max(x, beyond)]  # Pillow copies what it writes on
+        if part.size:
+            piece = Image.fromarray(part)
+            at = words.x - x, words.y - y
+            ImageDraw.Draw(piece).text(at, words.text, fill=words.colour, font=face)
+            part[:] = np.asarray(piece)
 
 
 def short(name: str, letters: int = LETTERS) -> str:
@@ -70,28 +89,69 @@ def write_png(paper: NDArray[np.uint8], path: Path, inner: Place = ALL) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    around = paper.copy()
-    around[inner] = 255
-    outer, within = _quantised(around, 64), _quantised(paper[inner], 192)
-    index, colours = np.array(outer), _palette(outer, 64)
-    white = 3 * int(index[-1, -1])
-    colours[white : white + 3] = [255] * 3  # the paper, not the mean of it and of letters' edges
-    index[inner] = np.array(within) + 64
-    few = Image.fromarray(index)
-    few.putpalette([*colours, *_palette(within, 192)])
+    rows, columns = (part.indices(side) for part, side in zip(inner, paper.shape, strict=False))
+    around = [
+        (slice(0, rows[0]), slice(None)),
+        (slice(rows[1], None), slice(None)),
+        (slice(rows[0], rows[1]), slice(0, columns[0])),
+        (slice(rows[0], rows[1]), slice(columns[1], None)),
+    ]
+    index = np.empty(paper.shape[:2], np.uint8)
+    outer = _few([PAPER, *(paper[place] for place in around)], 64)
+    white = _colours_of(outer, 64)
+    white[int(np.asarray(outer)[0, 0])] = 255  # the paper, not the mean of it and of letters' edges
+    outer.putpalette(white.ravel().tolist())
+    for place in around:
+        index[place] = _nearest(paper[place], outer)
+    within = _few([paper[inner]], 192)
+    index[inner] = _nearest(paper[inner], within) + 64
+    colours = np.concatenate([_colours_of(outer, 64), _colours_of(within, 192)])
     with replacing(path) as temporary:
-        few.save(temporary, format="png", compress_level=3)
+        temporary.write_bytes(_as_png(index, colours))
 
 
-def _quantised(pixels: NDArray[np.uint8], colours: int) -> Image.Image:
+def _few(parts: Sequence[NDArray[np.uint8]], colours: int) -> Image.Image:
+    """A sample of pixels [h, w, 3] as a picture of few colours, in a row."""
+    step = max(1, round((sum(part.size for part in parts) / 3 / SAMPLED_PX) ** 0.5))
+    some = [part[::step, ::step].reshape(1, -1, 3) for part in parts]
+    row = Image.fromarray(np.concatenate(some, axis=1))
+    return row.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+
+
+def _nearest(pixels: NDArray[np.uint8], few: Image.Image) -> NDArray[np.uint8]:
+    """Which of few colours is nearest to each pixel [h, w, 3]: uint8 [h, w]."""
+    if not pixels.size:
+        return np.zeros(pixels.shape[:2], np.uint8)
     paper = Image.fromarray(np.ascontiguousarray(pixels))
-    return paper.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return np.asarray(paper.quantize(palette=few, dither=Image.Dither.NONE))
 
 
-def _palette(image: Image.Image, colours: int) -> list[int]:
-    """Its colours, one channel after the other, as many as said."""
-    own = image.getpalette() or []
-    return [*own, *[0] * (3 * colours - len(own))][: 3 * colours]
+def _colours_of(few: Image.Image, colours: int) -> NDArray[np.uint8]:
+    """A palette as so many colours [n, 3], black where it has fewer."""
+    own = np.array(few.getpalette() or [], np.uint8).reshape(-1, 3)[:colours]
+    return np.concatenate([own, np.zeros((colours - len(own), 3), np.uint8)])
+
+
+def _as_png(index: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+    """A PNG of 256 colours [256, 3] and which of them each pixel [h, w] has.
+
+    Compressed by libdeflate: Pillow's own encoder takes twice as long. Unfiltered, because numbers
+    of colours are no quantities (PNG specification, 12.7).
+    """
+    height, width = index.shape
+    lines = np.zeros((height, 1 + width), np.uint8)  # each begins with its filter, 0
+    lines[:, 1:] = index
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0),
+        b"PLTE": colours.tobytes(),
+        b"IDAT": imagecodecs.deflate_encode(lines.tobytes(), level=1),
+        b"IEND": b"",
+    }
+    written = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    ]
+    return b"".join([b"\x89PNG\r\n\x1a\n", *written])
 
 
 @cache

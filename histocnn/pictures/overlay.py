@@ -54,10 +54,13 @@ def tissue_share(picture: Pixels) -> Floats:
 
     By its colour alone: what is stained is never taken for glass, and lumina stay clear.
     """
-    glass = np.rint(glass_colour(picture)).astype(np.uint8)
+    glass = np.rint(glass_colour(picture))
     # A speck of noise is no tissue; means of 3 × 3 pixels even it out.
-    even = cv2.blur(picture, (3, 3))
-    darker = cv2.subtract(np.broadcast_to(glass, picture.shape).copy(), even).max(axis=2)
+    even = cv2.split(cv2.blur(picture, (3, 3)))
+    red, green, blue = (
+        cv2.subtract(each, channel) for each, channel in zip(glass.tolist(), even, strict=True)
+    )
+    darker = cv2.max(cv2.max(red, green), blue)
     steps = np.clip((np.arange(256) - _NOISE) / _FAINT, 0, 1).astype(np.float32)
     return np.asarray(cv2.LUT(darker, steps), np.float32)
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.pictures.lettering import GREY, Place, Words, write_png, write_words
+from histocnn.pictures.lettering import GREY, Place, Words, add_words, write_png
 from histocnn.pictures.palette import map_table
 from histocnn.pictures.strokes import dashes, hatch, stipple
 
@@ -116,14 +116,16 @@ def sheet(
         math.ceil(max([right, *(each.x + each.width_px + margin for each in lines)])),
     )
     paper = np.full((*size, 3), 255, np.uint8)
-    paper[top - 1 : foot + 1, margin - 1 : margin + width + 1] = _FRAME
+    framed = paper[top - 1 : foot + 1, margin - 1 : margin + width + 1]
+    framed[[0, -1]] = framed[:, [0, -1]] = _FRAME
     place = slice(top, foot), slice(margin, margin + width)
     paper[place] = picture
     bar = slice(foot + round(letter * 0.7), foot + round(letter * 1.05))
     paper[bar, margin : margin + round(length_um / width_um * width)] = 0
     for (x, y), pixels in parts:
         paper[y : y + len(pixels), x : x + pixels.shape[1]] = pixels
-    return write_words(paper, lines), place
+    add_words(paper, lines)
+    return paper, place
 
 
 Placed: TypeAlias = tuple[tuple[int, int], NDArray[np.uint8]]

@@ -125,16 +125,21 @@ def dashes(points: Points, stroke: Stroke, width_px: float) -> list[Points]:
 
 def hatch(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Diagonal lines two pixels wide: which pixels of a picture [h, w] are on one."""
-    rows, cols = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
-    return np.asarray((rows + cols) % _HATCH_PX < 2)
+    rows, cols = np.arange(_HATCH_PX)[:, None], np.arange(_HATCH_PX)[None]
+    return _tiled((rows + cols) % _HATCH_PX < 2, shape)
 
 
 def stipple(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Dots three pixels wide: which pixels of a picture [h, w] are on one."""
-    rows, cols = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
-    return np.asarray(
-        (rows % _STIPPLE_PX < 3) & ((cols + rows // _STIPPLE_PX * 3) % _STIPPLE_PX < 3)
-    )
+    rows, cols = np.arange(_STIPPLE_PX**2)[:, None], np.arange(_STIPPLE_PX)[None]
+    dots = (rows % _STIPPLE_PX < 3) & ((cols + rows // _STIPPLE_PX * 3) % _STIPPLE_PX < 3)
+    return _tiled(dots, shape)
+
+
+def _tiled(pattern: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A pattern again and again over a picture [h, w]."""
+    times = [-(-side // own) for side, own in zip(shape[:2], pattern.shape, strict=True)]
+    return np.tile(pattern, times)[: shape[0], : shape[1]]
 
 
 def _polygons(geometry: Any) -> Iterable[Polygon]:

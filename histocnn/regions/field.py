@@ -44,11 +44,23 @@ def sample(values: Floats, stride: Pair, x: Places, y: Places) -> Floats:
     >>> sample(ramp, (10, 10), np.array([5.0, 7.5, 10.0, 15.0]), np.array([5.0])).tolist()
     [[0.0, 0.25, 0.5, 1.0]]
     """
-    field = _between(extended(values), y / stride[1] + 0.5, 0)
-    field = _between(field, x / stride[0] + 0.5, 1)
-    row = np.clip(y / stride[1], 0, values.shape[0] - 1).astype(np.intp)
+    columns = _between(extended(values), x / stride[0] + 0.5, 1)  # of each row of cells
     col = np.clip(x / stride[0], 0, values.shape[1] - 1).astype(np.intp)
-    field[~_known(values)[row[:, None], col[None]]] = np.nan
+    row = np.clip(y / stride[1], 0, values.shape[0] - 1).astype(np.intp)
+    known = _known(values)[:, col]
+    absent = np.where(known, np.float32(0), np.float32(np.nan))
+    absent = absent.reshape(*absent.shape, *[1] * (values.ndim - 2))
+    lower, share = _places(y / stride[1] + 0.5, len(columns))
+    share = share.reshape(-1, *[1] * (values.ndim - 1))
+    field = np.empty((len(y), *columns.shape[1:]), np.float32)
+    # Rows between the same two rows of cells at a time: whole rows, which the cache holds.
+    breaks = np.flatnonzero(np.diff(lower) | np.diff(row)) + 1
+    for first, last in pairwise([0, *breaks.tolist(), len(y)]):
+        part, below, cell = field[first:last], lower[first], row[first]
+        np.multiply(columns[below + 1] - columns[below], share[first:last], out=part)
+        part += columns[below]
+        if not known[cell].all():
+            part += absent[cell]
     return field
 
 
@@ -147,10 +159,15 @@ def _summed(values: NDArray[Any], near: NDArray[np.float64]) -> NDArray[np.float
 
 def _between(values: Floats, at: Places, axis: int) -> Floats:
     """Values at places between whole numbers along an axis, linearly."""
-    at = np.clip(at, 0, values.shape[axis] - 1)
-    lower = np.minimum(at.astype(np.intp), values.shape[axis] - 2)
+    lower, share = _places(at, values.shape[axis])
     shape = [1] * values.ndim
     shape[axis] = len(at)
-    share = (at - lower).astype(np.float32).reshape(shape)
     first, second = (np.take(values, lower + step, axis) for step in (0, 1))
-    return np.asarray(first + (second - first) * share, np.float32)
+    return np.asarray(first + (second - first) * share.reshape(shape), np.float32)
+
+
+def _places(at: Places, length: int) -> tuple[NDArray[np.intp], Floats]:
+    """The whole number below each place, and its share of the way to the next."""
+    at = np.clip(at, 0, length - 1)
+    lower = np.minimum(at.astype(np.intp), length - 2)
+    return lower, (at - lower).astype(np.float32)

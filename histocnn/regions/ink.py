@@ -118,7 +118,9 @@ def glass_colour(rgb: Pixels) -> Floats:
     """Colour of the glass: the bright and nearly grey pixels, but not white where nothing is."""
     step = max(1, round((rgb.shape[0] * rgb.shape[1] / 1e6) ** 0.5))  # a million pixels will do
     some = rgb[::step, ::step]
-    darkest, brightest = some.min(axis=-1), some.max(axis=-1)
+    red, green, blue = (np.ascontiguousarray(some[..., each]) for each in range(3))
+    darkest = np.minimum(np.minimum(red, green), blue)  # many times sooner than min(axis=-1)
+    brightest = np.maximum(np.maximum(red, green), blue)
     scanned = (darkest >= 180) & (darkest < 253) & (brightest - darkest <= 16)
     if scanned.mean() < 0.005:
         return np.full(3, 245, np.float32)

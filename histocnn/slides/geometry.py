@@ -113,16 +113,18 @@ def _whole_px(exact_px: float, patch_px: int) -> int:
     return multiple if abs(multiple - exact_px) <= 1 else max(1, round(exact_px))
 
 
-def resample(pixels: Pixels, size_px: Size) -> Pixels:
+def resample(pixels: Pixels, size_px: Size, out: Pixels | None = None) -> Pixels:
     """Bring pixels [h, w, 3] to `size_px` (w, h): by area where smaller, linearly where larger.
 
-    Pixels that have the size already are returned as they are.
+    Pixels that have the size already are returned as they are; others may be written to `out`, and
+    are then returned as that.
     """
     h, w = pixels.shape[:2]
     shrunk = min(w, size_px[0]), min(h, size_px[1])
     resized: Any = pixels
     if shrunk != (w, h):
-        resized = cv2.resize(resized, shrunk, interpolation=cv2.INTER_AREA)
+        last = out if shrunk == size_px else None
+        resized = cv2.resize(resized, shrunk, last, interpolation=cv2.INTER_AREA)
     if shrunk != size_px:
-        resized = cv2.resize(resized, size_px, interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(resized, size_px, out, interpolation=cv2.INTER_LINEAR)
     return cast(Pixels, resized)

@@ -30,7 +30,7 @@ class ImageReader(Reader):
         h, w = self._pixels.shape[:2]
         self.level_sizes = self.tile_sizes = ((w, h),)
 
-    def tile(self, level: int, col: int, row: int) -> Pixels:
+    def tile(self, level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
         """Give one whole native tile, as `Reader.tile` says."""
         return self._pixels
 

@@ -61,7 +61,7 @@ class JpegTiffReader(Reader):
             raise unreadable(path, error) from error
         weakref.finalize(self, os.close, self._file)
 
-    def tile(self, level: int, col: int, row: int) -> Pixels:
+    def tile(self, level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
         """Give one whole native tile, as `Reader.tile` says."""
         table, (tile_w, tile_h) = self._tables[level], self.tile_sizes[level]
         index = row * table.columns + col
@@ -70,7 +70,7 @@ class JpegTiffReader(Reader):
             return np.full((tile_h, tile_w, 3), WHITE, np.uint8)
         try:
             data = self._bytes(level, col, row)
-            pixels = _decoded(data, table)
+            pixels = _decoded(data, table, out)
         except (OSError, RuntimeError, ValueError) as error:
             raise undecodable(self.path, level, col, row, error) from error
         if len(data) != count or pixels.shape != (tile_h, tile_w, 3):
@@ -91,9 +91,9 @@ class JpegTiffReader(Reader):
         return os.pread(self._file, int(table.counts[index]), int(table.offsets[index]))
 
 
-def _decoded(data: bytes, table: TileTable) -> Pixels:
+def _decoded(data: bytes, table: TileTable, out: Pixels | None = None) -> Pixels:
     pixels: Pixels = imagecodecs.jpeg8_decode(
-        data, tables=table.tables, colorspace=table.colour_space, outcolorspace="RGB"
+        data, tables=table.tables, colorspace=table.colour_space, outcolorspace="RGB", out=out
     )
     return pixels
 

@@ -40,7 +40,7 @@ class OpenSlideReader(Reader):
         self._local = threading.local()  # .opened: the process and its handle
         self._inherited: list[openslide.OpenSlide] = []
 
-    def tile(self, level: int, col: int, row: int) -> Pixels:
+    def tile(self, level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
         """Give one whole native tile, as `Reader.tile` says."""
         tile_w, tile_h = self.tile_sizes[level]
         try:

@@ -33,8 +33,14 @@ class Reader(Protocol):
     level_sizes: tuple[Size, ...]
     tile_sizes: tuple[Size, ...]
 
-    def tile(self, level: int, col: int, row: int) -> Pixels:
+    def tile(self, level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
         """Decode one whole native tile, uint8 [tile height, tile width, 3].
+
+        Args:
+            level: Its level.
+            col: Its column.
+            row: Its row.
+            out: Contiguous memory of its shape, which a reader may write to and return.
 
         Raises:
             ReadError: The tile cannot be read or decoded.

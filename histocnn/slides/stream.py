@@ -1,11 +1,13 @@
 """A grid's patches in order, each native tile decoded once, by threads.
 
 A decoded tile is copied at once, while the processor's cache still holds it, to every patch that
-needs it: decoded tiles are never kept, patches that are begun are.
+needs it: decoded tiles are never kept, patches that are begun are. A patch that is a tile is
+decoded in its place. Memory is used again, because what the system gives anew it clears first.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from histocnn.errors import ReadError
 from histocnn.slides.geometry import Crops, Pixels, Size, resample
+from histocnn.slides.memory import MEMORY
 from histocnn.slides.readers import WHITE, Reader, paste
 from histocnn.slides.slide import Slide
 
@@ -109,6 +112,7 @@ class _Stream:
         self._readable = np.ones(len(rows), bool)
         self._batches: dict[int, Pixels] = {}  # of patches that are begun, by their first
         self._crops: dict[int, Pixels] = {}  # of runs that are begun and must be resampled
+        self._scratch = threading.local()  # .tile: where this thread decodes
 
     def batches(self, threads: int) -> Iterator[Batch]:
         """Give all batches, in order."""
@@ -118,6 +122,7 @@ class _Stream:
             for run in self._runs():
                 decoded = done = pool.submit(self._decode, self._jobs(run))
                 if self._crop_size != self._patch_size:
+                    self._in_batch(run.start)  # begun here, not by two threads at once
                     needed = [*(earlier for _, earlier, _ in runs), decoded]
                     done = pool.submit(self._resample, run, needed)
                 runs.append((run, decoded, done))
@@ -144,19 +149,33 @@ class _Stream:
         level_size = self._reader.level_sizes[self._level]
         tile_w, tile_h = self._reader.tile_sizes[self._level]
         for col, row, targets in jobs:
+            place = col * tile_w, row * tile_h
             try:
-                tile = self._reader.tile(self._level, col, row)
+                tile = self._reader.tile(self._level, col, row, self._room(place, targets))
             except ReadError:
                 self._readable[[patch for patch, _, _ in targets]] = False
                 continue
             for _, canvas, xy in targets:
-                paste(tile, (col * tile_w, row * tile_h), level_size, canvas, xy)
+                if canvas is not tile:
+                    paste(tile, place, level_size, canvas, xy)
+
+    def _room(self, place: Size, targets: list[tuple[int, Pixels, Size]]) -> Pixels:
+        """Where to decode a tile: in the patch that it is, else in memory of this thread."""
+        tile_w, tile_h = self._reader.tile_sizes[self._level]
+        if self._crop_size == (tile_w, tile_h):
+            for patch, canvas, xy in targets:
+                if xy == place and not self._is_outside[patch]:
+                    return canvas
+        if not hasattr(self._scratch, "tile"):
+            self._scratch.tile = np.empty((tile_h, tile_w, 3), np.uint8)
+        tile: Pixels = self._scratch.tile
+        return tile
 
     def _resample(self, run: slice, needed: list[Future[None]]) -> None:
         for decoded in needed:  # all entered the queue before this task: no deadlock
             decoded.result()
         for patch in range(run.start, run.stop):
-            self._in_batch(patch)[:] = resample(self._canvas(patch), self._patch_size)
+            resample(self._canvas(patch), self._patch_size, self._in_batch(patch))
 
     def _finished(self, run: slice, decoded: Future[None], done: Future[None]) -> Iterator[Batch]:
         decoded.result()
@@ -191,7 +210,7 @@ class _Stream:
     def _begun(self, begun: dict[int, Pixels], first: int, most: int, size: Size) -> Pixels:
         if first not in begun:
             count = min(most, len(self._rows) - first)
-            pixels = np.empty((count, size[1], size[0], 3), np.uint8)
+            pixels = MEMORY.array((count, size[1], size[0], 3))
             if self._is_outside[first : first + count].any():
                 pixels[:] = WHITE
             begun[first] = pixels

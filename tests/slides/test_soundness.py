@@ -92,7 +92,7 @@ class Grey(Reader):
     level_sizes = ((150, 100),)
     tile_sizes = ((64, 64),)
 
-    def tile(self, level: int, col: int, row: int) -> Pixels:
+    def tile(self, level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
         """White; the bottom of column 1, row 1, as far as it lies on the level, is mid-grey."""
         pixels = np.full((64, 64, 3), 255, np.uint8)
         if (col, row) == (1, 1):

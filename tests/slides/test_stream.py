@@ -38,10 +38,10 @@ def count_decodes(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> Counter[tupl
     decodes: Counter[tuple[int, int, int]] = Counter()
     lock, tile = threading.Lock(), slide.reader.tile
 
-    def counting(level: int, col: int, row: int) -> Pixels:
+    def counting(level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
         with lock:
             decodes[level, col, row] += 1
-        return tile(level, col, row)
+        return tile(level, col, row, out)
 
     monkeypatch.setattr(slide.reader, "tile", counting)
     return decodes
@@ -198,3 +198,35 @@ def test_memory_is_bounded_over_the_whole_slide(tmp_path: Path) -> None:
     path = write_sparse_pyramid(tmp_path / "large.tif", downsamples=(1,))
     assert resident_kib(path, rows=447, step=224) < 1e6
     assert resident_kib(path, rows=30, step=112) < 1e6  # overlapping by half
+
+
+def test_batches_that_are_kept_stay_as_they_were(path: Path) -> None:
+    """Memory is used again, but not what somebody holds, if only a view of it."""
+    slide, coords = Slide(path), grid(100)
+    expected = [slide.read(tuple(xy), 100, 0.5) for xy in coords]
+    kept = [
+        (batch.rows[turn], batch.pixels[turn])
+        for turn in range(2)
+        for batch in stream(slide, coords, 100, 0.5, batch_size=16)
+    ]
+    for row, pixels in kept:
+        assert np.array_equal(pixels, expected[row])
+
+
+def test_a_patch_that_is_a_tile_is_decoded_in_its_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """256 px from (0, 0) on; at the right and lower edge tiles reach over the slide."""
+    slide, coords = Slide(path), grid(256)
+    given: list[bool] = []
+    tile = slide.reader.tile
+
+    def counting(level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
+        given.append(out is not None and out.base is not None)  # a view of a batch
+        return tile(level, col, row, out)
+
+    monkeypatch.setattr(slide.reader, "tile", counting)
+    (batch,) = stream(slide, coords, 256, 0.5)
+    assert sum(given) == (W // 256) * (H // 256)
+    for row, pixels in zip(batch.rows, batch.pixels, strict=True):
+        assert np.array_equal(pixels, slide.read(tuple(coords[row]), 256, 0.5))

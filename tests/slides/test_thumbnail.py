@@ -33,7 +33,7 @@ class Tiles(Reader):
         self.level_sizes = ((image.shape[1], image.shape[0]),)
         self.tile_sizes = (tile_size,)
 
-    def tile(self, level: int, col: int, row: int) -> Pixels:
+    def tile(self, level: int, col: int, row: int, out: Pixels | None = None) -> Pixels:
         self.asked.append((col, row))
         w, h = self.tile_sizes[level]
         tile = np.zeros((h, w, 3), np.uint8)

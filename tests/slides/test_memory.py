@@ -1,0 +1,53 @@
+"""Arrays come back when nobody holds them, never before, and few are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from histocnn.slides.memory import Memory
+
+
+def place(array: np.ndarray) -> int:
+    return int(array.ctypes.data)
+
+
+def test_what_is_held_is_not_handed_out() -> None:
+    memory = Memory()
+    first = memory.array((4, 5, 3))
+    view, where = first[2, 1:], place(first)
+    first[:] = 7
+    del first
+    other = memory.array((4, 5, 3))
+    assert place(other) != where
+    other[:] = 9
+    assert (view == 7).all()
+    del view
+    assert place(memory.array((4, 5, 3))) == where
+    assert memory.array((4, 5, 2)).shape == (4, 5, 2)
+
+
+def test_a_tensor_holds_its_array() -> None:
+    torch = pytest.importorskip("torch")
+    memory = Memory()
+    tensor = torch.from_numpy(memory.array((8,)))
+    assert memory.array((8,)).ctypes.data != tensor.data_ptr()
+
+
+def test_no_more_is_kept_than_allowed_and_another_shape_takes_the_place() -> None:
+    memory = Memory(kept_bytes=100)
+    held = [memory.array((40,)) for _ in range(4)]
+    assert memory._bytes() == 80
+    del held
+    assert memory._bytes() == 80
+    memory.array((90,))
+    assert memory._bytes() == 90
+    memory.array((200,))
+    assert memory._bytes() <= 100
+
+
+def test_a_forgotten_array_is_its_holder_s_alone() -> None:
+    memory = Memory()
+    kept = memory.array((6,))
+    memory.forget()
+    assert memory.array((6,)) is not kept

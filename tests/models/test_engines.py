@@ -48,6 +48,7 @@ def test_a_network_beyond_onnx_keeps_to_torch(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the compiler, on a machine with others
 def test_compiled_gives_torch_s_outputs_and_compiles_once(network: torch.nn.Module) -> None:
     compute = computed_by("compile", network, batch_size=4)
     with torch.inference_mode():

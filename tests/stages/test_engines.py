@@ -113,6 +113,7 @@ def test_what_cannot_be_had_is_wrong_usage(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the compiler, on a machine with others
 def test_predict_compiled_writes_the_same_files(place: Path, tmp_path: Path) -> None:
     model = place / "model.safetensors"
     for engine in ("torch", "compile"):

@@ -47,7 +47,7 @@ def similar(
     center: bool = True,
     slides: str | Path | None = None,
     slide_mpp: PositiveFloat | None = None,
-    show_ids: bool = True,
+    show_ids: bool = False,
     colours: str = "",
     device: str = "auto",
 ) -> StageResult:

@@ -39,7 +39,12 @@ def middle(place: Path, slide: str, row: int) -> tuple[float, float]:
 
 
 def ask(place: Path, slide: str, at: object, out: Path, **how: object) -> list[dict[str, object]]:
-    options = {"weights": str(place / "lenet5.safetensors"), "device": "cpu", **how}
+    options = {
+        "weights": str(place / "lenet5.safetensors"),
+        "device": "cpu",
+        "show_ids": True,
+        **how,
+    }
     query = place / "slides" / f"{slide}.tiff"
     found = similar(place / "archive", query, at, out, **options)  # type: ignore[arg-type]
     assert found.exit_code == 0
@@ -93,7 +98,7 @@ def test_one_nearest_patch_of_each_is_what_brute_force_says(place: Path, tmp_pat
 def test_a_renamed_slide_is_known_by_its_bytes(place: Path, tmp_path: Path) -> None:
     other = tmp_path / "renamed.tiff"
     other.write_bytes((place / "slides" / "s1.tiff").read_bytes())
-    options = {"weights": str(place / "lenet5.safetensors")}
+    options = {"weights": str(place / "lenet5.safetensors"), "show_ids": True}
     found = similar(place / "archive", other, middle(place, "s1", 3), tmp_path / "out", **options)  # type: ignore[arg-type]
     assert {row["patient_id"] for row in found.rows} == {"p1", "p3"}
 
@@ -109,9 +114,10 @@ def test_slides_csv_says_whose_a_slide_is_and_strangers_are_warned_of(
     lines = ["slide_id,slide_path,patient_id", "new,slides/new.tiff,p3"]
     lines += [f"s{i},{place}/slides/s{i}.tiff,{p}" for i, p in enumerate(["p1", "p2", "p2", "p3"])]
     (tmp_path / "slides.csv").write_text("\n".join(lines))
-    found = similar(
-        place / "archive", "new", out=tmp_path / "b", slides=tmp_path / "slides.csv", **options
-    )  # type: ignore[arg-type]
+    assert "p1" not in next((tmp_path / "a").glob("*.csv")).read_text()  # nobody is named unasked
+    assert '"p1"' not in next((tmp_path / "a").glob("*.json")).read_text()
+    options |= {"slides": tmp_path / "slides.csv", "show_ids": True}
+    found = similar(place / "archive", "new", out=tmp_path / "b", **options)  # type: ignore[arg-type]
     assert {row["patient_id"] for row in found.rows} == {"p1", "p2"}
     assert "Nobody knows" not in capsys.readouterr().out
 

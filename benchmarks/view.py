@@ -10,6 +10,7 @@ repeat starts the viewer anew.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import re
 import shutil
@@ -122,6 +123,30 @@ def look(play: Any, path: Path, seconds: float, script: str) -> dict[str, Any]:
         server.wait()
 
 
+def alone(path: Path, count: int = 300) -> list[float]:
+    """Milliseconds of tiles of level 0 asked one after another, without a browser."""
+    words = [sys.executable, "-m", "histocnn.cli", "view", str(path), "--no_browser"]
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    times = []
+    try:
+        assert server.stdout is not None
+        server.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)(/\S+)", server.stdout.readline())
+        assert found is not None
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
+        for number in range(count):
+            start = time.perf_counter()
+            place = f"9/{150 + number % 60}/{150 + number // 60}"
+            connection.request("GET", f"{found[2]}slide/0/tile/{place}")
+            assert connection.getresponse().read()
+            times.append(1e3 * (time.perf_counter() - start))
+        connection.close()
+    finally:
+        server.terminate()
+        server.wait()
+    return times[1:]  # the first opens the slide
+
+
 def percentiles(times: list[float]) -> str:
     return f"median {statistics.median(times):.1f} ms, 95 % {np.percentile(times, 95):.1f} ms"
 
@@ -137,6 +162,7 @@ def main() -> None:
         slide = large_slide(Path(folder))
         scores = million_scores(slide, Path(folder) / "scores")
         print(json.dumps({"slide_mb": slide.stat().st_size / 1e6}))
+        print(f"server alone: {percentiles(alone(slide))}")
         for _ in range(options.repeats):
             panned = look(play, slide, options.seconds, PAN)
             first, sharp, load = panned["first"]

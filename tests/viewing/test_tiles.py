@@ -30,7 +30,7 @@ def test_at_the_last_zoom_a_tile_is_a_copy_of_level_0(tmp_path: Path) -> None:
 def test_a_pixel_lies_within_one_pixel_of_its_place_at_every_zoom(
     tmp_path: Path, downsamples: tuple[float, ...], mpp: tuple[float, float]
 ) -> None:
-    image = position_image(1400, 1100)
+    image = position_image(700, 600)
     path = write_pyramid(
         tmp_path / "a.tiff", image, downsamples=downsamples, mpp=mpp, compression="deflate"
     )
@@ -38,16 +38,16 @@ def test_a_pixel_lies_within_one_pixel_of_its_place_at_every_zoom(
     frame = frame_of(slide)
     for zoom in range(frame.depth + 1):
         scale = 2 ** (frame.depth - zoom)
-        if scale > 8:  # the colours' period of 128 px is too few of its pixels
+        if scale > 4:  # the colours' period of 128 px is too few of its pixels
             continue
         pixels, _ = tile(slide, frame, zoom, 0, 0)
         at = np.arange(256) + 0.5
         x, y = at[None] * scale * frame.unit / mpp[0], at[:, None] * scale * frame.unit / mpp[1]
-        inside = (x < 1380) & (y < 1080)
+        inside = (x < 690) & (y < 590)
         found = [
             np.abs(pixels - position_colour(x + dx * scale, y + dy * scale))[..., :2].max(axis=2)
-            for dx in (-0.5, 0, 0.5)
-            for dy in (-0.5, 0, 0.5)
+            for dx in (-0.5, 0.5)
+            for dy in (-0.5, 0.5)
         ]
         off = np.min(found, axis=0)[inside]
         assert np.percentile(off, 90) <= 4 * scale  # 4 grey levels a level-0 pixel; tops are cut

@@ -79,6 +79,25 @@ def test_own_patients_are_most_of_the_reference(tmp_path: Path) -> None:
         index.search(queries, own)
 
 
+def test_a_few_left_out_cost_no_second_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One patient of six: of 30 fetched at first about 25 remain, and 20 are enough."""
+    examples = reference(tmp_path / "ref")
+    index = IndexedReference(examples, Knn(10), "ivf")
+    asked, search = [], index.index.search
+
+    def counted(points: np.ndarray, fetch: int) -> object:
+        asked.append(len(points))
+        return search(points, fetch)
+
+    monkeypatch.setattr(index.index, "search", counted)
+    queries = np.random.default_rng(9).normal(size=(60, 12)).astype(np.float32)
+    index.search(queries, examples.groups[np.arange(60) * 20])
+    assert asked[0] == 60
+    assert sum(asked[1:]) < 20
+
+
 def test_an_index_that_does_not_fit_is_built_again_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

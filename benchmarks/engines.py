@@ -71,15 +71,15 @@ extractor = DeepFeatureExtractor(network, batch_size=batch, num_workers=workers,
 print("ready", flush=True)
 for number, _ in enumerate(sys.stdin):
     started = time.perf_counter()
-    found = extractor.run(
+    found = extractor.run(  # baseline 0.5 is 0.5 µm/px here, which it does not read in this TIFF
         [path], patch_mode=False, save_dir=f"{out}/{number}", output_type="zarr",
-        input_resolutions=[{"units": "mpp", "resolution": 0.5}], auto_get_mask=False,
+        input_resolutions=[{"units": "baseline", "resolution": 0.5}], auto_get_mask=False,
         patch_input_shape=(px, px), stride_shape=(px, px), overwrite=True,
     )
     seconds = time.perf_counter() - started
     import zarr
     [file] = list(found.values())
-    rows = len(zarr.open(str(file), mode="r")["coordinates"])
+    rows = int(zarr.open(str(file), mode="r")["coordinates"].shape[0])
     print(json.dumps([seconds, rows]), flush=True)
 """
 

@@ -172,7 +172,7 @@ class Ledger:
                 failure.unlink(missing_ok=True)
         records = Records(self._out, self._suffix)
         sum_up(
-            lambda: (_failed(self._out), records.look()),
+            lambda: (failures_in(self._out), records.look()),
             lambda sums: self._write_sums(*sums),
         )
 
@@ -257,7 +257,8 @@ def _exists(path: str) -> bool:
         return False
 
 
-def _failed(out: Path) -> list[dict[str, Any]]:
+def failures_in(out: Path) -> list[dict[str, Any]]:
+    """What a run says of each slide that failed in a folder: slide_id, message, command."""
     return _read_all(out.glob("*.failed.json"))
 
 

@@ -21,7 +21,10 @@ def of_shelf(shelf: Shelf, *, teaching: bool = False) -> dict[str, Any]:
     """All slides by id with their scores, what all slides' pages share, and whether one teaches."""
     return {
         "title": shelf.title,
-        "slides": [{"id": each.slide_id, "scores": dict(each.scores)} for each in shelf.slides],
+        "slides": [
+            {"id": each.slide_id, "scores": dict(each.scores), "broken": each.failure}
+            for each in shelf.slides
+        ],
         "maps": {name: map_table(name).tolist() for name in (SCORE_MAP, NOVELTY_MAP)},
         "tile": TILE_PX,
         "note": FOOTNOTE,

@@ -106,7 +106,8 @@ def open_listed(listed: Listed) -> Opened:
     if slide is None and listed.entry is not None:
         slide = Slide(listed.entry.slide_path, mpp=listed.entry.mpp)
     if slide is None:
-        raise first or PatchesError(f"{listed.slide_id}: nothing is known of it")
+        reason = listed.failure or "nothing is known of it"
+        raise first or PatchesError(f"{listed.slide_id}: {reason}")
     shown, frame = readable(slide)
     return Opened(listed, shown, frame, kept, refused)
 

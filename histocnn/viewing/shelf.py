@@ -13,6 +13,7 @@ from pathlib import Path
 from histocnn.cohort.sheet import SUFFIXES, SlideEntry, read_cohort
 from histocnn.cohort.table import read_table
 from histocnn.errors import CohortError, StoreError, UsageError
+from histocnn.jobs.ledger import failures_in
 from histocnn.storage import store
 from histocnn.storage.ordinary import is_ordinary
 
@@ -47,12 +48,14 @@ class Listed:
         files: Number of the source → its file of this slide.
         entry: Its row of slides.csv, or the slide itself; None where only the files know it.
         scores: Slide-level scores by name.
+        failure: Why there is nothing of it, where a stage says so; else empty.
     """
 
     slide_id: str
     files: Mapping[int, Path] = field(default_factory=dict)
     entry: SlideEntry | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,13 @@ def shelve(path: Path, slides: Path | None = None) -> Shelf:
         chosen = [path] if is_ordinary(path) else sorted(source.folder.glob("*.h5"))
         for file in chosen:
             files.setdefault(file.stem, {})[number] = file
-    ids = sorted({*files, *(entries if slides is not None else ())})
+    failed = {i: why for i, why in _failures(path) if i not in files and i not in entries}
+    ids = sorted({*files, *failed, *(entries if slides is not None else ())})
     scores = _slide_scores(path)
-    listed = (Listed(i, files.get(i, {}), entries.get(i), scores.get(i, {})) for i in ids)
+    listed = (
+        Listed(i, files.get(i, {}), entries.get(i), scores.get(i, {}), failed.get(i, ""))
+        for i in ids
+    )
     return Shelf(path.resolve().name, sources, tuple(listed))
 
 
@@ -123,6 +130,13 @@ def _sources(path: Path) -> Iterator[Source]:
             name = folder.relative_to(path).as_posix()
             found.append(Source(path.resolve().name if name == "." else name, kind, folder))
     yield from sorted(found, key=lambda each: (KINDS.index(each.kind), each.name))
+
+
+def _failures(path: Path) -> Iterator[tuple[str, str]]:
+    """Slides of which a stage in the folder says that they failed, and why."""
+    for folder in _folders(path) if path.is_dir() else ():
+        for said in failures_in(folder):
+            yield said["slide_id"], f"{said.get('command')} failed: {said.get('message')}"
 
 
 def _folders(path: Path, depth: int = _DEPTH) -> Iterator[Path]:

@@ -88,7 +88,7 @@ def test_slide_level_scores_are_those_of_heatmap_or_made(looked_at: Path) -> Non
 
 def test_the_shelf_says_names_and_scores_and_colour_maps(tmp_path: Path) -> None:
     said = of_shelf(shelve(a_slide(tmp_path)))
-    assert said["slides"] == [{"id": "a", "scores": {}}]
+    assert said["slides"] == [{"id": "a", "scores": {}, "broken": ""}]
     assert np.shape(said["maps"]["viridis"]) == (256, 3)
     assert said["tile"] == 256
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from histocnn.errors import CohortError, StoreError, UsageError
+from histocnn.errors import CohortError, PatchesError, StoreError, UsageError
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
 from histocnn.viewing import shelf
+from histocnn.viewing.opened import open_listed
 from histocnn.viewing.shelf import shelve
 from tests.score_files import grid_of, random_scores, write_scores
 from tests.slide_files import position_image, write_pyramid
@@ -63,6 +65,20 @@ def test_a_run_s_folder_has_all_its_sources(tmp_path: Path) -> None:
     }  # fmt: skip
     assert listed.scores == {"max_tumour": 0.875}
     assert listed.entry is None
+
+
+def test_a_slide_that_failed_in_a_stage_is_listed_with_the_reason(tmp_path: Path) -> None:
+    out, slide = tmp_path / "out", a_slide(tmp_path)
+    scores_of(out / "scores" / "a.h5", slide)
+    (out / "grids").mkdir()
+    said = {"slide_id": "b", "command": "tile", "message": "b.svs: cannot be opened"}
+    (out / "grids" / "b.failed.json").write_text(json.dumps(said))
+    (out / "grids" / "a.failed.json").write_text(json.dumps({**said, "slide_id": "a"}))
+    sound, broken = shelve(out).slides
+    assert (sound.slide_id, sound.failure) == ("a", "")
+    assert (broken.slide_id, broken.failure) == ("b", "tile failed: b.svs: cannot be opened")
+    with pytest.raises(PatchesError, match=r"b: tile failed: b\.svs: cannot be opened"):
+        open_listed(broken)
 
 
 def test_one_file_is_one_slide(tmp_path: Path) -> None:

@@ -5,32 +5,46 @@ patches at its level 0 are read row by row. Process CPU time, the methods interl
 five. Ratios are what counts; run it on an idle machine:
 
     python benchmarks/reading.py
+
+By format: a JPEG pyramid of 8,192² px and the slides named, one thread, CPU and wall time. With
+JSIMD_FORCESSE2=1 (JSIMD_FORCEAVX2=1) both decoders are those of a processor of that kind.
+
+    python benchmarks/reading.py --formats SLIDE…
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import imagecodecs
 import numpy as np
 import openslide
 import tifffile
+from numpy.typing import NDArray
 
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
 from histocnn.slides.slide import Slide
 from histocnn.slides.stream import stream
 
+T = TypeVar("T", float, NDArray[np.float64])
 SIZE_PX, PATCH_PX, TILE_PX, MPP = 20_480, 224, 256, 0.5
 PATCH_ROWS, PATCH_COLUMNS = 24, 91  # 24 × 224 px are exactly 21 rows of tiles
 REPEATS = 5
+FORMAT_PX = 8_192
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--formats"]:
+        compare_formats([Path(name) for name in sys.argv[2:]])
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pyramid.tif"
         make_phantom(path, PhantomSpec(size_px=(SIZE_PX, SIZE_PX), mpp=MPP))
@@ -67,6 +81,59 @@ def compare(title: str, slide: Slide, coords: np.ndarray, tiles: list[bytes] | N
         print(f"  stream runs at {share:.2f} of the decoder alone")
 
 
+def compare_formats(slides: list[Path]) -> None:
+    """Print how `stream` reads each kind of file, 224 px patches and patches that are tiles."""
+    forced = [name for name in os.environ if name.startswith(("JSIMD_", "GLIBC_TUN"))]
+    print(
+        f"{cpu_name()}, {', '.join(forced) or 'no instruction set forced'}; idle {idle_cores():.1f}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        pyramid = Path(folder) / "pyramid.tif"
+        make_phantom(pyramid, PhantomSpec(size_px=(FORMAT_PX, FORMAT_PX), mpp=MPP))
+        for path in [pyramid, *slides]:
+            slide = Slide(path, mpp=MPP)
+            tiles, tile_px = all_tiles(path), slide.reader.tile_sizes[0][0]
+            print(f"\n{path.name}: {slide.size_l0} px, tiles of {tile_px} px, {slide.reader.name}")
+            for patch_px in (PATCH_PX, tile_px):
+                compare_format(slide, tiles, patch_px)
+
+
+def compare_format(slide: Slide, tiles: list[Callable[[], object]], patch_px: int) -> None:
+    """All of level 0 row by row, beyond its right and bottom edge where patches do not fit."""
+    columns, rows = (-(-side // patch_px) for side in slide.size_l0)
+    row, col = np.divmod(np.arange(rows * columns), columns)
+    coords = np.stack([col, row], axis=1) * patch_px
+    methods: dict[str, Callable[[], None]] = {
+        "decoder alone": lambda: decode_all(tiles),
+        "stream, 1 thread": lambda: read_stream(slide, coords, 1, patch_px),
+        "OpenSlide": lambda: read_openslide(slide.path, coords, patch_px),
+    }
+    seconds = interleaved(methods, lambda: np.array([time.process_time(), time.perf_counter()]))
+    for i, clock in enumerate(("CPU", "wall")):
+        bare, ours, theirs = ([float(pair[i]) for pair in pairs] for pairs in seconds.values())
+        each = [statistics.median(s) / len(coords) * 1e6 for s in (bare, ours, theirs)]
+        print(
+            f"  {patch_px} px, {clock:4}: decoder {each[0]:.0f}, stream {each[1]:.0f}, OpenSlide "
+            f"{each[2]:.0f} µs a patch; share {ratio(bare, ours):.2f}, {ratio(theirs, ours):.2f} ×"
+        )
+
+
+def all_tiles(path: Path) -> list[Callable[[], object]]:
+    """What decodes each tile of level 0 from memory."""
+    with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
+        page = tiff.pages[0]
+        is_jpeg = page.compression == tifffile.COMPRESSION.JPEG
+        space = "RGB" if page.photometric == tifffile.PHOTOMETRIC.RGB else "YCBCR"
+        options = {"tables": page.jpegtables, "colorspace": space, "outcolorspace": "RGB"}
+        decoder = imagecodecs.jpeg8_decode if is_jpeg else imagecodecs.jpeg2k_decode
+        call = partial(decoder, **options) if is_jpeg else decoder
+        tiles = []
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            file.seek(offset)
+            tiles.append(partial(call, file.read(count)))
+    return tiles
+
+
 def compare_threads(slide: Slide, coords: np.ndarray) -> None:
     """Print the wall time of one and two threads where two cores are idle."""
     print("\ntwo threads against one, wall time")
@@ -96,10 +163,10 @@ def report_interpolation(slide: Slide) -> None:
 
 
 def interleaved(
-    methods: dict[str, Callable[[], None]], clock: Callable[[], float]
-) -> dict[str, list[float]]:
+    methods: dict[str, Callable[[], None]], clock: Callable[[], T]
+) -> dict[str, list[T]]:
     """Seconds of each method in `REPEATS` rounds of all, after one round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    seconds: dict[str, list[T]] = {name: [] for name in methods}
     for repeat in range(REPEATS + 1):
         for name, method in methods.items():
             start = clock()
@@ -114,10 +181,9 @@ def ratio(values: list[float], to: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(values, to, strict=True))
 
 
-def read_stream(slide: Slide, coords: np.ndarray, threads: int) -> None:
-    patches = sum(
-        len(batch.rows) for batch in stream(slide, coords, PATCH_PX, MPP, threads=threads)
-    )
+def read_stream(slide: Slide, coords: np.ndarray, threads: int, patch_px: int = PATCH_PX) -> None:
+    batches = stream(slide, coords, patch_px, MPP, threads=threads)
+    patches = sum(len(batch.rows) for batch in batches)
     assert patches == len(coords)
 
 
@@ -126,15 +192,20 @@ def read_singly(slide: Slide, coords: np.ndarray) -> None:
         slide.read((x, y), PATCH_PX, MPP)
 
 
-def read_openslide(path: Path, coords: np.ndarray) -> None:
+def read_openslide(path: Path, coords: np.ndarray, patch_px: int = PATCH_PX) -> None:
     with openslide.OpenSlide(path) as slide:
         for xy in coords.tolist():
-            slide.read_region(xy, 0, (PATCH_PX, PATCH_PX))
+            slide.read_region(xy, 0, (patch_px, patch_px))
 
 
 def decode(tiles: list[bytes]) -> None:
     for tile in tiles:
         imagecodecs.jpeg8_decode(tile)
+
+
+def decode_all(tiles: list[Callable[[], object]]) -> None:
+    for tile in tiles:
+        tile()
 
 
 def tiles_in_memory(path: Path) -> list[bytes]:

@@ -211,8 +211,7 @@ class _Stream:
         if first not in begun:
             count = min(most, len(self._rows) - first)
             pixels = MEMORY.array((count, size[1], size[0], 3))
-            if self._is_outside[first : first + count].any():
-                pixels[:] = WHITE
+            pixels[self._is_outside[first : first + count]] = WHITE  # tiles cover all others
             begun[first] = pixels
         return begun[first]
 

@@ -95,7 +95,7 @@ def stays(files: Sequence[Path], memory_gb: float | None) -> str:
     rows, width = sum(shape[0] for shape in shapes), max((s[1] for s in shapes), default=0)
     needed = _COPIES * 4.0 * rows * width
     allowed = _SHARE * free() if memory_gb is None else memory_gb * GB - resident()
-    if needed <= allowed:
+    if needed <= max(allowed, 0):
         return ""
     limit = f"--memory_gb {memory_gb:g}" if memory_gb else f"{allowed / GB:.1f} GB, half of what is"
     limit += " free" * (not memory_gb)

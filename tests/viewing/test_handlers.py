@@ -41,7 +41,7 @@ def test_its_own_page_is_answered(client: Client) -> None:
         assert "Server" not in answer.headers
     page = client.get("").body.decode()
     assert 'src="page/main.js"' in page
-    assert client.get("cohort").json["slides"] == [{"id": "a", "scores": {}}]
+    assert client.get("cohort").json["slides"] == [{"id": "a", "scores": {}, "broken": ""}]
     assert client.get("slide/0/layers").json["layers"][0]["facts"]["names"] == list(NAMES)
 
 

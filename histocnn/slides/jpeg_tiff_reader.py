@@ -1,4 +1,4 @@
-"""The fast reader: tiled JPEG TIFF, decoded without OpenSlide where the pixels are the same."""
+"""The fast reader: TIFF of JPEG or JPEG 2000 tiles, without OpenSlide where it gives its pixels."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from histocnn.slides.jpeg_damage import is_damaged
 from histocnn.slides.readers import WHITE, Reader, undecodable, unreadable
 
 FAST_VENDORS = ("generic-tiff", "aperio")
+# RGB alone: what OpenSlide makes of Aperio's JPEG 2000 in YCbCr has not been compared.
+_JPEG_2000 = tifffile.COMPRESSION.APERIO_JP2000_RGB
 
 
 class TileTable(NamedTuple):
-    """Where a level's JPEG tiles are in the file, row by row, and how to decode them."""
+    """Where a level's tiles are in the file, row by row, and how to decode them."""
 
     offsets: NDArray[np.int64]
     counts: NDArray[np.int64]
     columns: int
     tables: bytes | None
     colour_space: str
+    is_jpeg_2000: bool
 
 
 class JpegTiffReader(Reader):
-    """Tiled JPEG TIFF, read with `os.pread` and decoded by libjpeg-turbo without the GIL.
+    """Tiled TIFF, read with `os.pread`, decoded by libjpeg-turbo or OpenJPEG without the GIL.
 
     Nothing is shared between threads but the file descriptor, which `pread` never moves.
 
@@ -73,13 +76,15 @@ class JpegTiffReader(Reader):
             pixels = _decoded(data, table, out)
         except (OSError, RuntimeError, ValueError) as error:
             raise undecodable(self.path, level, col, row, error) from error
-        if len(data) != count or pixels.shape != (tile_h, tile_w, 3):
+        if len(data) != count or pixels.shape != (tile_h, tile_w, 3) or pixels.dtype != np.uint8:
             raise undecodable(self.path, level, col, row, "cut short or of another size")
         return pixels
 
     def is_damaged(self, level: int, col: int, row: int, pixels: Pixels) -> bool:
         """Whether the tile's bytes are not those that were written, as `Reader.is_damaged` says."""
         table = self._tables[level]
+        if table.is_jpeg_2000:  # `jpeg_damage` knows JPEG's scans alone
+            return super().is_damaged(level, col, row, pixels)
         data = self._bytes(level, col, row)
         return len(data) > 0 and is_damaged(
             data, table.tables, pixels, lambda other: _decoded(other, table)
@@ -92,7 +97,11 @@ class JpegTiffReader(Reader):
 
 
 def _decoded(data: bytes, table: TileTable, out: Pixels | None = None) -> Pixels:
-    pixels: Pixels = imagecodecs.jpeg8_decode(
+    pixels: Pixels
+    if table.is_jpeg_2000:
+        pixels = imagecodecs.jpeg2k_decode(data, numthreads=1, out=out)
+        return pixels
+    pixels = imagecodecs.jpeg8_decode(
         data, tables=table.tables, colorspace=table.colour_space, outcolorspace="RGB", out=out
     )
     return pixels
@@ -103,9 +112,9 @@ def jpeg_tiff_reader(
 ) -> JpegTiffReader | None:
     """The fast reader where it gives what OpenSlide would, else None.
 
-    That is where the vendor is generic-tiff or aperio, every tile is 8-bit RGB or YCbCr JPEG, the
-    levels are the file's tiled directories, and no tile is missing above an Aperio's level 0
-    (OpenSlide fills those from the level below).
+    That is where the vendor is generic-tiff or aperio, every tile is 8-bit RGB or YCbCr JPEG (or an
+    Aperio's RGB JPEG 2000), the levels are the file's tiled directories, and no tile is missing
+    above an Aperio's level 0 (OpenSlide fills those from the level below).
     """
     if vendor not in FAST_VENDORS:
         return None
@@ -116,7 +125,7 @@ def jpeg_tiff_reader(
             pages.sort(key=lambda page: -page.imagewidth)
             if tuple((page.imagewidth, page.imagelength) for page in pages) != level_sizes:
                 return None
-            if not all(_is_plain_jpeg(page) for page in pages):
+            if not all(_is_plain(page, vendor) for page in pages):
                 return None
             tile_sizes = tuple((int(page.tilewidth), int(page.tilelength)) for page in pages)
             tables = tuple(_tile_table(page) for page in pages)
@@ -127,9 +136,10 @@ def jpeg_tiff_reader(
     return JpegTiffReader(path, level_sizes, tile_sizes, tables)
 
 
-def _is_plain_jpeg(page: Any) -> bool:
+def _is_plain(page: Any, vendor: str) -> bool:
+    is_jpeg_2000 = page.compression == _JPEG_2000 and vendor == "aperio"
     return (
-        page.compression == tifffile.COMPRESSION.JPEG
+        (page.compression == tifffile.COMPRESSION.JPEG or is_jpeg_2000)
         and page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
         and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
         and page.samplesperpixel == 3
@@ -145,4 +155,5 @@ def _tile_table(page: Any) -> TileTable:
     if not len(offsets) == len(counts) == columns * rows:
         raise ValueError("the tile table does not cover the image")
     is_rgb = page.photometric == tifffile.PHOTOMETRIC.RGB  # Aperio's: no colour transform
-    return TileTable(offsets, counts, columns, page.jpegtables, "RGB" if is_rgb else "YCBCR")
+    space, is_jpeg_2000 = "RGB" if is_rgb else "YCBCR", page.compression == _JPEG_2000
+    return TileTable(offsets, counts, columns, page.jpegtables, space, is_jpeg_2000)

@@ -24,6 +24,7 @@ REAL = [
     "CRC01-west.tiff",
     "CRC01-middle.tiff",
     "TCGA-XK-AAJU-prostate-pen-marks.tiff",
+    "TCGA-CR-7395-no-mpp-jp2k.svs",
 ]
 
 
@@ -34,6 +35,7 @@ WRITTEN = {
     "Aperio RGB": {"photometric": "rgb", "description": APERIO},
     "240 px tiles": {"tile_px": 240, "subsampling": (2, 1)},
     "odd downsamples": {"downsamples": (1, 3, 5)},
+    "Aperio JPEG 2000": {"compression": "aperio_jp2000_rgb", "description": APERIO},
 }
 
 
@@ -60,6 +62,58 @@ def assert_equal_to_openslide(path: Path) -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_real_slides_have_openslides_pixels(shared: Path, name: str) -> None:
     assert_equal_to_openslide(shared / "data" / "slides" / name)
+
+
+def test_all_tiles_of_a_jpeg_2000_level_are_openslides(shared: Path, tmp_path: Path) -> None:
+    """Of downsample 2.0005, where OpenSlide interpolates: so a copy has it as its level 0."""
+    path = shared / "data" / "slides" / "TCGA-CR-7395-no-mpp-jp2k.svs"
+    with tifffile.TiffFile(path) as tiff:
+        first = tiff.pages[2].offset
+    data = bytearray(path.read_bytes())
+    data[4:8] = first.to_bytes(4, "little")
+    copy = tmp_path / "level 1.svs"
+    copy.write_bytes(data)
+    w, h = Slide(path).level_sizes[1]
+    with openslide.OpenSlide(copy) as other:
+        assert other.level_dimensions == ((w, h),)
+        theirs = over_white(np.asarray(other.read_region((0, 0), 0, (w, h))))
+    assert np.array_equal(Slide(path).reader.read(1, 0, 0, w, h), theirs)
+
+
+def test_a_jpeg_2000_tile_cut_short_or_overwritten_is_a_read_error(tmp_path: Path) -> None:
+    path = write_pyramid(
+        tmp_path / "s.svs", position_image(600, 500), **WRITTEN["Aperio JPEG 2000"]
+    )
+    with tifffile.TiffFile(path) as tiff:
+        offsets, counts = tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts
+    with path.open("r+b") as file:
+        file.seek(offsets[4])
+        file.write(bytes(counts[4]))
+    reader = Slide(path).reader
+    out = np.empty((256, 256, 3), np.uint8)
+    whole = reader.tile(0, 0, 0, out)
+    assert whole is out
+    assert not reader.is_damaged(0, 0, 0, whole)
+    with pytest.raises(ReadError, match="column 1, row 1"):
+        reader.tile(0, 1, 1, out)
+    with path.open("r+b") as file:
+        file.truncate(offsets[5] + counts[5] // 2)
+    with pytest.raises(ReadError, match="column 2, row 1"):
+        reader.tile(0, 2, 1, out)
+
+
+def test_jpeg_2000_that_was_not_compared_is_left_to_openslide(tmp_path: Path) -> None:
+    kinds = {"aperio_jp2000_ycbc": "ycbcr", "jpeg2000": "rgb"}
+    for compression, photometric in kinds.items():
+        path = write_pyramid(
+            tmp_path / f"{compression}.svs",
+            position_image(300, 200),
+            downsamples=(1,),
+            compression=compression,
+            photometric=photometric,
+            description=APERIO,
+        )
+        assert jpeg_tiff_reader(path, "aperio", ((300, 200),)) is None
 
 
 @pytest.mark.parametrize("kind", WRITTEN)

@@ -174,6 +174,7 @@ def test_what_cannot_be_scored_densely_is_refused_with_what_to_do(
     assert "the model was trained on 64 px at 0.5 µm/px" in failure(tmp_path / "c")
 
 
+@pytest.mark.slow  # predict is killed so by default, every stage in tests/chaos
 def test_killed_and_started_again_it_is_as_if_undisturbed(place: Path, tmp_path: Path) -> None:
     out, model = tmp_path / "scores", str(place / "valid.safetensors")
     command = [sys.executable, "-m", "histocnn.cli", "predict", "--patches", str(place / "grids")]

@@ -155,6 +155,7 @@ def test_an_empty_grid_gives_an_empty_file(place: Path, tmp_path: Path) -> None:
     assert facts["outcome"] == "empty"
 
 
+@pytest.mark.slow  # predict is killed so by default, every stage in tests/chaos
 def test_resumes_after_sigkill(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "f"
     command = [

@@ -223,6 +223,19 @@ def _told_once() -> Iterator[None]:
         sys.unraisablehook = before
 
 
+def _tells_of_a_dead_loader(error: BaseException | None) -> bool:
+    """Whether a loader's death is behind an error.
+
+    Told from a signal's handler, it may come up in the middle of anything, and what catches it
+    there raises another error from it.
+    """
+    while error is not None:
+        if LOADER_DIED.match(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def hush() -> None:
     """Keep quiet of what does not apply."""
     for message in NOT_APPLICABLE:
@@ -245,12 +258,14 @@ def our_errors(out: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise write_error(out, error) from error
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if LOADER_DIED.match(str(error)):
+    except Exception as error:
+        if _tells_of_a_dead_loader(error):
             raise TrainingError(
                 "a loader of patches was killed",
                 "Most often memory ran out: lower --data.workers, then train again.",
             ) from error
+        if not isinstance(error, RuntimeError):
+            raise
         if not isinstance(error, torch.OutOfMemoryError) and "t allocate memory" not in str(error):
             raise
         raise TrainingError(

@@ -12,9 +12,10 @@ import pytest
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from histocnn.errors import TrainingError
 from histocnn.models import training
 from histocnn.models.parsing import parse
-from histocnn.models.training import make_trainer
+from histocnn.models.training import make_trainer, our_errors
 from histocnn.stages.train import train
 from tests.killed import left_by_the_dead
 from tests.models.patch_files import write_csv
@@ -99,6 +100,15 @@ def test_a_killed_loader_is_said_in_a_line_that_helps(tmp_path):
     said = [line for line in done.stdout.splitlines() if line.startswith("refused:")]
     assert len(said) == 1, done.stderr
     assert re.search(r"a loader of patches was killed.*--data\.workers", said[0])
+
+
+def test_a_death_told_in_the_middle_of_something_else_is_said_so_too(tmp_path):
+    other = TypeError("unsupported callable")  # as inspect raises from whatever comes up in it
+    other.__cause__ = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    with pytest.raises(TrainingError, match="a loader of patches was killed"), our_errors(tmp_path):
+        raise other
+    with pytest.raises(TypeError, match="another"), our_errors(tmp_path):
+        raise TypeError("another")
 
 
 def test_what_torch_tells_of_a_loader_too_early_is_not_printed(monkeypatch):

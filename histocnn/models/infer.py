@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,14 +188,16 @@ def write_results(
         SlideError: The slide was changed meanwhile.
     """
     carried, carried_attributes = patches.carried()
-    side = patches.patch_px or 224
-    shapes = {k: tuple(v.shape[1:]) for k, v in run(np.zeros((1, side, side, 3), np.uint8)).items()}
     shares, quality = Shares(), unmeasured(patches)
+    results = infer(patches, run, shares=shares, quality=quality, **vars(loading))
+    first = list(islice(results, 1))  # whose arrays say their shapes
+    side = patches.patch_px or 224
+    arrays = first[0][1] if first else run(np.zeros((1, side, side, 3), np.uint8))
     facts = write_rows(
         target,
         patches,
-        infer(patches, run, shares=shares, quality=quality, **vars(loading)),
-        columns_of(shapes, dtypes),
+        chain(first, results),
+        columns_of({name: tuple(array.shape[1:]) for name, array in arrays.items()}, dtypes),
         Frame(len(patches), carried_attributes | attributes, carried | (copy or {})),
         tick=tick,
         shares=shares,

@@ -91,6 +91,21 @@ def _written(target: Path, patches: Patches, runner: Runner) -> dict[str, Any]:
     )
 
 
+def test_the_network_computes_every_patch_once_and_nothing_else(
+    tmp_path: Path, patches: Patches, runner: Runner
+) -> None:
+    given: list[int] = []
+
+    def counted(pixels: np.ndarray) -> dict[str, torch.Tensor]:
+        given.append(len(pixels))
+        return runner(pixels)
+
+    how: dict[str, Any] = {"attributes": {}, "tick": lambda done, total: None}
+    write_results(tmp_path / "a.h5", patches, counted, loading=Loading(batch_size=10), **how)
+    assert given == [10, 10, 10, 6]
+    assert store.read(tmp_path / "a.h5")["features"].shape == (36, 84)
+
+
 def test_quality_is_measured_once_and_carried_on(tmp_path: Path, runner: Runner) -> None:
     (tmp_path / "s").mkdir()
     write_grid(tmp_path / "s")

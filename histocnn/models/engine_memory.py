@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from histocnn.errors import HistocnnError
 from histocnn.models.options import EngineName
 from histocnn.storage.atomic import write_text
 from histocnn.storage.json import to_json
+from histocnn.storage.ordinary import is_ordinary
 
 ENGINES: tuple[EngineName, ...] = ("torch", "onnx", "compile")
 MOST = 500  # entries; the first written go first
@@ -27,6 +28,7 @@ class Speeds:
     Attributes:
         rates: Patches/s by engine.
         compile_s: Seconds that compiling took.
+        failed: Engines that cannot compute the network, and need not be tried again.
 
     >>> Speeds({"torch": 26.5, "onnx": 51.9}).fastest(10_000)
     'onnx'
@@ -36,6 +38,7 @@ class Speeds:
 
     rates: Mapping[EngineName, float] = field(default_factory=dict)
     compile_s: float = 0.0
+    failed: tuple[EngineName, ...] = ()
 
     def seconds(self, engine: EngineName, patches: int) -> float:
         """What so many patches take."""
@@ -63,8 +66,9 @@ def recall(key: str) -> Speeds:
     found: Any = _read().get(key)
     try:
         rates = {name: float(found["rates"][name]) for name in ENGINES if name in found["rates"]}
-        speeds = Speeds(rates, float(found["compile_s"]))
-    except (TypeError, ValueError, LookupError, AttributeError):
+        failed = tuple(name for name in ENGINES if name in found.get("failed", ()))
+        speeds = Speeds(rates, float(found["compile_s"]), failed)
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
         return Speeds()
     numbers = [*rates.values(), speeds.compile_s + 1]
     return speeds if all(0 < number < 1e9 for number in numbers) else Speeds()
@@ -74,11 +78,11 @@ def remember(key: str, speeds: Speeds) -> bool:
     """Keep what was found; False where the cache cannot be written, which costs a trial again."""
     entries = _read()
     entries.pop(key, None)
-    entries[key] = {"rates": dict(speeds.rates), "compile_s": speeds.compile_s}
+    entries[key] = asdict(speeds)
     kept = dict(list(entries.items())[-MOST:])
     try:
         write_text(memory_file(), json.dumps(kept, indent=1))
-    except (HistocnnError, OSError):
+    except (HistocnnError, OSError, RuntimeError):  # of nobody's home
         return False
     return True
 
@@ -86,7 +90,7 @@ def remember(key: str, speeds: Speeds) -> bool:
 def _read() -> dict[str, Any]:
     try:
         path = memory_file()
-        if path.stat().st_size > LARGEST:
+        if not is_ordinary(path) or path.stat().st_size > LARGEST:
             return {}
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, RuntimeError):

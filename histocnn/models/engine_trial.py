@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from histocnn.errors import HistocnnError, ModelError
 from histocnn.models.device import Engine, choose_device
 from histocnn.models.engine_memory import ENGINES, Speeds, key_of, memory_file, recall, remember
 from histocnn.models.engines import Compute, computed_by, cores, lacking, version
+from histocnn.models.networks import takes
 from histocnn.models.options import EngineName
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import Patches
@@ -37,21 +38,37 @@ def settle(engine: Engine, network: nn.Module, spec: ModelSpec, items: Sequence[
     """
     device = choose_device(engine.device)
     patches, side_px = amount(items)
-    side = spec.input_px or side_px or USUAL_PX
+    side = spec.input_px or side_px or spec.patch_px or USUAL_PX
     facts = {**machine(device, engine.workers), "bf16": engine.bf16, "px": side,
              "batch_size": engine.batch_size, "network": spec.backbone,
              "arguments": spec.arguments, "layers": spec.layers, "pool": spec.pool}  # fmt: skip
     key = key_of(facts)
     known = recall(key)
-    found = tried(engine, network.to(device), side, patches, known)
+    placed = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with _share_of_cores(engine):
+        found = tried(engine, placed, side, patches, known)
+    if not found.rates:
+        return replace(engine, name="torch")  # which says of every slide what is wrong
     if found != known:
         kept = remember(key, found)
         where = memory_file() if kept else "nowhere: the cache cannot be written"
         print(f"engines tried, remembered in {where}", file=sys.stderr)
     best = found.fastest(patches)
-    rates = ", ".join(f"{name} {rate:.1f}/s" for name, rate in found.rates.items())
-    print(f"engine {best} ({rates})", file=sys.stderr)
+    said = [f"{name} {rate:.1f}/s" for name, rate in found.rates.items()]
+    said += [f"{name} failed" for name in found.failed]
+    print(f"engine {best} ({', '.join(said)})", file=sys.stderr)
     return replace(engine, name=best)
+
+
+@contextmanager
+def _share_of_cores(engine: Engine) -> Iterator[None]:
+    """As many threads as one of the engine's workers has."""
+    before = torch.get_num_threads()
+    try:
+        engine.place()
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def amount(items: Sequence[Patches]) -> tuple[int, int | None]:
@@ -94,14 +111,17 @@ def tried(
         known: What need not be tried.
     """
     device = next(network.parameters(), torch.zeros(0)).device
-    names: Sequence[EngineName] = ("torch", "onnx")
-    names = [name for name in names if not lacking(name, device, engine.bf16)]
-    rates = dict(known.rates)
-    if missing := [name for name in names if name not in rates]:
-        rates |= _rates(engine, network, side_px, missing)
+    names = [name for name in ENGINES if not lacking(name, device, engine.bf16)]
+    rates = {name: known.rates[name] for name in names if name in known.rates}
+    missing = [name for name in names if name not in (*rates, *known.failed)]
+    if first := [name for name in missing if name != "compile"]:
+        rates |= _rates(engine, network, side_px, first)
+    if not rates:
+        return NOTHING
     compile_s, best = known.compile_s, max(rates.values())
     pays = patches / best * (1 - 1 / COMPILE_GAIN) > (compile_s or COMPILE_S)
-    if "compile" not in rates and pays and not lacking("compile", device, engine.bf16):
+    if "compile" in missing and pays:
+        first.append("compile")
         print("engine compile is tried, which takes a minute", file=sys.stderr)
         started = time.perf_counter()
         found = _rates(engine, network, side_px, ["compile"], engine.batch_size)
@@ -109,7 +129,8 @@ def tried(
         spent = time.perf_counter() - started
         computed = engine.batch_size * REPEATS / found["compile"] if found else 0.0
         compile_s = round(max(0.0, spent - computed), 1)
-    return Speeds(rates, compile_s)
+    failed = [name for name in first if name not in rates]
+    return Speeds(rates, compile_s, (*known.failed, *failed))
 
 
 def _rates(
@@ -126,9 +147,10 @@ def _rates(
     computing: dict[EngineName, Compute] = {}
     seconds: dict[EngineName, list[float]] = {}
     for name in names:
-        found = computed_by(name, network, batch_size=count)
         try:
-            _timed(found, images, engine.bf16)  # exports, compiles, warms up
+            found = computed_by(name, network, batch_size=count)
+            with takes("", images):
+                _timed(found, images, engine.bf16)  # exports, compiles, warms up
         except ModelError as error:
             print(f"engine {name} is left out: {error}", file=sys.stderr)
         else:

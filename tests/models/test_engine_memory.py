@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ def test_what_is_remembered_is_recalled() -> None:
     assert remember("b", Speeds({"torch": 3.0}))
     assert recall("a") == found
     assert recall("b").rates == {"torch": 3.0}
+    assert remember("c", broken := Speeds({"torch": 3.0}, failed=("onnx",)))
+    assert recall("c") == broken
 
 
 def test_compiling_pays_for_many_patches_alone() -> None:
@@ -37,7 +40,9 @@ def test_other_facts_have_another_key() -> None:
     "content",
     [b"", b"[]", b'{"a": 3}', b'{"a": {"rates": {"torch": "x"}, "compile_s": 0}}',
      b'{"a": {"rates": {"torch": -1}, "compile_s": 0}}', b'{"a": {"rates": {"torch": 1}}}',
-     b'{"a": {"rates": {"torch": NaN}, "compile_s": 0}}', b"\xff"],
+     b'{"a": {"rates": {"torch": NaN}, "compile_s": 0}}', b"\xff",
+     b'{"a": {"rates": {"torch": 1' + b"0" * 400 + b'}, "compile_s": 0}}',
+     b'{"a": {"rates": {"torch": 1}, "compile_s": 0, "failed": 3}}'],
 )  # fmt: skip
 def test_a_file_that_is_broken_is_tried_anew(content: bytes) -> None:
     memory_file().parent.mkdir()
@@ -54,7 +59,24 @@ def test_the_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [bool(recall(key).rates) for key in "abc"] == [False, True, True]
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "histocnn").write_text("a file")
     assert not remember("a", Speeds({"torch": 1.0}))
+    assert recall("a") == Speeds()
+
+    def homeless() -> Path:  # such as a container's user who is in no list
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert not remember("a", Speeds({"torch": 1.0}))
+    assert recall("a") == Speeds()
+
+
+@pytest.mark.timeout(10)
+def test_what_is_no_file_is_not_waited_for() -> None:
+    memory_file().parent.mkdir()
+    os.mkfifo(memory_file())
     assert recall("a") == Speeds()

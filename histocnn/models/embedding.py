@@ -218,7 +218,7 @@ def embed_patches(
     dense: DenseOptions | None = None,
 ) -> dict[str, Any]:
     """Write the features of one slide, folder or CSV."""
-    runner = _open(source, engine)
+    runner, by = _open(source, engine), version(engine.name)
     checked(patches, runner.spec)
     cohorts = source.cohorts()
     how: dict[str, Any] = {
@@ -226,16 +226,16 @@ def embed_patches(
         "attributes": {
             "recipe": recipe,
             "encoder": runner.spec.terms.to_dict(),
-            "engine": version(engine.name),
+            "engine": by,
         },
         "tick": tick,
         "copy": {} if cohorts is None else {COHORTS: [cohort.to_json() for cohort in cohorts]},
         "loading": engine.loading(normaliser(runner.spec, patches)),
     }
     if dense is None:
-        facts = write_results(target, patches, runner, **how) | {"engine": version(engine.name)}
+        facts = write_results(target, patches, runner, **how) | {"engine": by}
         said = scaled(source.backbone or "", patches.patch_px, patches.mpp)
         changed = said and source.input_px is None
         return facts | {"notes": facts["notes"] + [said] * bool(changed)}
     slider = slider_of(runner, patches, dense)
-    return write_dense(target, patches, slider, **how)
+    return write_dense(target, patches, slider, **how) | {"engine": by}

@@ -191,6 +191,7 @@ def _score_densely(
     patient = str(patches.attributes.get("patient_id") or "")
     scoring = spec.scoring(recipe, [patches.name], [patient], patches.slide_fingerprint, dense=True)
     verdicts, attributes = scoring.stored(of_slide=True)
+    attributes["engine"] = by = version(scorer.engine.name)
     facts = write_dense(
         target,
         patches,
@@ -200,6 +201,7 @@ def _score_densely(
         copy=verdicts,
         loading=scorer.engine.loading(normaliser(spec, patches)),
     )
+    facts["engine"] = by
     if spec.is_dense_calibrated:
         return facts
     refused = spec.dense.get("refused")

@@ -120,6 +120,7 @@ def test_a_file_says_that_its_network_slid(place: Path, tmp_path: Path) -> None:
                      backbone=NAME)  # fmt: skip
     said = store.attributes(tmp_path / "s" / "s1.h5")
     assert said["scoring"] == "dense"
+    assert said["engine"].startswith("torch ")
     assert (said["patch_px"], said["stride_px"], said["window_px"]) == (64, 8, 64)
     assert (said["offset_px"], said["centre_px"]) == (0, 31)  # 62 of the 64 px count
     assert said["recipe"]["dense"]["exact"] is False

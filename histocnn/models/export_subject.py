@@ -114,7 +114,10 @@ def _check_wsinfer(model: Path, spec: ModelSpec) -> None:
     if spec.mpp is None:
         raise UsageError(f"{model}: does not know the µm/px of its patches", "Give --mpp.")
     if len(spec.class_names) < 2:
-        raise ModelError(f"{model}: has one class, which WSInfer would score otherwise", "")
+        raise ModelError(
+            f"{model}: has one class, which WSInfer would score otherwise",
+            "Use --to onnx or torchscript.",
+        )
 
 
 def recipe_of(subject: Subject, to: Target) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +27,8 @@ AGAIN = "Export the model again."
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
-@dataclass(frozen=True)
-class Exported:
-    """An exported network that is whole: its files have the hashes that its recipe names.
-
-    Attributes:
-        folder: Where it lies.
-        recipe: What it says of itself.
-    """
-
-    folder: Path
-    recipe: Mapping[str, Any]
-
-    @property
-    def network(self) -> Path:
-        """The network's file, the first that the recipe names."""
-        return self.folder / str(next(iter(self.recipe["files"])))
-
-    @property
-    def terms(self) -> Terms:
-        """By whose leave it may be used."""
-        return Terms.from_dict(self.recipe["encoder"])
-
-
-def read_exported(folder: str | Path) -> Exported:
-    """Read what export_model wrote, and prove that it is whole.
+def read_exported(folder: str | Path) -> dict[str, Any]:
+    """The recipe of what export_model wrote, once every file has the hash that it names.
 
     Raises:
         ModelError: There is none, it is of a later version, or a file was edited or cut.
@@ -71,7 +47,7 @@ def read_exported(folder: str | Path) -> Exported:
                 f"{found[:12]}…, not {wanted[:12]}…): it was edited, or is cut off",
                 AGAIN,
             )
-    return Exported(path.parent, recipe)
+    return recipe
 
 
 def check_form(recipe: Mapping[str, Any], path: Path) -> None:

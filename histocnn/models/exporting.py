@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from histocnn.errors import ModelError
+from histocnn.errors import ModelError, UsageError
 from histocnn.models.export_formats import NETWORK, READERS, WRITERS, Pixels, Target
 from histocnn.models.export_subject import Subject, recipe_of
 from histocnn.models.exported import RECIPE, read_exported
@@ -68,13 +68,24 @@ def files_of(to: Target) -> tuple[str, ...]:
 
 
 def what_stands(subject: Subject, to: Target, out: Path) -> str | None:
-    """What is wrong with an export that lies there: None where there is none, "" for nothing."""
+    """What is wrong with an export that lies there: None where there is none, "" for nothing.
+
+    Raises:
+        UsageError: It is of another format, whose recipe would be lost.
+    """
     if not os.path.lexists(out / RECIPE):
         return None
     try:
-        found = read_exported(out).recipe
+        found = read_exported(out)
     except ModelError as error:
         return error.message
+    if isinstance(other := found.get("to"), str) and other != to:
+        raise UsageError(
+            f"{out}: holds an export --to {other}", f"Give --to {to} an --out of its own."
+        )
     stored = {name: value for name, value in found.items() if name not in ("files", "check")}
     differing = differing_keys(stored, recipe_of(subject, to))
-    return f"{' and '.join(differing)} changed" if differing else ""
+    if differing:
+        return f"{' and '.join(differing)} changed"
+    unnamed = {*files_of(to)} - {*found["files"], RECIPE}
+    return f"{out / RECIPE}: does not name {min(unnamed)}" if unnamed else ""

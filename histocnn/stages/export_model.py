@@ -36,7 +36,7 @@ def export_model(
     Args:
         model: The model.safetensors that train wrote.
         to: The format.
-        out: Folder for it.
+        out: Folder for it, of one format.
         patches: A folder of grids, a folder of images by class, or a CSV of images, some of which
             it is checked on; default: patches of a synthetic slide.
         slides: Where the slides are now, if they were moved: a slide, a folder or slides.csv.

@@ -24,8 +24,7 @@ def write(folder: Path, **changed: Any) -> Path:
 
 def test_what_is_whole_is_read(tmp_path: Path) -> None:
     found = read_exported(write(tmp_path))
-    assert found.network == tmp_path / "model.onnx"
-    assert found.terms.commercial is False
+    assert found == json.loads((tmp_path / "recipe.json").read_text())
 
 
 def test_an_edited_a_cut_and_a_lost_file_are_named(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from histocnn.errors import ModelError
+from histocnn.errors import ModelError, UsageError
 from histocnn.models import exporting
 from histocnn.models.export_subject import open_subject
 from histocnn.models.exported import read_exported
@@ -22,10 +23,19 @@ def test_what_stands_is_said(tmp_path: Path) -> None:
     recipe = write(subject, "wsinfer", out, PIXELS, "of a test")
     assert sorted(path.name for path in out.iterdir()) == sorted(files_of("wsinfer"))
     assert recipe["check"]["max_difference"] < 1e-5
-    assert read_exported(out).recipe == recipe
+    assert read_exported(out) == recipe
     assert what_stands(subject, "wsinfer", out) == ""
+    del recipe["files"]["torchscript_model.pt"]  # edited, so that the network is not looked at
+    whole = (out / "recipe.json").read_text()
+    (out / "recipe.json").write_text(json.dumps(recipe))
+    assert "recipe.json: does not name torchscript_model.pt" in str(
+        what_stands(subject, "wsinfer", out)
+    )
+    (out / "recipe.json").write_text(whole)
     other = open_subject(write_model(model, mpp=1.0, temperature=2.0), "wsinfer", None, None, None)
     assert what_stands(other, "wsinfer", out) == "inside and model changed"
+    with pytest.raises(UsageError, match=r"holds an export --to wsinfer.*an --out of its own"):
+        what_stands(subject, "torchscript", out)  # whose recipe would take the place
     (out / "config.json").write_text("{}")
     assert "config.json: is not the file that recipe.json names" in str(
         what_stands(subject, "wsinfer", out)

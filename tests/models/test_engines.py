@@ -10,7 +10,6 @@ from histocnn.errors import ModelError, UsageError
 from histocnn.models import engines, translating
 from histocnn.models.backbones import build
 from histocnn.models.engines import ByOnnx, Compiled, computed_by, cores, lacking, version
-from histocnn.models.networks import Embedder
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 IMAGES = torch.rand(5, 3, 28, 28, generator=torch.manual_seed(1))
@@ -28,15 +27,6 @@ def test_onnx_gives_torch_s_outputs_for_any_number_and_layout(network: torch.nn.
     with torch.inference_mode():
         for images in (IMAGES, IMAGES[:1], IMAGES.contiguous(memory_format=torch.channels_last)):
             torch.testing.assert_close(compute(images), network(images), atol=1e-5, rtol=0)
-
-
-def test_onnx_gives_the_layers_asked_for(network: torch.nn.Module) -> None:
-    pytest.importorskip("onnxruntime")
-    embedder = Embedder(network.backbone, ("layers.3", "layers.8")).eval()  # type: ignore[arg-type]
-    with torch.inference_mode():
-        found = ByOnnx(embedder, 1)(IMAGES)
-        torch.testing.assert_close(found, embedder(IMAGES), atol=1e-5, rtol=0)
-    assert found.shape == (5, 16 + 120)
 
 
 def test_a_network_beyond_onnx_keeps_to_torch(

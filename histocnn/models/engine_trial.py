@@ -114,14 +114,15 @@ def tried(
     names = [name for name in ENGINES if not lacking(name, device, engine.bf16)]
     rates = {name: known.rates[name] for name in names if name in known.rates}
     missing = [name for name in names if name not in (*rates, *known.failed)]
-    if first := [name for name in missing if name != "compile"]:
-        rates |= _rates(engine, network, side_px, first)
+    trying: list[EngineName] = [name for name in missing if name != "compile"]
+    if trying:
+        rates |= _rates(engine, network, side_px, trying)
     if not rates:
         return NOTHING
     compile_s, best = known.compile_s, max(rates.values())
     pays = patches / best * (1 - 1 / COMPILE_GAIN) > (compile_s or COMPILE_S)
     if "compile" in missing and pays:
-        first.append("compile")
+        trying.append("compile")
         print("engine compile is tried, which takes a minute", file=sys.stderr)
         started = time.perf_counter()
         found = _rates(engine, network, side_px, ["compile"], engine.batch_size)
@@ -129,7 +130,7 @@ def tried(
         spent = time.perf_counter() - started
         computed = engine.batch_size * REPEATS / found["compile"] if found else 0.0
         compile_s = round(max(0.0, spent - computed), 1)
-    failed = [name for name in first if name not in rates]
+    failed = [name for name in trying if name not in rates]
     return Speeds(rates, compile_s, (*known.failed, *failed))
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from histocnn.errors import UsageError
-from histocnn.reference.asked import Asked, is_scaled
+from histocnn.reference.asked import Asked
 from histocnn.reference.features import Features
 from histocnn.reference.kept_index import Kind, check_free, keep, kept
 from histocnn.reference.large import LargeReference
 from histocnn.reference.merging import Best
 from histocnn.reference.neighbours import UNKNOWN, Float, Int, Knn, Neighbours
+from histocnn.reference.points import to_points
 from histocnn.reference.stored import StoredRows
 
 _WANTED = 0.99  # recall that the effort is raised for
@@ -90,19 +91,16 @@ class IndexedReference(LargeReference):
             "kind": self.kind,
             "reference": examples.recipe,
             "rows": rows,
-            "scaled": is_scaled(self.knn),
+            "scaled": self.knn.scaled,
             "center": self.knn.center,
         }
 
     def _points(self, values: np.ndarray[Any, Any]) -> Float:
         """Rows as the index holds them: with everybody's mean, whoever is left out."""
-        points = np.asarray(values, np.float32)
-        if self.knn.center:
-            points = points - self.means.of_all.astype(np.float32)
-        if is_scaled(self.knn):
-            length = np.linalg.norm(points, axis=1, keepdims=True)
-            points = np.divide(points, length, out=np.zeros_like(points), where=length > 0)
-        return np.ascontiguousarray(points)
+        points = np.array(values, np.float32, order="C")
+        mean = self.means.of_all.astype(np.float32) if self.knn.center else None
+        to_points(points, mean, scaled=self.knn.scaled)
+        return points
 
     def _built(self) -> Any:
         count, width = len(self.features), self.features.width
@@ -211,7 +209,7 @@ def _place(examples: Features, knn: Knn, kind: Kind) -> Path:
     """Where an index lies: one for the folder, or for the only file."""
     first = examples.files[0]
     whose = f"{first.stem}-" * (len(examples.files) == 1)
-    how = "-unit" * is_scaled(knn) + "-centred" * knn.center
+    how = "-unit" * knn.scaled + "-centred" * knn.center
     return first.parent / ".index" / f"{whose}{kind}{how}.faiss"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.reference.neighbours import Float, Int, Knn
+from histocnn.reference.points import to_points
 
 Double = NDArray[np.float64]
 
@@ -26,6 +27,7 @@ class Asked:
         means: float64 [G, D], of the rows that each group is compared with; None: they do not
             matter.
         scaled: Lengths do not matter.
+        points: float64 [T, D], the queries as the metric sees them.
     """
 
     queries: Float
@@ -42,9 +44,9 @@ class Asked:
         knn: Knn,
     ) -> Asked:  # fmt: skip
         """Place the queries as `knn` says."""
-        scaled = is_scaled(knn)
-        points = _placed(queries, None if means is None else means[group], scaled)
-        return cls(queries, group, excluded, own, means, scaled, points)
+        points = queries.astype(np.float64)
+        to_points(points, None if means is None else means[group], scaled=knn.scaled)
+        return cls(queries, group, excluded, own, means, knn.scaled, points)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -82,22 +84,8 @@ class Asked:
         for i in range(0, len(query), step):
             own, which = query[i : i + step], at[i : i + step]
             mean = None if self.means is None else self.means[self.group[own]]
-            apart = _placed(rows[which], mean, self.scaled)
+            apart = rows[which].astype(np.float64)
+            to_points(apart, mean, scaled=self.scaled)
             apart -= self.points[own]
             found[i : i + step] = np.sqrt(np.einsum("pd,pd->p", apart, apart))
         return found
-
-
-def is_scaled(knn: Knn) -> bool:
-    """Whether rows are brought to length 1."""
-    return knn.normalise or knn.metric == "cosine"
-
-
-def _placed(values: Float, mean: Double | None, scaled: bool) -> Double:
-    points = values.astype(np.float64)
-    if mean is not None:
-        points -= mean
-    if scaled:
-        length = np.sqrt(np.einsum("pd,pd->p", points, points))[:, None]
-        np.divide(points, length, out=points, where=length > 0)
-    return points

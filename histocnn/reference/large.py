@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from histocnn.errors import FeaturesError
-from histocnn.reference.asked import Asked, Double, is_scaled
+from histocnn.reference.asked import Asked, Double
 from histocnn.reference.excluded import Exclusions, Part, tiles
 from histocnn.reference.means import Means
 from histocnn.reference.memory import Sizes
@@ -197,7 +197,7 @@ class LargeReference(Searched):
         group = np.repeat(np.arange(len(tile)), [len(part.queries) for part in tile])
         itself = np.full(len(numbers), UNKNOWN) if own is None else own[numbers]
         excluded = [part.excluded for part in tile]
-        centred = self.knn.center and is_scaled(self.knn)  # straight lines: wherever the centre is
+        centred = self.knn.center and self.knn.scaled  # straight lines: wherever the centre is
         means = self.means.without(excluded) if centred else None
         return Asked.of(queries, group, excluded, itself, means, self.knn)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from histocnn.errors import FeaturesError
 from histocnn.jobs.ranges import PositiveInt, check_ranges
+from histocnn.reference.points import to_points
 
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -51,6 +52,11 @@ class Knn:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether rows are brought to length 1."""
+        return self.normalise or self.metric == "cosine"
 
 
 UNI = Knn(20, "euclidean", "uniform", center=True, normalise=True)
@@ -201,7 +207,7 @@ class Reference(Searched):
         remaining = len(self.features) if kept is None else len(kept)
         check_enough(k, remaining - (own is not None), kept is not None or own is not None)
         space = self._whole if kept is None else _Space(self.features[kept], self.knn)
-        space.place(queries)
+        to_points(queries, space.mean, scaled=self.knn.scaled)
         nearest = space.nearest(queries, k if own is None else k + 1)
         if own is not None:
             nearest = _without(nearest, own)
@@ -217,19 +223,10 @@ class _Space:
     def __init__(self, reference: Float, knn: Knn) -> None:
         from sklearn.neighbors import NearestNeighbors
 
-        self.scaled = knn.normalise or knn.metric == "cosine"
         self.mean = reference.mean(0, dtype=np.float64).astype(np.float32) if knn.center else None
-        self.place(reference)
+        to_points(reference, self.mean, scaled=knn.scaled)
         self.points = reference
         self.index = NearestNeighbors(algorithm="brute").fit(self.points)
-
-    def place(self, points: Float) -> None:
-        """Make features [N, D] points whose Euclidean distance orders the neighbours, in place."""
-        if self.mean is not None:
-            points -= self.mean
-        if self.scaled:
-            length = np.sqrt(np.einsum("nd,nd->n", points, points))[:, None]
-            np.divide(points, length, out=points, where=length > 0)
 
     def nearest(self, queries: Float, k: int, width: int | None = None) -> Neighbours:
         """The k nearest of points [M, D]; of equal distances the smaller row comes first."""

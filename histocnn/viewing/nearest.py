@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.reference.neighbours import Knn
+from histocnn.reference.points import to_points
 
 Float: TypeAlias = NDArray[np.float32]
 Int: TypeAlias = NDArray[np.int64]
@@ -30,10 +31,8 @@ def place(features: Float, centre: Float | None, knn: Knn) -> Float:
         centre: float32 [D], subtracted first; None: nothing is.
         knn: Says whether rows are scaled to length 1 then.
     """
-    points = np.array(features, np.float32) if centre is None else features - centre
-    if knn.normalise or knn.metric == "cosine":
-        length = np.sqrt(_squares(points))[:, None]
-        np.divide(points, length, out=points, where=length > 0)
+    points = np.array(features, np.float32)
+    to_points(points, centre, scaled=knn.scaled)
     return points
 
 

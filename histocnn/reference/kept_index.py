@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from histocnn.errors import StoreError, UsageError
 from histocnn.jobs.ownership import check_files, claim_files
-from histocnn.storage.atomic import replacing, write_text
+from histocnn.storage.atomic import replacing, temporary_beside, write_text
 from histocnn.storage.hashing import sha256
 from histocnn.storage.json import differing_keys, to_json
 
@@ -24,6 +24,7 @@ Kind = Literal["ivf", "hnsw"]
 
 _COMMAND = "knn"
 _MOST = 1 << 20  # bytes of a record
+_KEY_BYTES = 32
 
 
 def kept(path: Path, recipe: Mapping[str, Any]) -> tuple[int | None, str]:
@@ -110,12 +111,17 @@ def _mark(recipe: Mapping[str, Any], effort: int, digest: str) -> str:
 
 
 def _key() -> bytes:
-    """This user's own 32 bytes, made when first asked for."""
+    """This user's own 32 bytes, made when first asked for, or anew where they are not whole."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     path = Path(home) / "histocnn" / "index.key"
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_size != _KEY_BYTES:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(made, "wb") as file:
-            file.write(secrets.token_bytes(32))
+        whole = temporary_beside(path)
+        made = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(made, "wb") as file:
+                file.write(secrets.token_bytes(_KEY_BYTES))
+            whole.replace(path)
+        finally:
+            whole.unlink(missing_ok=True)
     return path.read_bytes()

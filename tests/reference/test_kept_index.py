@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 from pathlib import Path
 
 import pytest
 
 from histocnn.errors import UsageError
 from histocnn.reference.kept_index import check_free, keep, kept
+from histocnn.storage.json import to_json
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +29,23 @@ def test_kept_and_read_again(tmp_path: Path) -> None:
     record.write_text(record.read_text().replace("32", "64"))
     assert kept(path, recipe)[1] == "the index there was not made by you on this machine"
     assert (tmp_path / "state" / "histocnn" / "index.key").stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize("left", [b"", b"short"])
+def test_a_key_that_is_not_whole_marks_nothing(tmp_path: Path, left: bytes) -> None:
+    """What a full disk or a killed run left of it, anybody could guess."""
+    path, recipe = tmp_path / ".index" / "ivf.faiss", {"reference": ["a"]}
+    home = tmp_path / "state" / "histocnn"
+    home.mkdir(parents=True)
+    (home / "index.key").write_bytes(left)
+    path.parent.mkdir()
+    path.write_bytes(b"forged")
+    said = {"recipe": recipe, "effort": 1, "sha256": hashlib.sha256(b"forged").hexdigest()}
+    mark = hmac.new(left, to_json(said).encode(), "sha256").hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(said | {"mark": mark}))
+    assert kept(path, recipe) == (None, "the index there was not made by you on this machine")
+    assert [(each.name, each.stat().st_size) for each in home.iterdir()] == [("index.key", 32)]
+    assert (home / "index.key").stat().st_mode & 0o77 == 0
 
 
 def test_anothers_file_is_not_written_over(tmp_path: Path) -> None:

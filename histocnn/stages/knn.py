@@ -115,6 +115,6 @@ def knn(
         from histocnn.pictures.feature_map import draw_map, read_called
 
         claim_files(out, "knn", ["map.png"])
-        rows = load(queries, stay=bool(stays(queries, memory_gb)))
+        rows = load(queries, entries, stay=bool(stays(queries, memory_gb)))
         draw_map(examples, rows, out / "map.png", read_called(rows, out), chosen)
     return summary

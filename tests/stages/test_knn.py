@@ -272,6 +272,25 @@ def test_sheet_and_map(tmp_path: Path) -> None:
     assert (out / "map.png").stat().st_size > 5_000
 
 
+def test_the_map_knows_the_patients_of_slides_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_features(
+        tmp_path / "ref" / "r.h5", like=write_folder(tmp_path / "images", patients=5), mpp=1.0
+    )
+    query = write_features(tmp_path / "q" / "s1.h5", like=write_grid(tmp_path, "s1"))
+    (tmp_path / "s1.tif").touch()
+    sheet = tmp_path / "slides.csv"
+    sheet.write_text("slide_id,slide_path,patient_id\ns1,s1.tif,told\n")
+    drawn = []
+    monkeypatch.setattr(
+        "histocnn.pictures.feature_map.draw_map", lambda *given: drawn.append(given)
+    )
+    done = knn(tmp_path / "ref", query, tmp_path / "out", k=3, map=True, slides=sheet)
+    assert done.exit_code == 0
+    assert set(drawn[0][1].patient_ids) == {"told"}
+
+
 def test_images_of_unknown_scale_are_not_compared_with_slides(tmp_path: Path) -> None:
     write_features(tmp_path / "q" / "s1.h5", like=write_grid(tmp_path, "s1"))
     folder = write_folder(tmp_path / "images", patients=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ def resident() -> int:
     except (OSError, IndexError):
         import resource
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def free() -> float:
@@ -97,8 +99,8 @@ def stays(files: Sequence[Path], memory_gb: float | None) -> str:
     allowed = _SHARE * free() if memory_gb is None else memory_gb * GB - resident()
     if needed <= max(allowed, 0):
         return ""
-    limit = f"--memory_gb {memory_gb:g}" if memory_gb else f"{allowed / GB:.1f} GB, half of what is"
-    limit += " free" * (not memory_gb)
+    half = f"{allowed / GB:.1f} GB, half of what is free"
+    limit = f"--memory_gb {memory_gb:g}" if memory_gb else half
     return (
         f"the reference of {rows:,} × {width:,} takes {needed / GB:.2g} GB in memory, more than "
         f"{limit}: compared block by block from its files"

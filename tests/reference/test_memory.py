@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,16 @@ def test_blocks_grow_with_what_is_free() -> None:
 def test_this_process_and_this_machine_have_memory() -> None:
     assert 1e7 < resident() < 1e11
     assert free() > 1e7
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("darwin", 1), ("freebsd14", 1024)])
+def test_memory_without_proc_is_the_peak_in_the_systems_unit(
+    monkeypatch: pytest.MonkeyPatch, platform: str, unit: int
+) -> None:
+    def absent(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    monkeypatch.setattr("sys.platform", platform)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    assert peak <= resident() < 1.1 * peak

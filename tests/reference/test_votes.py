@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histocnn.reference.neighbours import Knn, Reference
 from histocnn.reference.votes import scores_by_k, vote
-
-RNG = np.random.default_rng(0)
-REFERENCE = RNG.normal(3, 1, (400, 16)).astype(np.float32)
-LABELS = RNG.integers(0, 3, 400)
-QUERIES = RNG.normal(3, 1, (50, 16)).astype(np.float32)
-ALONE = np.full((400, 2), -1)
-FREE = np.full((50, 2), -1)
 
 
 def test_votes_by_distance() -> None:
@@ -26,10 +18,14 @@ def test_votes_by_distance() -> None:
 
 
 def test_curve_over_k_needs_no_second_search() -> None:
-    large = Reference(REFERENCE, ALONE, Knn(20)).search(QUERIES, FREE)
-    curve = dict(scores_by_k(LABELS[large.rows], large.distances, 3, "distance"))
-    assert list(curve) == [1, 2, 5, 10, 20]
-    small = Reference(REFERENCE, ALONE, Knn(5)).search(QUERIES, FREE)
-    np.testing.assert_array_equal(
-        curve[5], vote(LABELS[small.rows], small.distances, 3, "distance")
-    )
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, (50, 30))
+    distances = np.sort(rng.random((50, 30), np.float32))
+    curve = dict(scores_by_k(labels, distances, 3, "distance"))
+    assert list(curve) == [1, 2, 5, 10, 20, 30]
+    for k, scores in curve.items():
+        weight = 1 / distances[:, :k].astype(np.float64)
+        share = (
+            (labels[:, :k, None] == np.arange(3)) * weight[..., None] / weight.sum(1)[:, None, None]
+        )
+        np.testing.assert_allclose(scores, share.sum(1), rtol=1e-5)

@@ -6,8 +6,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from histocnn.reference.neighbours import UNKNOWN, Int, check_enough
+from histocnn.errors import FeaturesError
+
+Int = NDArray[np.int64]
 
 
 class Part(NamedTuple):
@@ -45,7 +48,7 @@ class Exclusions:
         """Rows int64 [E], rising, that share a known patient or slide with a group [2]."""
         found = []
         for code, (order, codes) in zip(group, self._sorted, strict=True):
-            if code != UNKNOWN:
+            if code >= 0:
                 first, last = np.searchsorted(codes, [code, code + 1])
                 found.append(order[first:last])
         known = [rows for rows in found if len(rows)]
@@ -71,14 +74,14 @@ class Exclusions:
         for group, first, last in zip(unique, edges, edges[1:], strict=False):
             excluded = self.of(group)
             if len(excluded):
-                check_enough(k, len(self.groups) - len(excluded), True)
+                _check_enough(k, len(self.groups) - len(excluded), True)
                 parts.append(Part(order[first:last], excluded))
             else:
                 free.append(order[first:last])
         if free:
             queries = np.sort(np.concatenate(free))
-            itself = own is not None and bool((own[queries] != UNKNOWN).any())
-            check_enough(k, len(self.groups) - itself, itself)
+            itself = own is not None and bool((own[queries] >= 0).any())
+            _check_enough(k, len(self.groups) - itself, itself)
             parts.append(Part(queries, np.zeros(0, np.int64)))
         return parts
 
@@ -103,3 +106,25 @@ def tiles(parts: list[Part], size: int) -> list[list[Part]]:
             start += len(taken)
             room -= len(taken)
     return found
+
+
+def _check_enough(k: int, remaining: int, excluded: bool) -> None:
+    """Refuse a k that is larger than the rows that remain.
+
+    Args:
+        k: Neighbours asked for.
+        remaining: Rows.
+        excluded: Whether there were more.
+
+    Raises:
+        FeaturesError: Says what remains.
+    """
+    if k > remaining:
+        raise FeaturesError(
+            f"k = {k} neighbours asked of {remaining} reference rows"
+            + " that remain after exclusion" * excluded,
+            "Lower --k, or add reference patches of other patients."
+            if remaining
+            else "All of the reference is of the same patient or slide (see --exclude): add "
+            "others.",
+        )

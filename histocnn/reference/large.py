@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from histocnn.errors import FeaturesError
 from histocnn.reference.asked import Asked, Double
-from histocnn.reference.excluded import Exclusions, Part, tiles
+from histocnn.reference.excluded import Part, tiles
 from histocnn.reference.means import Means
 from histocnn.reference.memory import Sizes
 from histocnn.reference.merging import Best
@@ -170,11 +169,6 @@ class LargeReference(Searched):
         self.means = Means(rows, self.sizes.rows)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.threads = torch.get_num_threads()
-
-    @cached_property
-    def exclusions(self) -> Exclusions:
-        """Who is kept from whom."""
-        return Exclusions(self.groups)
 
     def search(self, queries: Float, groups: Int, own: Int | None = None) -> Neighbours:
         """As `Searched.search`, the same neighbours as `Reference` finds."""

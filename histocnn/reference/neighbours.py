@@ -7,7 +7,7 @@ reference with labels, rows of a query, and the groups (patient, slide) of each.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from histocnn.errors import FeaturesError
 from histocnn.jobs.ranges import PositiveInt, check_ranges
+from histocnn.reference.excluded import Exclusions
 from histocnn.reference.points import to_points
 
 Float = NDArray[np.float32]
@@ -118,6 +119,11 @@ class Searched(ABC):
         """
 
     @cached_property
+    def exclusions(self) -> Exclusions:
+        """Who is kept from whom."""
+        return Exclusions(self.groups)
+
+    @cached_property
     def calibration(self) -> tuple[str, Float]:
         """What is left out, and sorted distances of reference rows to their k-th neighbour.
 
@@ -180,32 +186,17 @@ class Reference(Searched):
             np.empty((len(queries), self.knn.k), np.int64),
             np.empty((len(queries), self.knn.k), np.float32),
         )
-        for rows, kept in self._parts(groups):
+        for rows, excluded in self.exclusions.parts(groups, own, self.knn.k):
             own_row = None if own is None else own[rows]
-            part = self._search_part(queries[rows], kept, own_row)
+            part = self._search_part(queries[rows], excluded, own_row)
             nearest.rows[rows], nearest.distances[rows] = part
         return nearest
 
-    def _parts(self, groups: Int) -> Iterator[tuple[Int, Int | None]]:
-        """Queries that exclude the same, and the reference rows they keep (None: all)."""
-        unique, which = np.unique(groups, axis=0, return_inverse=True)
-        whole = []
-        for i, group in enumerate(unique):
-            rows = np.flatnonzero(which.reshape(-1) == i)
-            excluded = ((self.groups == group) & (group != UNKNOWN)).any(1)
-            if excluded.any():
-                yield rows, np.flatnonzero(~excluded)
-            else:
-                whole.append(rows)
-        if whole:
-            yield np.sort(np.concatenate(whole)), None
-
-    def _search_part(self, queries: Float, kept: Int | None, own: Int | None) -> Neighbours:
-        """Neighbours among the kept rows; the queries, a copy, are changed."""
+    def _search_part(self, queries: Float, excluded: Int, own: Int | None) -> Neighbours:
+        """Neighbours among the other rows; the queries, a copy, are changed."""
         k = self.knn.k
+        kept = np.delete(np.arange(len(self.features)), excluded) if len(excluded) else None
         own = None if kept is not None or own is None or (own == UNKNOWN).all() else own
-        remaining = len(self.features) if kept is None else len(kept)
-        check_enough(k, remaining - (own is not None), kept is not None or own is not None)
         space = self._whole if kept is None else _Space(self.features[kept], self.knn)
         to_points(queries, space.mean, scaled=self.knn.scaled)
         nearest = space.nearest(queries, k if own is None else k + 1)
@@ -251,28 +242,6 @@ class _Space:
         order = np.argsort(distances, axis=1, kind="stable")
         return Neighbours(
             np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
-        )
-
-
-def check_enough(k: int, remaining: int, excluded: bool) -> None:
-    """Refuse a k that is larger than the rows that remain.
-
-    Args:
-        k: Neighbours asked for.
-        remaining: Rows.
-        excluded: Whether there were more.
-
-    Raises:
-        FeaturesError: Says what remains.
-    """
-    if k > remaining:
-        raise FeaturesError(
-            f"k = {k} neighbours asked of {remaining} reference rows"
-            + " that remain after exclusion" * excluded,
-            "Lower --k, or add reference patches of other patients."
-            if remaining
-            else "All of the reference is of the same patient or slide (see --exclude): add "
-            "others.",
         )
 
 

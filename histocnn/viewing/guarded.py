@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
+from tornado.log import app_log
 from tornado.web import HTTPError, RequestHandler
 
 from histocnn.errors import HistocnnError, one_line
@@ -76,6 +77,11 @@ class Guarded(RequestHandler):
             raise Refused(499, "nobody waits") from gone
         except HistocnnError as error:
             raise Refused(404, str(error)) from error
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Tell what nobody foresaw, without the request: its address holds the secret."""
+        if not isinstance(value, HTTPError):
+            app_log.error("the viewer could not answer", exc_info=value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say what went wrong, in one line and without a trace."""

@@ -9,6 +9,7 @@ from histocnn.viewing.at_work import Viewing
 from histocnn.viewing.guarded import Guarded
 
 _TOKEN, _NUMBER = r"/([^/]*)", r"(\d{1,9})"
+_KEY = r"([a-z]+\d{0,4})"  # of a layer
 _SLIDE = rf"{_TOKEN}/slide/{_NUMBER}"
 _PATCH = rf"{_NUMBER}/{_NUMBER}"  # source and row
 
@@ -22,7 +23,7 @@ ROUTES: tuple[tuple[str, type[Guarded]], ...] = (
     (rf"{_SLIDE}/thumbnail", handlers.Thumbnail),
     (rf"{_SLIDE}/tissue", handlers.Tissue),
     (rf"{_SLIDE}/outlines/(tissue|annotations)", handlers.Outlines),
-    (rf"{_SLIDE}/values/{_NUMBER}/([a-z]+\d*)", handlers.Values),
+    (rf"{_SLIDE}/values/{_NUMBER}/{_KEY}", handlers.Values),
     (rf"{_SLIDE}/why/{_NUMBER}", reason_handlers.Why),
     (rf"{_SLIDE}/patch/{_PATCH}", reason_handlers.Patch),
     (rf"{_SLIDE}/neighbour/{_PATCH}/{_NUMBER}", reason_handlers.Neighbour),
@@ -35,7 +36,7 @@ ROUTES: tuple[tuple[str, type[Guarded]], ...] = (
     (rf"{_SLIDE}/teach/undo", teach_handlers.Undo),
     (rf"{_SLIDE}/teach/save", teach_handlers.Save),
     (rf"{_SLIDE}/teach/suggest", teach_handlers.Suggest),
-    (rf"{_SLIDE}/teach/values/([a-z]+\d*)", teach_handlers.TaughtValues),
+    (rf"{_SLIDE}/teach/values/{_KEY}", teach_handlers.TaughtValues),
     (rf"{_TOKEN}(?:/.*)?", handlers.Nothing),
     (r"(.*)", handlers.Nothing),
 )

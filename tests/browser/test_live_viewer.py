@@ -287,6 +287,11 @@ def test_teaching_by_clicks(chromium: Any, tmp_path: Path) -> None:
         assert live.page.evaluate("histocnn.state.teach.last") < 2000
         assert "<b>c</b>" in live.text("#teach_classes")
         assert "<b>c</b>" in live.text("#legend")
+        live.page.keyboard.down("Alt")  # the taught map is shown: of its patch the pixels are said
+        live.page.mouse.click(canvas["x"] + left, canvas["y"] + top)
+        live.page.keyboard.up("Alt")
+        live.wait("document.querySelector('#why h2')?.textContent.startsWith('Patch')")
+        live.wait("document.querySelector('#why .patch').naturalWidth == 28")
         live.page.keyboard.down("Shift")
         corners = [live.point(x, y) for x, y in ((150, 20), (240, 20), (240, 90), (150, 90))]
         places = [(canvas["x"] + x, canvas["y"] + y) for x, y in corners]
@@ -331,3 +336,20 @@ def test_a_million_cells_are_coloured_anew_at_once(live: Live) -> None:
         }"""
     )
     assert times[5] < 150, times
+
+
+def test_a_click_is_about_the_slide_that_is_seen(chromium: Any, tmp_path: Path) -> None:
+    """Also before the layers of the slide are known, which may take seconds."""
+    for name in ("a", "b"):
+        write_pyramid(tmp_path / f"{name}.tiff", position_image(300, 200), downsamples=(1,))
+    viewing = Viewing(shelve(tmp_path), Asked(lesson=Lesson(tmp_path / "taught")))
+    with living(chromium, viewing) as live:
+        live.open()
+        live.wait("histocnn.state.teach.number == 0")
+        hold: list[Any] = []
+        live.page.route("**/slide/1/layers", lambda route: hold.append(route))
+        live.page.keyboard.press("n")
+        live.wait("histocnn.state.facts?.id == 'b' && histocnn.tiles.number == 1")
+        assert live.page.evaluate("histocnn.state.teach.number") == 1
+        hold[0].continue_()
+        live.settle()

@@ -29,6 +29,7 @@ export class Layer {
     this.take(values, maps)
     if (facts.smooth && this.tissueOf != number) {
       this.tissueOf = number
+      this.tissue = null  // that of another slide
       const picture = await fetch(`slide/${number}/tissue`)
       const tissue = picture.ok ? await createImageBitmap(await picture.blob()) : null
       if (this.tissueOf == number) this.tissue = tissue

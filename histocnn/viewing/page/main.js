@@ -88,6 +88,7 @@ async function open(number, place = {}) {
   view.show(facts)
   tiles.show(number, facts, state.cohort.tile)
   lines.show(number, facts)
+  state.teach?.leave(number)
   scaleButtons($("scale"), facts, (umpp) => { umpp ? (view.umpp = umpp) : view.fit(); draw() })
   if (place.lines != null) for (const what of Object.keys(lines.shown)) lines.shown[what] = place.lines.includes(what[0])
   if (place.x != null && place.y != null) view.go([place.x, place.y], place.umpp)
@@ -157,7 +158,7 @@ function where(point = state.pointer) {
     if (value) words.push(value)
   }
   if (!unit_um) words.push("the slide does not say its scale")
-  if (tiles.lost) words.push("grey: cannot be read")
+  if (tiles.lost) words.push("grey or blurred: cannot be read")
   $("where").textContent = words.join(" · ")
 }
 
@@ -213,7 +214,8 @@ function picture() {
 async function click(point, event) {
   const at = view.level0(point)
   if (await state.teach?.click(at, event)) return
-  const source = layer.facts?.source ?? state.facts.layers[0]?.source
+  const chosen = layer.facts?.source ?? state.facts.layers[0]?.source
+  const source = chosen == "taught" ? state.teach.source : chosen  // a taught map has no file
   if (source == null) return
   const found = await why.ask(state.number, source, at)
   lines.mark = found?.box ?? null

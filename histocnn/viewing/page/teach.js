@@ -38,7 +38,13 @@ export class Teach {
     $("teach").replaceChildren(make("h2", {}, "Teach"), this.begin, this.inner)
   }
 
-  // Another slide is shown.
+  // Another slide is seen: from now on clicks are about it, and what was begun on the last is not.
+  leave(number) {
+    this.number = number
+    this.drawing = null
+  }
+
+  // What lies over another slide is known.
   opened(number, facts) {
     ;[this.number, this.facts] = [number, facts]
     this.acts.lines.taught = null

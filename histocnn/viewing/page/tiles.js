@@ -122,10 +122,10 @@ export class Tiles {
     let bitmap
     try {
       const answer = await fetch(`slide/${number}/tile/${name}`, {signal: flight.signal})
-      if (answer.headers.has("X-Not-Read")) this.lost++
+      if (!answer.ok || answer.headers.has("X-Not-Read")) this.lost++
       if (answer.ok) bitmap = await createImageBitmap(await answer.blob())
     } catch {
-      // Not wanted any more, or the server is gone: asked again when it is drawn again.
+      // Not wanted any more, which is asked again when it is drawn again; or the server is gone.
     }
     if (this.number != number) return bitmap?.close()
     this.flying.delete(name)

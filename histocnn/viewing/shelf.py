@@ -16,6 +16,7 @@ from histocnn.errors import CohortError, StoreError, UsageError
 from histocnn.jobs.ledger import failures_in
 from histocnn.storage import store
 from histocnn.storage.ordinary import is_ordinary
+from histocnn.viewing.taught_files import is_session
 
 KINDS = ("scores", "features", "coords")  # what makes a file one of scores, features, grids
 GRIDS = "coords"
@@ -99,7 +100,7 @@ def shelve(path: Path, slides: Path | None = None) -> Shelf:
         entries = _within(path)
     files: dict[str, dict[int, Path]] = {}
     for number, source in enumerate(sources):
-        chosen = [path] if is_ordinary(path) else sorted(source.folder.glob("*.h5"))
+        chosen = [path] if is_ordinary(path) else _of_slides(source.folder, path)
         for file in chosen:
             files.setdefault(file.stem, {})[number] = file
     failed = {i: why for i, why in _failures(path) if i not in files and i not in entries}
@@ -125,11 +126,21 @@ def _sources(path: Path) -> Iterator[Source]:
         return
     found = []
     for folder in _folders(path):
-        kind = _kind(next(iter(sorted(folder.glob("*.h5"))), None))
+        kind = _kind(next(iter(_of_slides(folder, path)), None))
         if kind is not None:
             name = folder.relative_to(path).as_posix()
             found.append(Source(path.resolve().name if name == "." else name, kind, folder))
     yield from sorted(found, key=lambda each: (KINDS.index(each.kind), each.name))
+
+
+def _of_slides(folder: Path, path: Path) -> list[Path]:
+    """The files of a folder, but for labels that `view --teach` left: those are no more slides.
+
+    Where the path itself is a folder of nothing else, they are what is to be seen.
+    """
+    files = sorted(folder.glob("*.h5"))
+    others = [file for file in files if not is_session(file.stem)]
+    return others or (files if folder == path else [])
 
 
 def _failures(path: Path) -> Iterator[tuple[str, str]]:

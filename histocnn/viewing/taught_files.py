@@ -34,6 +34,7 @@ from histocnn.storage import store
 from histocnn.storage.hashing import sha256
 
 _WHO = re.compile(r"[A-Za-z0-9_-]{0,40}")
+_SESSION = re.compile(r"\.\d{8}T\d{6}Z\.[0-9a-f]{16}$")  # how the name of a session's file ends
 _OF_ANNOTATIONS = ("coverage", "excluded", "state", "truth", "annotation_areas")
 
 
@@ -179,6 +180,15 @@ def check_name(who: str) -> None:
         raise UsageError(
             f"{who!a} cannot be part of a file's name", "Use at most 40 letters, digits, - and _."
         )
+
+
+def is_session(stem: str) -> bool:
+    """Whether a file's name, without its kind, is one of a session's.
+
+    >>> is_session("a.ana.20250102T030405Z.0123456789abcdef"), is_session("a")
+    (True, False)
+    """
+    return _SESSION.search(stem) is not None
 
 
 def _state(file: Path) -> tuple[int, int] | None:

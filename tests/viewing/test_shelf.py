@@ -111,6 +111,16 @@ def test_a_table_within_the_folder_is_taken_only_if_it_leads_nowhere_else(tmp_pa
     assert shelve(out).slides[0].entry is None
 
 
+def test_labels_of_a_session_are_no_slides(tmp_path: Path) -> None:
+    out, name = tmp_path / "out", "a.ana.20250102T030405Z.0123456789abcdef"
+    scores_of(out / "scores" / "a.h5", a_slide(tmp_path))
+    for folder in ("taught", "scores"):
+        scores_of(out / folder / f"{name}.h5", tmp_path / "a.tiff")
+    assert [each.slide_id for each in shelve(out).slides] == ["a"]
+    assert [each.name for each in shelve(out).sources] == ["scores"]
+    assert [each.slide_id for each in shelve(out / "taught").slides] == [name]
+
+
 def test_what_is_nothing_of_the_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         shelve(tmp_path / "gone")

@@ -18,7 +18,7 @@ from histocnn.reference.features import load
 from histocnn.regions.annotations import read_annotations
 from histocnn.stages.knn import knn
 from histocnn.storage import store
-from histocnn.viewing.taught_files import Taught, TaughtFiles
+from histocnn.viewing.taught_files import Taught, TaughtFiles, is_session
 from tests.feature_files import write_features
 from tests.grid_files import write_grid
 
@@ -160,4 +160,7 @@ def test_ids_are_long_enough_to_be_ones_own(tmp_path: Path) -> None:
     sessions = {TaughtFiles(tmp_path, FilePatches(file)).session for _ in range(50)}
     assert len(sessions) == 50
     assert {len(each) for each in sessions} == {16}
+    named = TaughtFiles(tmp_path, FilePatches(file), "ana").paths
+    assert all(is_session(path.stem) for path in named)
+    assert not is_session(file.stem)
     assert secrets.token_hex(8) not in sessions

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from histocnn.errors import HistocnnError
+from histocnn.pages.heatmaps import HeatmapOptions
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, map_table
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.scores.scored import ScoredSlide, summarise
@@ -13,8 +14,6 @@ from histocnn.viewing.frame import TILE_PX
 from histocnn.viewing.layers import layers_of
 from histocnn.viewing.opened import Opened
 from histocnn.viewing.shelf import GRIDS, PLAIN, Shelf
-
-TOP_PERCENT, THRESHOLD = 1.0, 0.5
 
 
 def of_shelf(shelf: Shelf, *, teaching: bool = False) -> dict[str, Any]:
@@ -74,7 +73,8 @@ def of_layers(opened: Opened, shelf: Shelf) -> dict[str, Any]:
 
 def _scores(slide: ScoredSlide) -> dict[str, float]:
     """Slide-level scores where no heatmap was drawn, as `heatmap` has them by default."""
-    found = summarise(slide, top_percent=TOP_PERCENT, threshold=THRESHOLD)
+    usual = HeatmapOptions()
+    found = summarise(slide, top_percent=usual.top_percent, threshold=usual.threshold)
     return {name: value for name, value in found.items() if name not in PLAIN}
 
 

@@ -54,8 +54,8 @@ def drawn(opened: Opened) -> list[dict[str, Any]]:
     if entry is None or entry.annotation_path is None:
         return []
     drawn = rule_of(opened).read(entry.annotation_path, slide.size_l0, slide.bounds_l0).classes
-    colours = class_colours(class_names(opened, drawn)).tolist()
-    named = dict(zip(class_names(opened, drawn), colours, strict=True))
+    names = class_names(opened, drawn)
+    named = dict(zip(names, class_colours(names).tolist(), strict=True))
     return [
         {"name": name, "colour": named[name], "rings": rings(area)} for name, area in drawn.items()
     ]

@@ -91,6 +91,19 @@ class Viewer:
         return np.asarray(shot).astype(int)[top + 2 : bottom - 2, left + 2 : right - 2]
 
 
+def overhear(page: Any, requests: list[str], complaints: list[str]) -> None:
+    """Note what a page asks for and complains about."""
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+
+    def listen(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    page.on("console", listen)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
@@ -107,14 +120,6 @@ def chromium() -> Iterator[Any]:
 def viewer(chromium: Any) -> Iterator[Viewer]:
     page = chromium.new_page(viewport={"width": 1440, "height": 960})
     found = Viewer(page)
-    page.on("request", lambda request: found.requests.append(request.url))
-    page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: found.complaints.append(dialog.message))
-
-    def listen(message: Any) -> None:
-        if message.type in ("error", "warning"):
-            found.complaints.append(message.text)
-
-    page.on("console", listen)
+    overhear(page, found.requests, found.complaints)
     yield found
     page.close()

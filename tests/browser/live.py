@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histocnn.viewing.at_work import Viewing
+from tests.browser.conftest import overhear
 from tests.viewing.serving import Client, serving
 
 # A page whose content security policy forbids eval: Playwright's wait_for_function cannot be used.
@@ -92,15 +93,7 @@ def living(
     with serving(viewing) as client:
         opened = chromium.new_page(viewport={"width": size[0], "height": size[1]}, **page)
         found = Live(opened, client)
-        opened.on("request", lambda request: found.requests.append(request.url))
-        opened.on("pageerror", lambda error: found.complaints.append(str(error)))
-        opened.on("dialog", lambda dialog: found.complaints.append(dialog.message))
-
-        def listen(message: Any) -> None:
-            if message.type in ("error", "warning"):
-                found.complaints.append(message.text)
-
-        opened.on("console", listen)
+        overhear(opened, found.requests, found.complaints)
         try:
             yield found
         finally:

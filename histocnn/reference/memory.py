@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from histocnn.errors import UsageError
 from histocnn.patches import door
@@ -15,7 +15,7 @@ GB = 1e9
 _COPIES = 3  # float32: as read, as the metric sees it, and once more without the excluded patient
 _SHARE = 0.5  # of what is free, where nobody says how much may be taken
 _LEAST = 64 << 20  # bytes in which blocks can be compared
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,32 @@ def free() -> float:
         found = next(int(line.split()[1]) * 1024.0 for line in lines if "MemAvailable" in line)
     except (OSError, StopIteration):
         found = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for name in _LIMITS:
+    for file in _limits():
         try:
-            found = min(found, float(Path(name).read_text(encoding="utf-8")))
+            found = min(found, float(file.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             continue
     return found
+
+
+def _limits() -> Iterator[Path]:
+    """Files that may limit this process: of its control groups, of either version, up to the top.
+
+    A container sees its own at the top; a job of a queue has one further down.
+    """
+    try:
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        lines = []
+    own = dict(line.split(":", 2)[1:] for line in lines if line.count(":") > 1)
+    first = own.get("", "/")
+    second = next((own[kinds] for kinds in own if "memory" in kinds.split(",")), "/")
+    for top, inside, name in (
+        (_GROUPS, first, "memory.max"),
+        (_GROUPS / "memory", second, "memory.limit_in_bytes"),
+    ):
+        folder = PurePosixPath(inside.lstrip("/"))
+        yield from (top / each / name for each in (folder, *folder.parents))
 
 
 def stays(files: Sequence[Path], memory_gb: float | None) -> str:

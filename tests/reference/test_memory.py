@@ -47,6 +47,28 @@ def test_this_process_and_this_machine_have_memory() -> None:
     assert free() > 1e7
 
 
+@pytest.mark.parametrize(
+    ("own", "file"),
+    [
+        ("0::/system.slice/job_7/step_0", "system.slice/job_7/memory.max"),
+        ("0::/", "memory.max"),
+        ("5:cpu:/x\n9:memory:/slurm/job_7\n", "memory/slurm/job_7/memory.limit_in_bytes"),
+        ("", "memory/memory.limit_in_bytes"),
+    ],
+)
+def test_the_limit_of_a_job_is_found_wherever_its_group_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, file: str
+) -> None:
+    (tmp_path / "groups" / file).parent.mkdir(parents=True)
+    (tmp_path / "groups" / file).write_text("12345\n")
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    assert free() == 12345
+    (tmp_path / "groups" / file).write_text("max\n")
+    assert free() > 1e7
+
+
 @pytest.mark.parametrize(("platform", "unit"), [("darwin", 1), ("freebsd14", 1024)])
 def test_memory_without_proc_is_the_peak_in_the_systems_unit(
     monkeypatch: pytest.MonkeyPatch, platform: str, unit: int

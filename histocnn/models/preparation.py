@@ -112,9 +112,12 @@ def to_input(pixels: Tensor, how: Prepared, size: tuple[int, int] | None = None)
         images = images.contiguous(memory_format=torch.channels_last)
     if crop is not None and images.shape[-2:] != crop:
         images = _middle(images, crop[0]).contiguous(memory_format=torch.channels_last)
-    mean = torch.tensor(how.mean, device=images.device).mul(255).view(1, 3, 1, 1)
-    std = torch.tensor(how.std, device=images.device).mul(255).view(1, 3, 1, 1)
-    return images.sub_(mean).div_(std)
+    rows = images.permute(0, 2, 3, 1)
+    mean, std = (
+        torch.tensor(each, device=images.device).mul(255).repeat(images.shape[3])
+        for each in (how.mean, how.std)
+    )  # of a row, W × 3 values: three at a time are twice as slow
+    return rows.flatten(2).sub_(mean).div_(std).view(rows.shape).permute(0, 3, 1, 2)
 
 
 def _middle(images: Tensor, side: int) -> Tensor:

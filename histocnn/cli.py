@@ -186,10 +186,12 @@ def _gather_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
     }
     found: list[str] = []
     for word in words:
-        listed = len(found) > 1 and found[-2] in lists
-        if listed and not word.startswith("-") and not found[-1].startswith("-"):
-            before = json.loads(found[-1]) if found[-1].startswith('["') else [found[-1]]
-            found[-1] = json.dumps([*before, word], ensure_ascii=False)
+        before = found[-1] if found else ""
+        if not word.startswith(("-", "[")) and before in lists:
+            found.append(json.dumps([word], ensure_ascii=False))
+        elif not word.startswith("-") and not before.startswith("-") and lists & {*found[-2:-1]}:
+            first = json.loads(before) if before.startswith('["') else [before]
+            found[-1] = json.dumps([*first, word], ensure_ascii=False)
         else:
             found.append(word)
     return found

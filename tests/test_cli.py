@@ -194,3 +194,4 @@ def test_a_list_is_read_as_people_type_it() -> None:
     assert gather(compare, ["--features", "[a,b]", "--k", "3"]) == [
         "--features", "[a,b]", "--k", "3",
     ]  # fmt: skip
+    assert gather(compare, ["--features", "é", "--k", "3"]) == ["--features", '["é"]', "--k", "3"]

@@ -129,8 +129,8 @@ def words(report: Compared) -> list[str]:
         name = report.against[method]
         best = next(row for row in report.rows if row.subject.name == name)
         figure = best.figures[method][PRIMARY]
-        rank = "the best" if report.chosen == "best" else "given first"
-        line = f"By {_method(report, method)}, balanced accuracy: {name}, {rank}, {figure}."
+        rank = _rank(report, "the best")
+        line = f"By {_method(report, method)}, balanced accuracy: {name}, {rank}{figure}."
         others = [row for row in report.rows if method in row.gaps and row.subject.name != COLOUR]
         alike = [row.subject.name for row in others if not _differs(row.gaps[method][PRIMARY])]
         if alike:
@@ -156,8 +156,14 @@ def _few_words(report: Compared) -> list[str]:
         return []
     ends = ", ".join(f"{own.figure.value:.3f} with {own.shots}" for own in dict.fromkeys(
         (few[0], few[-1])))  # fmt: skip
-    rank = "the best on average" if report.chosen == "best" else "given first"
-    return [f"By few shots: {name}, {rank}, {ends} per class."]
+    rank = _rank(report, "the best on average")
+    return [f"By few shots: {name}, {rank}{ends} per class."]
+
+
+def _rank(report: Compared, best: str) -> str:
+    """Why the one that is named is; a network alone has no rank."""
+    alone = sum(row.subject.name != COLOUR for row in report.rows) < 2
+    return "" if alone else f"{best if report.chosen == 'best' else 'given first'}, "
 
 
 def _method(report: Compared, method: str) -> str:
@@ -208,7 +214,7 @@ def how(report: Compared) -> list[str]:
         f"(SimpleShot), the mean of {report.seeds} draws, each spread over as many {unit} as "
         "possible, all rows of each fold judged.",
         f"Intervals of 95 %: bootstrap over {unit}; differences are paired, all networks see the "
-        "same draws. p is Holm's, corrected for the number of networks.",
+        "same draws. p is Holm's, corrected for the number of rows.",
     ]
 
 

@@ -67,6 +67,8 @@ def test_words_name_the_best_and_what_is_not_shown_to_differ(report: Compared) -
             report.rows[0].gaps.items()}  # fmt: skip
     alike = replace(report, rows=(replace(report.rows[0], gaps=same), *report.rows[1:]))
     assert words(alike)[0].endswith("Not shown to differ from it: poor.")
+    alone = words(replace(report, rows=report.rows[1:]))  # beside colour, which is no network
+    assert not any("best" in line for line in alone)
 
 
 def test_remarks_and_the_terminal(report: Compared) -> None:

@@ -14,7 +14,8 @@ from histocnn.cli import main
 from histocnn.models.encoders import table
 from histocnn.stages.encoders import COLUMNS, cells, encoders
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "encoders.md"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs" / "encoders.md"
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,12 @@ def test_the_table_of_the_docs_is_the_table() -> None:
         assert f"| {' | '.join(cells(row))} |" in text, row.name
     assert f"| {' | '.join(COLUMNS[:-1])} |" in text
     assert text.count("\n| ") >= len(table()) + 1
+
+
+def test_the_readme_counts_pathologys_own() -> None:
+    own = [row for row in table().values() if row.mpp]  # an ImageNet network has no scale
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"`histocnn encoders` lists {len(own)} of them" in readme
 
 
 def test_the_screen_shows_all_and_what_lies_here(

@@ -11,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from histocnn.metrics.sections import ReliabilityBin
@@ -40,6 +42,7 @@ def save(picture: Figure, folder: Path, name: str, footnote: str = "") -> None:
     """Write FOLDER/name.png and FOLDER/name.svg, with "research use only" and the footnote."""
     said = " · ".join(filter(None, [FOOTNOTE, footnote]))
     picture.text(0.01, 0.005, said, fontsize=6, color="0.35", ha="left", va="bottom")
+    _take_literally(picture)
     picture.draw_without_rendering()  # lays out once for both kinds
     picture.set_layout_engine("none")
     for kind, more in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
@@ -47,10 +50,20 @@ def save(picture: Figure, folder: Path, name: str, footnote: str = "") -> None:
             picture.savefig(temporary, format=kind, **more)
 
 
-def save_png(picture: Figure, path: Path) -> None:
+def save_png(picture: Figure, path: Path, dpi: int = 200) -> None:
     """Write one PNG."""
+    _take_literally(picture)
     with rc_context(STYLE), replacing(path) as temporary:
-        picture.savefig(temporary, format="png", dpi=200)
+        picture.savefig(temporary, format="png", dpi=dpi)
+
+
+def _take_literally(picture: Figure) -> None:
+    """Names are somebody's own: a `$` in one begins no formula. Powers of ten on an axis do."""
+    scales = [axis for axes in picture.axes for axis in (axes.xaxis, axes.yaxis)]
+    powers = {text for axis in scales if isinstance(axis.get_major_formatter(), LogFormatter)
+              for text in axis.get_ticklabels(which="both")}  # fmt: skip
+    for text in picture.findobj(Text):
+        text.set_parse_math(text in powers)
 
 
 def roc(curves: Sequence[Curve], colours: NDArray[np.uint8] | None = None) -> Figure:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from histocnn.cohort.seen import SEEN, Verdict, worst
 from histocnn.errors import FeaturesError
 from histocnn.patches.patches import FilePatches
+from histocnn.pictures.curves import save_png
 from histocnn.pictures.palette import Colours, class_colours
 from histocnn.pictures.sheet import FOOTNOTE
 from histocnn.reference.features import Features
@@ -71,7 +72,7 @@ def draw_map(
     called: Called | None = None,
     colours: Colours | None = None,
 ) -> None:
-    """Draw a t-SNE of a sample: once by class, once by patient, slide or file.
+    """Draw a t-SNE of a sample: once by class, once by patient (who is not named), slide or file.
 
     Points of one class that fall apart by slide are a batch effect. Reference patches are dots in
     their true class, query patches crosses in the class they were called; t-SNE keeps
@@ -101,13 +102,13 @@ def draw_map(
     by_class = [own[row] for own, rows in zip(named, chosen, strict=False) for row in rows]
     what = "true class (●), called class (×)" if called and not alone else "class"
     _scatter(left, points, by_class, is_query, what, colours)
-    _scatter(right, points, [s for part in parts for s in _sources(part)], is_query, "source")
+    _scatter(right, points, _sources(parts), is_query, "source")
     picture.suptitle(
         f"t-SNE of {int((~is_query).sum())} reference (●) and {int(is_query.sum())} query (×) "
         f"patches · {' · '.join(filter(None, [FOOTNOTE, called.stamp if called else '']))}",
         fontsize=9,
     )
-    picture.savefig(path)
+    save_png(picture, path, dpi=100)
 
 
 def _sample(count: int) -> NDArray[np.int64]:
@@ -132,12 +133,25 @@ def _class_name(rows: Features, label: int) -> str:
     return rows.class_names[label] if label >= 0 else "unknown"
 
 
-def _sources(rows: Features) -> list[str]:
-    """Name the patient, else slide, else file of each row."""
-    files = [rows.files[i].stem for i in rows.file]
+def _sources(parts: Sequence[Features]) -> list[str]:
+    """The source of each row: its patient, by a number and the first slide, else slide, else file.
+
+    Patients are not named: the picture is shown to others.
+    """
+    slides: dict[str, set[str]] = {}
+    for part in parts:
+        for slide, patient in part.owners:
+            slides.setdefault(patient, set()).add(slide)
+    names = {}
+    for number, patient in enumerate(sorted(slides.keys() - {""}), start=1):
+        first, *more = [*sorted(slides[patient] - {""}), ""]
+        names[patient] = f"patient {number}" + f", {first}" * bool(first) + " …" * (len(more) > 1)
     return [
-        patient or slide or file
-        for patient, slide, file in zip(rows.patient_ids, rows.slide_ids, files, strict=True)
+        names.get(patient) or slide or part.files[file].stem
+        for part in parts
+        for patient, slide, file in zip(
+            part.patient_ids, part.slide_ids, part.file.tolist(), strict=True
+        )
     ]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from histocnn.storage.atomic import replacing
-
 
 def write_history(
     path: Path, history: Mapping[str, Sequence[tuple[int, float]]], best_epoch: int | None = None
@@ -20,6 +18,8 @@ def write_history(
         best_epoch: The one that the model is of, marked in every panel.
     """
     from matplotlib.figure import Figure
+
+    from histocnn.pictures.curves import save_png
 
     panels = list(dict.fromkeys(name.partition("_")[2] for name in history))
     picture = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
@@ -35,5 +35,4 @@ def write_history(
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
-    with replacing(path) as temporary:
-        picture.savefig(temporary, format="png", dpi=120)
+    save_png(picture, path, dpi=120)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,18 @@ def test_a_figure_is_saved_as_picture_and_vector_with_its_footnote(tmp_path: Pat
     assert "research use only · includes seen patients" in svg
     assert "tumour: 0.9" in svg
     assert cv2.imread(str(tmp_path / "roc.png")).shape[0] > 500
+
+
+def test_a_dollar_in_a_name_begins_no_formula_but_powers_of_ten_are_one(tmp_path: Path):
+    figure = curves.confusion([[9, 1], [0, 5]], ["a$b_$", "c"])
+    figure.axes[0].set_title("of $frac$")
+    figure.axes[0].set_xlabel("$x_$")
+    wide = figure.add_subplot()
+    wide.loglog([1, 1e6], [1, 1e6])
+    save(figure, tmp_path, "odd")
+    svg = (tmp_path / "odd.svg").read_text()
+    assert all(f">{name}<" in svg for name in ("a$b_$", "of $frac$", "$x_$"))
+    assert "mathdefault" not in "".join(re.findall(r"<text[^>]*>([^<]*)<", svg))
 
 
 def test_equal_figures_are_equal_files(tmp_path: Path):

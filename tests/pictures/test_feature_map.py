@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from histocnn.errors import FeaturesError
+from histocnn.errors import FeaturesError, StoreError
 from histocnn.pictures.feature_map import SOURCES, _scatter, _sources, draw_map, read_called
 from histocnn.pictures.palette import class_colours
 from histocnn.reference.features import load
@@ -42,9 +44,27 @@ def test_what_is_rarer_than_the_ten_commonest_shares_a_grey() -> None:
     assert axes.collections[-1].get_facecolor()[0][:3].tolist() == [0.7] * 3
 
 
-def test_a_source_is_the_patient_else_the_file(tmp_path: Path) -> None:
-    rows = load([write_features(tmp_path / "f.h5", n=4, patients=("p1", ""))])
-    assert _sources(rows) == ["p1", "p1", "f", "f"]
+def test_a_source_is_the_patient_unnamed_else_the_file(tmp_path: Path) -> None:
+    rows = load([write_features(tmp_path / "f.h5", n=8, patients=("eve", "", "adam", ""))])
+    slides = replace(rows, slide_ids=["", "", "", "", "s1", "s2", "", ""])
+    eve, adam = ["patient 2"] * 2, ["patient 1, s1 …"] * 2  # nobody asked to see who they are
+    assert _sources([slides, rows]) == [*eve, "f", "f", *adam, "f", "f"] * 2
+
+
+def test_a_map_that_cannot_be_drawn_leaves_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = load([write_features(tmp_path / "f.h5", n=8)])
+    (tmp_path / "map.png").write_bytes(b"the last one")
+
+    def full(figure: Figure, file: Any, **how: object) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(StoreError, match="map.png"):
+        draw_map(rows, rows, tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_bytes() == b"the last one"
 
 
 def test_the_map_is_written_and_two_points_are_none(tmp_path: Path) -> None:

@@ -15,9 +15,12 @@ from histocnn.evaluation.encoder_trial import Division, Protocol, Trial, try_col
 from histocnn.metrics.terms import NOBODYS
 from histocnn.patches.patches import open_files
 from histocnn.patches.stain_groups import stain_groups
-from histocnn.reference.features import Features
+from histocnn.reference.features import Features, feature_files
 from histocnn.reference.matching import common, names_of, open_rows
+from histocnn.reference.memory import check_room
 from histocnn.slides.geometry import Pixels
+
+COPIES = 7  # of one network's features, at the most
 
 
 def compared(
@@ -43,23 +46,25 @@ def compared(
         colour: Try colour alone, too, where the features hold colours.
 
     Raises:
-        FeaturesError: As `matching.open_rows`, `matching.common`, `Features.labelled` and
-            `Division.of`.
+        FeaturesError: As `matching.open_rows`, `matching.common`, `Features.labelled`,
+            `memory.check_room` and `Division.of`.
         PatchesError: Stain groups are needed, and the pictures are not there.
     """
     names = names_of(folders)
+    for folder in folders:
+        check_room(feature_files(folder), COPIES, "Compare on fewer slides or images.")
     sets = [open_rows(folder, name, entries) for folder, name in zip(folders, names, strict=True)]
     keys = common(sets)
-    first = sets[0].at(keys).labelled()
+    first = sets[0].features.only(sets[0].places(keys)).labelled()
     known = set(sets[0].all_keys) - {
         key for key, label in zip(sets[0].keys, sets[0].features.labels, strict=True) if label < 0
     }
     whose = _owners(first)
     division = Division.of(first.labels, first.class_names, whose.of_row, whose.unit, protocol)
     tried: list[tuple[Subject, Trial]] = []
-    for own in sets:
-        rows = own.at(keys).labelled()
-        tried.append((_subject(own.name, rows), try_out(rows.values, division)))
+    for own in sets:  # one network's values at a time
+        values = own.features.rows[own.places(keys)]
+        tried.append((_subject(own.name, own.features), try_out(values, division)))
     if colour and np.isfinite(first.colours).all():
         subject = Subject(COLOUR, "RGB mean and deviation", 6, *_scale(first), NOBODYS)
         tried.append((subject, try_colour(first.colours, division)))

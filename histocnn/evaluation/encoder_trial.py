@@ -154,13 +154,14 @@ def try_out(values: Float, division: Division) -> Trial:
     k = division.protocol.k
     widest = max(k, min(CURVE_K, *(len(fit) for fit, _ in division.folds)))
     for fit, test in division.folds:
-        index = Reference(values[fit], _nobody(fit), replace(UNI, k=widest))
-        near = index.search(values[test], _nobody(test))
+        near = Reference(values[fit], _nobody(fit), replace(UNI, k=widest)).search(
+            values[test], _nobody(test)
+        )  # the copies go before the probe makes its own
         own = labels[fit][near.rows]
         knn[test] = vote(own[:, :k], near.distances[:, :k], count, UNI.weights)
         for step, scores in scores_by_k(own, near.distances, count, UNI.weights):
             steps.setdefault(step, np.empty_like(knn))[test] = scores
-    return _with_learnt(values, division, knn, steps)
+    return _with_learnt([values] * len(division.folds), division, knn, steps)
 
 
 def try_colour(colours: Float, division: Division) -> Trial:
@@ -178,28 +179,36 @@ def try_colour(colours: Float, division: Division) -> Trial:
     for fit, test in division.folds:
         for k, scores in steps.items():
             scores[test] = colour_baseline(colours[fit], labels[fit], colours[test], count, k)
-    spread = np.maximum(colours.std(axis=0), 1e-6)
-    standard = np.asarray((colours - colours.mean(axis=0)) / spread, np.float32)
+    standard = [_standardised(colours, fit) for fit, _ in division.folds]
     fewest = min(len(fit) for fit, _ in division.folds)
     curve = {k: scores for k, scores in steps.items() if k <= fewest}
     return _with_learnt(standard, division, steps[division.protocol.k], curve)
+
+
+def _standardised(colours: Float, fit: Int) -> Float:
+    """Columns less the mean, by the deviation, of the rows that are learnt from alone."""
+    spread = np.maximum(colours[fit].std(axis=0), 1e-6)
+    return np.asarray((colours - colours[fit].mean(axis=0)) / spread, np.float32)
 
 
 def _nobody(rows: Int) -> Int:
     return np.full((len(rows), 2), UNKNOWN)  # who is left out the folds decide
 
 
-def _with_learnt(values: Float, division: Division, knn: Float, by_k: Mapping[int, Float]) -> Trial:
-    """The probe and the few shots beside a k-NN."""
+def _with_learnt(
+    values: Sequence[Float], division: Division, knn: Float, by_k: Mapping[int, Float]
+) -> Trial:
+    """The probe and the few shots beside a k-NN; `values` as each fold sees them."""
     labels, chosen = division.labels, []
     probed = np.empty_like(knn)
-    for fit, test in division.folds:
-        probe = Probe(values[fit], labels[fit], division.units[fit], None)
-        probed[test] = probe.scores(values[test], np.full(len(test), UNKNOWN))
+    for own, (fit, test) in zip(values, division.folds, strict=True):
+        probe = Probe(own[fit], labels[fit], division.units[fit], None)
+        probed[test] = probe.scores(own[test], np.full(len(test), UNKNOWN))
         chosen += probe.chosen
+        del probe  # with its copy of what it learnt from
     seeds = division.protocol.seeds
     few = {shots: np.empty((seeds, len(labels)), np.int64) for shots in division.shots}
     for (shots, seed, number), rows in division.few.items():
-        asked = division.folds[number][1]
-        few[shots][seed, asked] = nearest_mean(values[rows], labels[rows], values[asked])
+        own, asked = values[number], division.folds[number][1]
+        few[shots][seed, asked] = nearest_mean(own[rows], labels[rows], own[asked])
     return Trial(knn, probed, dict(by_k), few, tuple(chosen))

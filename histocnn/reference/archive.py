@@ -10,7 +10,8 @@ import numpy as np
 from histocnn.errors import FeaturesError
 from histocnn.reference.apart import Exclude, left_out, units
 from histocnn.reference.features import Features
-from histocnn.reference.neighbours import UNKNOWN, Float, Int, Knn, Reference
+from histocnn.reference.methods import ByNeighbours
+from histocnn.reference.neighbours import UNKNOWN, Float, Int, Knn
 
 
 class Nearest(NamedTuple):
@@ -60,7 +61,7 @@ def nearest_of_each(
     patients = len(np.unique(unit))
     wanted, k = min(knn.k, patients), min(len(rest), 4 * knn.k)
     while True:
-        index = Reference(rest.values, np.full((len(rest), 2), UNKNOWN), replace(knn, k=k))
+        index = ByNeighbours(rest, replace(knn, k=k)).index
         found = index.search(query.values.copy(), np.full((1, 2), UNKNOWN))
         rows, distances = found.rows[0], found.distances[0]
         first = np.sort(np.unique(unit[rows], return_index=True)[1])[:wanted]

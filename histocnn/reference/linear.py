@@ -17,6 +17,7 @@ ITERATIONS = 1_000
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of which C is chosen
 USUAL = 0.01  # where nobody can choose: of one patient
 INNER = 3  # folds of a choice
+COPIES = 6  # of the features in float32 that are held at the most, while C is chosen
 _WORSE = 2  # rises of the loss after which nothing better is expected
 _LEAST = 1e-12  # probability of a class that a fold never saw
 
@@ -71,19 +72,21 @@ class Probe:
 
         if fold not in self._fits:
             kept = self._folds != fold
-            present = np.unique(self.labels[kept])
+            labels = self.labels[kept]
+            present = np.unique(labels)
             if len(present) < self.num_classes:
                 raise FeaturesError(
                     "a class has no reference patches left when a patient is left out",
                     "Add patients of each class, or use --exclude slide or none.",
                 )
+            features = self.features if kept.all() else self.features[kept]
             c = self.c
             if c is None:
-                c = choose_c(self.features[kept], self.labels[kept], self.units[kept])
+                c = choose_c(features, labels, self.units[kept])
             self.chosen.append(c)
             regression = LogisticRegression(C=c, max_iter=ITERATIONS)
             model = make_pipeline(StandardScaler(), regression)
-            self._fits[fold] = model.fit(self.features[kept], self.labels[kept])
+            self._fits[fold] = model.fit(features, labels)
         return self._fits[fold]
 
 
@@ -125,9 +128,10 @@ class _Path:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
-        scaler = StandardScaler().fit(features[~held_out])
-        self._learnt = scaler.transform(features[~held_out]), labels[~held_out]
-        self._judged = scaler.transform(features[held_out]), labels[held_out]
+        learnt, judged = features[~held_out], features[held_out]  # copies of our own
+        scaler = StandardScaler(copy=False).fit(learnt)
+        self._learnt = scaler.transform(learnt), labels[~held_out]
+        self._judged = scaler.transform(judged), labels[held_out]
         self._model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
 
     def loss(self, c: float) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.errors import FeaturesError
@@ -25,7 +26,7 @@ class Rows:
     Attributes:
         name: By which the folder is called.
         folder: The folder, or one file.
-        features: Its rows, the unreadable aside.
+        features: Its rows, the unreadable aside; their values stay in the files.
         keys: [N], of each row.
         all_keys: Of every patch, the unreadable, too.
     """
@@ -36,10 +37,10 @@ class Rows:
     keys: tuple[Key, ...]
     all_keys: frozenset[Key]
 
-    def at(self, keys: Sequence[Key]) -> Features:
-        """The rows of these patches, in their order."""
+    def places(self, keys: Sequence[Key]) -> NDArray[np.int64]:
+        """Which rows are of these patches, in their order."""
         place = {key: row for row, key in enumerate(self.keys)}
-        return self.features.only(np.array([place[key] for key in keys], np.int64))
+        return np.array([place[key] for key in keys], np.int64)
 
 
 def open_rows(folder: Path, name: str, entries: Mapping[str, SlideEntry] | None = None) -> Rows:
@@ -49,7 +50,7 @@ def open_rows(folder: Path, name: str, entries: Mapping[str, SlideEntry] | None 
         FeaturesError: As `features.load`, or two rows are of one patch.
     """
     files = feature_files(folder)
-    features, every = load(files, entries), []
+    features, every = load(files, entries, stay=True), []
     for file in open_files(files):
         places = file.paths if file.coords is None else map(tuple, file.coords.tolist())
         every.append([(file.name, place) for place in places or ()])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from histocnn.errors import UsageError
+from histocnn.errors import FeaturesError, UsageError
 from histocnn.patches import door
 
 GB = 1e9
@@ -113,8 +113,7 @@ def stays(files: Sequence[Path], memory_gb: float | None) -> str:
     >>> stays([], 1.0)
     ''
     """
-    shapes = [door.features_shape(file) for file in files]
-    rows, width = sum(shape[0] for shape in shapes), max((s[1] for s in shapes), default=0)
+    rows, width = _shape(files)
     needed = _COPIES * 4.0 * rows * width
     allowed = _SHARE * free() if memory_gb is None else memory_gb * GB - resident()
     if needed <= max(allowed, 0):
@@ -122,9 +121,45 @@ def stays(files: Sequence[Path], memory_gb: float | None) -> str:
     half = f"{allowed / GB:.1f} GB, half of what is free"
     limit = f"--memory_gb {memory_gb:g}" if memory_gb else half
     return (
-        f"the reference of {rows:,} × {width:,} takes {needed / GB:.2g} GB in memory, more than "
+        f"the reference of {rows:,} × {width:,} takes {in_gb(needed)} in memory, more than "
         f"{limit}: compared block by block from its files"
     )
+
+
+def check_room(files: Sequence[Path], copies: float, remedy: str) -> None:
+    """Refuse features that must be in memory, and are more than it has to give.
+
+    Args:
+        files: Feature files.
+        copies: How often all of them are held at the most, in float32.
+        remedy: What to do instead.
+
+    Raises:
+        FeaturesError: They do not fit.
+        StoreError: A file is missing or is none of features.
+    """
+    rows, width = _shape(files)
+    needed, room = copies * 4.0 * rows * width, free()
+    if needed > room:
+        raise FeaturesError(
+            f"{files[0].parent}: {rows:,} × {width:,} features would take {in_gb(needed)} of "
+            f"memory, and {in_gb(room)} are free",
+            remedy,
+        )
+
+
+def in_gb(size: float) -> str:
+    """Bytes as people read them.
+
+    >>> in_gb(1.2e6), in_gb(7.31e9), in_gb(1_234e9)
+    ('0.0012 GB', '7.3 GB', '1,234 GB')
+    """
+    return f"{size / GB:,.0f} GB" if size >= 10 * GB else f"{size / GB:.2g} GB"
+
+
+def _shape(files: Sequence[Path]) -> tuple[int, int]:
+    shapes = [door.features_shape(file) for file in files]
+    return sum(rows for rows, _ in shapes), max((width for _, width in shapes), default=0)
 
 
 def left(memory_gb: float | None) -> float:

@@ -13,6 +13,8 @@ from histocnn.jobs.ranges import PositiveFloat
 from histocnn.jobs.result import StageResult
 from histocnn.reference.apart import Exclude
 from histocnn.reference.features import feature_files, load
+from histocnn.reference.linear import COPIES
+from histocnn.reference.memory import check_room
 from histocnn.reference.methods import ByRegression
 from histocnn.scores.compared import score_features
 
@@ -43,6 +45,8 @@ def probe(
         The score files and what failed, with a row per slide.
     """
     queries = feature_files(Path(query))
-    examples = load(feature_files(Path(reference))).labelled()
+    files = feature_files(Path(reference))
+    check_room(files, COPIES, "Give a smaller reference, or use knn, which leaves it in its files.")
+    examples = load(files).labelled()
     method = ByRegression(examples, c, exclude, colour)
     return score_features(queries, Path(out), method, source=Path(query))

@@ -25,6 +25,7 @@ from histocnn.pictures.palette import check_colours, parse_colours
 from histocnn.reference.apart import Exclude
 from histocnn.reference.archive import nearest_of_each, owner_in
 from histocnn.reference.features import Features, feature_files, load
+from histocnn.reference.memory import stays
 from histocnn.reference.neighbours import Knn, Metric
 from histocnn.slides.slide import Slide
 
@@ -86,7 +87,9 @@ def similar(
     place_l0, entries = _point(at), listed(moved)
     files = feature_files(Path(reference))
     check_apart(out, files)
-    archive = load(files, entries)
+    if why := stays(files, None):
+        print(why[0].upper() + why[1:])
+    archive = load(files, entries, stay=bool(why))
     check_colours(chosen, archive.class_names)
     patch = _patch(archive, _entry(str(query), entries), place_l0, slide_mpp)
     stem = f"{patch.name}_x{place_l0[0]:.0f}_y{place_l0[1]:.0f}"

@@ -59,6 +59,19 @@ def test_colour_alone_is_the_baseline_of_reports() -> None:
     assert 100 not in found.by_k
 
 
+def test_colours_of_the_judged_decide_nothing_of_how_they_are_judged() -> None:
+    """Neither mean nor deviation: a fold's first patient is judged alike whoever is beside it."""
+    colours = RNG.uniform(0, 255, (96, 6)).astype(np.float32) + LABELS[:, None] * 9
+    _, test = DIVISION.folds[1]
+    first, others = test[UNITS[test] == UNITS[test[0]]], test[UNITS[test] != UNITS[test[0]]]
+    stained = colours.copy()
+    stained[others] = stained[others] * [9, 1, 1, 1, 1, 1] + 300
+    one, other = try_colour(colours, DIVISION), try_colour(stained, DIVISION)
+    for shots, said in one.few.items():
+        np.testing.assert_array_equal(said[:, first], other.few[shots][:, first])
+    np.testing.assert_array_equal(one.knn[first], other.knn[first])
+
+
 def test_what_cannot_be_divided_is_refused() -> None:
     with pytest.raises(FeaturesError, match="of one patient"):
         Division.of(LABELS, ("a", "b"), np.zeros(96, int), "patients", PROTOCOL)

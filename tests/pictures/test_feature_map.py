@@ -62,7 +62,7 @@ def test_a_map_that_cannot_be_drawn_leaves_the_last_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", full)
-    with pytest.raises(StoreError, match="map.png"):
+    with pytest.raises(StoreError, match=r"map\.png"):
         draw_map(rows, rows, tmp_path / "map.png")
     assert (tmp_path / "map.png").read_bytes() == b"the last one"
 

@@ -31,6 +31,9 @@ def test_the_nearest_of_each_patient_however_far_the_second_one_is(
     assert found.rows.tolist() == sorted(rows, key=lambda row: apart[row])
     np.testing.assert_allclose(found.distances, apart[found.rows], rtol=1e-5)
     assert found.patients == 3
+    large = nearest_of_each(query, load([near, far], stay=True), knn, "patient")
+    assert large.rows.tolist() == found.rows.tolist()
+    np.testing.assert_allclose(large.distances, found.distances, rtol=1e-5)
     all_of_them = nearest_of_each(query, archive, knn, "patient", each="none")
     assert all_of_them.rows.tolist() == np.argsort(apart)[:5].tolist()
 

@@ -36,10 +36,12 @@ def test_rows_are_matched_by_patch(tmp_path: Path) -> None:
     sets = [open_rows(file.parent, name) for file, name in ((a, "a"), (b, "b"))]
     keys = common(sets)
     assert [path for _, path in keys] == [f"{i}.png" for i in range(12) if i not in (2, 7)]
-    first, second = (own.at(keys) for own in sets)
-    np.testing.assert_array_equal(first.values, second.values)
-    assert first.labels.tolist() == second.labels.tolist()
-    assert first.patient_ids == second.patient_ids
+    assert [len(own.features.values) for own in sets] == [0, 0]  # none is held meanwhile
+    first, second = (own.features.rows[own.places(keys)] for own in sets)
+    np.testing.assert_array_equal(first, second)
+    known = [own.features.only(own.places(keys)) for own in sets]
+    assert known[0].labels.tolist() == known[1].labels.tolist()
+    assert known[0].patient_ids == known[1].patient_ids
 
 
 def test_patches_of_slides_are_matched_by_corner(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from histocnn.errors import UsageError
+from histocnn.errors import FeaturesError, UsageError
 from histocnn.reference import memory
-from histocnn.reference.memory import Sizes, free, left, resident, stays
+from histocnn.reference.memory import Sizes, check_room, free, left, resident, stays
 from tests.feature_files import write_features
 
 
@@ -26,6 +26,20 @@ def test_a_reference_stays_in_its_files_where_it_does_not_fit(
     assert stays(files, None) == ""
     monkeypatch.setattr(memory, "free", lambda: 2e6)
     assert "more than 0.0 GB, half of what is free: compared" in stays(files, None)
+
+
+def test_what_must_be_in_memory_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [write_features(tmp_path / f"{i}.h5", n=1000, width=50) for i in range(2)]
+    monkeypatch.setattr(memory, "free", lambda: 2.4e6)
+    check_room(files, 6, "Give less.")  # 2,000 × 50 × 4 bytes × 6 = 2.4 MB
+    with pytest.raises(
+        FeaturesError,
+        match=r"2,000 × 50 features would take 0\.0028 GB of memory, and 0\.0024 GB are free\. "
+        r"Give less",
+    ):
+        check_room(files, 7, "Give less.")
 
 
 def test_too_little_for_a_block_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,20 @@ def test_a_class_of_one_patient_cannot_be_left_out(tmp_path: Path) -> None:
     assert "a class has no reference patches left" in str(failure)
 
 
+def test_a_reference_that_does_not_fit_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_features(tmp_path / "r" / "r.h5", n=1000, patients=("p0", "p1")).parent
+    monkeypatch.setattr("histocnn.reference.memory.free", lambda: 1e5)
+    words = ["--reference", str(folder), "--query", str(folder), "--out", str(tmp_path / "out")]
+    assert main(["probe", *words]) == 1
+    assert "1,000 × 8 features would take 0.00019 GB" in (said := capfd.readouterr().err)
+    assert "or use knn" in said
+    assert main(["compare", "--features", str(folder), *words[-2:]]) == 1
+    assert "Compare on fewer slides" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_input(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     single = write_features(tmp_path / "s.h5", n=5, classes=("a",))
     with pytest.raises(FeaturesError, match="all reference patches are 'a'"):

@@ -95,6 +95,20 @@ def test_one_nearest_patch_of_each_is_what_brute_force_says(place: Path, tmp_pat
     np.testing.assert_allclose([row["distance"] for row in rows], np.sort(far)[:7], atol=1e-5)
 
 
+def test_an_archive_that_stays_in_its_files_gives_the_same(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    at = middle(place, "s1", 5)
+    rows = ask(place, "s1", at, tmp_path / "a")
+    monkeypatch.setattr("histocnn.stages.similar.stays", lambda *_: "the reference is large")
+    large = ask(place, "s1", at, tmp_path / "b")
+    assert "The reference is large\n" in capsys.readouterr().out
+    for one, other in zip(rows, large, strict=True):
+        assert one.pop("distance") == pytest.approx(other.pop("distance"), abs=1e-5)
+    assert rows == large
+
+
 def test_a_renamed_slide_is_known_by_its_bytes(place: Path, tmp_path: Path) -> None:
     other = tmp_path / "renamed.tiff"
     other.write_bytes((place / "slides" / "s1.tiff").read_bytes())

@@ -21,6 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from histocnn.errors import HistocnnError, UsageError
 from histocnn.jobs import claims
+from histocnn.jobs.ahead import ReadAhead
 from histocnn.jobs.ledger import Ledger, Result, Summary, verdict
 from histocnn.jobs.ownership import check_apart, refuse, strange_sums, strangers
 from histocnn.jobs.progress import Bars
@@ -37,7 +38,8 @@ class Item(Protocol):
     """Anything with a slide_id.
 
     Where it has them, `inputs` are the files that it is made from, and `close()` is called when its
-    slide has ended, in whichever process: what it holds open or in memory is given back.
+    slide has ended, in whichever process: what it holds open or in memory is given back. Where the
+    work is a `ReadAhead`, items say when they have no more to read: see `jobs.ahead.Ahead`.
     """
 
     @property
@@ -85,7 +87,8 @@ def run(
         command: The stage's name, for messages and run.json.
         recipe: The options and inputs that decide the content of an item's file.
         work: `work(item, target, recipe, tick)` writes the target whole, an empty slide's too, and
-            returns facts: patches, outcome ("ok", "empty" …), notes, shares (seconds by name).
+            returns facts: patches, outcome ("ok", "empty" …), notes, shares (seconds by name). A
+            `ReadAhead` begins to read an item that is to be made before the one before has ended.
         workers: Slides in parallel processes (spawned); `recipe` and `work` are then functions of
             a module or `functools.partial` of one.
         files: What is written for each item.
@@ -153,7 +156,7 @@ def _run_all(items: Sequence[T], job: _Job[T], workers: int, ledger: Ledger, bar
                 bars.say(line)
             bars.advance()
 
-    over(items, job, workers, report)
+    over(items, job, workers, report, job.begin if isinstance(job.work, ReadAhead) else None)
     for line in ledger.closing_lines():
         bars.say(line)
 
@@ -222,8 +225,23 @@ class _Job(Generic[T]):
         except HistocnnError:  # an input that cannot be read fails by itself, and writes nothing
             return []
 
+    def begin(self, item: T) -> None:
+        """Begin to read an item before its turn, unless it is done; nothing is written."""
+        target = self._target(item)
+        record = claims.read(claims.record_path(target))
+        if _differences(target, record, self._recipe(item)) != []:
+            self._begin(item)
+
+    def _begin(self, item: T) -> None:
+        if isinstance(self.work, ReadAhead):
+            self.work.begin(item)
+
+    def _recipe(self, item: T) -> dict[str, Any]:
+        recipe: dict[str, Any] = json.loads(to_json(shortened(self.recipe(item))))
+        return recipe
+
     def _make(self, item: T, tick: Tick) -> Result:
-        recipe = json.loads(to_json(shortened(self.recipe(item))))
+        recipe = self._recipe(item)
         target = self._target(item)
         path = claims.record_path(target)
         record = claims.read(path)
@@ -238,6 +256,7 @@ class _Job(Generic[T]):
         ours = {"command": self.command, "files": named}
         if differing == []:  # killed between the file and its record
             return Result("skipped", recipe, facts=ours | claims.rebuilt(target))
+        self._begin(item)
         facts = self.work(item, target, recipe, tick) or {}
         if not target.exists():
             raise RuntimeError(f"{target.name} was not written")

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
+
+from histocnn.jobs.ahead import Ahead
 
 T = TypeVar("T")
 Tick = Callable[[int, int], None]  # patches done, patches in total
@@ -44,9 +46,16 @@ class Event:
 
 Report = Callable[[Event], None]
 Task = Callable[[T, Tick], Any]
+Begin = Callable[[T], None]
 
 
-def over(items: Sequence[T], task: Task[T], workers: int, report: Report) -> None:
+def over(
+    items: Sequence[T],
+    task: Task[T],
+    workers: int,
+    report: Report,
+    begin: Begin[T] | None = None,
+) -> None:
     """Run `task(item, tick)` for every item and report what happens, as it happens.
 
     Args:
@@ -55,32 +64,49 @@ def over(items: Sequence[T], task: Task[T], workers: int, report: Report) -> Non
             returns its errors; what it raises ends its process.
         workers: Processes; with 1 everything happens in this one.
         report: Called in this process.
+        begin: `begin(item)` begins to read the next item where the one at work has no more to
+            read (see `Ahead`, which calls it); picklable where workers > 1.
     """
     if workers > 1 and len(items) > 1:
-        _Pool(items, task, report).run(min(workers, len(items)))
+        _Pool(items, task, report, begin).run(min(workers, len(items)))
         return
-    for index, item in enumerate(items):
-        report(Event(index, "start"))
+    left = deque(items)
+    ahead = Ahead(lambda: _first(left), begin)
+    try:
+        for index in range(len(items)):
 
-        def tick(done: int, total: int, index: int = index) -> None:
-            report(Event(index, "tick", (done, total)))
+            def tick(done: int, total: int, index: int = index) -> None:
+                report(Event(index, "tick", (done, total)))
 
-        report(Event(index, "result", task(item, tick)))
+            item = ahead.next()
+            report(Event(index, "start"))
+            report(Event(index, "result", task(item, tick)))
+    finally:
+        ahead.close()
+
+
+def _first(left: deque[T]) -> T:
+    if not left:
+        raise EOFError
+    return left.popleft()
 
 
 @dataclass
 class _Worker:
     number: int
     process: SpawnProcess
-    item: int = -1
+    items: deque[int]  # the one at work, and the one that it begins to read
 
 
-class _Pool:
+class _Pool(Generic[T]):
     """The parent's side: who works on what, and who waits for more."""
 
-    def __init__(self, items: Sequence[T], task: Task[T], report: Report) -> None:
-        self._todo = deque(enumerate(items))
-        self._task = task
+    def __init__(
+        self, items: Sequence[T], task: Task[T], report: Report, begin: Begin[T] | None
+    ) -> None:
+        self._items = items
+        self._todo = deque(range(len(items)))
+        self._task, self._begin = task, begin
         self._report = report
         self._workers: dict[Connection, _Worker] = {}
 
@@ -107,7 +133,8 @@ class _Pool:
         """
         context = multiprocessing.get_context("spawn")
         connection, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, number, self._task), daemon=True)
+        serving = theirs, number, self._task, self._begin
+        process = context.Process(target=_serve, args=serving, daemon=True)
         resource_tracker.ensure_running()  # started later, it would unblock the signal again
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
@@ -115,7 +142,7 @@ class _Pool:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that the child's death is the end of the pipe
-        self._workers[connection] = _Worker(number, process)
+        self._workers[connection] = _Worker(number, process, deque())
         self._feed(connection)
 
     def _feed(self, connection: Connection) -> None:
@@ -125,29 +152,53 @@ class _Pool:
             del self._workers[connection]
             worker.process.join()
             return
-        worker.item, item = self._todo.popleft()
-        self._report(Event(worker.item, "start"))
+        self._report(Event(self._send(connection), "start"))
+
+    def _send(self, connection: Connection) -> int:
+        index = self._todo.popleft()
+        self._workers[connection].items.append(index)
         with contextlib.suppress(BrokenPipeError):  # it died just now; the pipe's end will tell
-            connection.send(item)
+            connection.send(self._items[index])
+        return index
 
     def _listen(self, connection: Connection) -> None:
         worker = self._workers[connection]
         try:
             kind, value = connection.recv()
         except (EOFError, OSError):
-            del self._workers[connection]
-            connection.close()
-            worker.process.join()
-            self._report(Event(worker.item, "death", worker.process.exitcode))
-            if self._todo:
-                self._start(worker.number)
+            self._bury(connection)
             return
-        self._report(Event(worker.item, kind, value))
+        if kind == "more":  # answered now, or once it has nothing at work
+            if self._todo and self._begin is not None:
+                self._send(connection)
+            return
+        item = worker.items[0]
         if kind == "result":
+            worker.items.popleft()
+        self._report(Event(item, kind, value))
+        if kind == "result" and worker.items:
+            self._report(Event(worker.items[0], "start"))
+        elif kind == "result":
             self._feed(connection)
 
+    def _bury(self, connection: Connection) -> None:
+        """End a process that died: its item's fault, unless it had begun to read another.
 
-def _serve(connection: Connection, number: int, task: Task[Any]) -> None:
+        Then nobody knows whose it was: both are done again, and no item is begun ahead any more.
+        """
+        worker = self._workers.pop(connection)
+        connection.close()
+        worker.process.join()
+        if len(worker.items) > 1:
+            self._todo.extendleft(reversed(worker.items))
+            self._begin = None
+        else:
+            self._report(Event(worker.items[0], "death", worker.process.exitcode))
+        if self._todo:
+            self._start(worker.number)
+
+
+def _serve(connection: Connection, number: int, task: Task[Any], begin: Begin[Any] | None) -> None:
     """The child's side: one item after the other until the parent closes the pipe, or is gone."""
     global _index
     _index = number
@@ -159,7 +210,7 @@ def _serve(connection: Connection, number: int, task: Task[Any]) -> None:
             last = time.monotonic()
             connection.send(("tick", (done, total)))
 
+    ahead = Ahead(connection.recv, begin, ask=lambda: connection.send(("more", None)))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            item = connection.recv()
-            connection.send(("result", task(item, tick)))
+            connection.send(("result", task(ahead.next(), tick)))

@@ -206,6 +206,12 @@ def recipe_of(
     }
 
 
+def begin(patches: Patches, *, engine: Engine, dense: DenseOptions | None = None) -> None:
+    """Begin to read what `embed_patches` will."""
+    if dense is None:
+        patches.begin(engine.batch_size, engine.threads)
+
+
 def embed_patches(
     patches: Patches,
     target: Path,

@@ -146,6 +146,12 @@ def recipe_of(patches: Patches, scorer: Scorer, model_sha256: str) -> dict[str, 
     }
 
 
+def begin(patches: Patches, *, scorer: Scorer) -> None:
+    """Begin to read what `score` will."""
+    if scorer.dense is None:
+        patches.begin(scorer.engine.batch_size, scorer.engine.threads)
+
+
 def score(
     patches: Patches, target: Path, recipe: dict[str, Any], tick: Tick, *, scorer: Scorer
 ) -> dict[str, Any]:

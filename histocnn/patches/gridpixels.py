@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ class GridPixels:
 
     def batches(
         self, batch_size: int, threads: int, rows: Sequence[int], size_px: int | None
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """The rows' pixels in the order given, each native tile decoded once."""
         patch_px, mpp = self._scale()
         how: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "rows": rows}

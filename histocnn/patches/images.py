@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -112,7 +112,7 @@ class ImageFiles:
 
     def batches(
         self, batch_size: int, threads: int, rows: Sequence[int], size_px: int | None
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """The rows' pixels in the order given, decoded ahead by threads.
 
         An image with one side of the usual length and a shorter one was cut at the edge of its
@@ -207,7 +207,7 @@ class RecordedImages(ImageFiles):
 
     def batches(
         self, batch_size: int, threads: int, rows: Sequence[int], size_px: int | None
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """The rows' pixels as of `ImageFiles.batches`; PatchesError where the images are others."""
         self._check()
         yield from super().batches(batch_size, threads, rows, size_px)

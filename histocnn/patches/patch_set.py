@@ -7,7 +7,7 @@ Whatever a stage reads or writes, a grid, features, scores, a folder of images, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histocnn.patches.begun import Begun
 from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.images import ImageFiles
 from histocnn.slides.stain import Stains
@@ -42,6 +43,9 @@ CARRIED = (
 class Patches(ABC):
     """Patches of one slide, or of one folder or CSV of image files, in a fixed order."""
 
+    _begun: tuple[tuple[int, int], Begun] | None = None
+    _then: Callable[[], None] | None = None
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -64,6 +68,7 @@ class Patches(ABC):
 
     def close(self) -> None:
         """Give back what is open or in memory; all of it is there again when asked for."""
+        self._drop_begun()
         self.__dict__.pop("labels", None)
 
     def patch(self, row: int) -> NDArray[np.uint8]:
@@ -84,8 +89,39 @@ class Patches(ABC):
         Raises:
             PatchesError: The slide or all files are gone; sizes differ and no `size_px` is given.
         """
+        if rows is None and size_px is None:
+            return self._all(batch_size, threads)
         chosen = range(len(self)) if rows is None else rows
         return self.pixels.batches(batch_size, threads, chosen, size_px)
+
+    def begin(self, batch_size: int, threads: int) -> Begun:
+        """Begin to read all patches, in threads; `batches` asked for the same goes on with them.
+
+        An error of reading is raised there. Nothing happens where they have been begun so.
+        """
+        how = batch_size, threads
+        if self._begun is None or self._begun[0] != how:
+            self._drop_begun()
+            self._begun = how, Begun(self.pixels.batches(*how, range(len(self)), None))
+        return self._begun[1]
+
+    def when_read(self, call: Callable[[], None]) -> None:
+        """Have something called as soon as `batches` has no more of all patches to read."""
+        self._then = call
+
+    def _all(self, batch_size: int, threads: int) -> Iterator[Batch]:
+        begun, left = self.begin(batch_size, threads), len(self)
+        self._begun = None
+        for batch in begun.batches():
+            left -= len(batch.rows)
+            if not left and self._then is not None:
+                self._then()
+            yield batch
+
+    def _drop_begun(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun[1].close()
 
     def check_same(self) -> None:
         """Refuse what was read of a slide that was changed meanwhile: SlideError."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from histocnn.jobs import run as runs
+from histocnn.jobs.ahead import ReadAhead
 from histocnn.jobs.ranges import PositiveFloat, PositiveInt, check_range
 from histocnn.jobs.result import StageResult
 from histocnn.models.options import EngineName, Precision
@@ -95,7 +96,7 @@ def embed(
     """
     from histocnn.models.dense_writing import DenseOptions
     from histocnn.models.device import Engine  # torch is loaded when it is needed
-    from histocnn.models.embedding import Source, embed_patches, recipe_of, settled
+    from histocnn.models.embedding import Source, begin, embed_patches, recipe_of, settled
     from histocnn.models.encoders import check_scale
 
     trained = None if model is None else Path(model)
@@ -119,6 +120,9 @@ def embed(
         recipe=partial(
             recipe_of, network=network, dtype=dtype, precision=chosen.precision, dense=windows
         ),
-        work=partial(embed_patches, source=source, engine=chosen, dtype=dtype, dense=windows),
+        work=ReadAhead(
+            partial(embed_patches, source=source, engine=chosen, dtype=dtype, dense=windows),
+            partial(begin, engine=chosen, dense=windows),
+        ),
         workers=workers,
     )

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from histocnn.jobs import run as runs
+from histocnn.jobs.ahead import ReadAhead
 from histocnn.jobs.ranges import PositiveInt, Probability, check_range
 from histocnn.jobs.result import StageResult
 from histocnn.models.options import EngineName, Precision
@@ -72,7 +73,7 @@ def predict(
     """
     from histocnn.models.dense_writing import DenseOptions
     from histocnn.models.device import Engine  # torch is loaded when it is needed
-    from histocnn.models.predicting import Scorer, recipe_of, score, settled
+    from histocnn.models.predicting import Scorer, begin, recipe_of, score, settled
 
     check_range("confidence", confidence, Probability | None)
     moved_to = None if slides is None else Path(slides)
@@ -94,6 +95,6 @@ def predict(
         command="predict",
         source=patches,
         recipe=partial(recipe_of, scorer=scorer, model_sha256=sha256(model)),
-        work=partial(score, scorer=scorer),
+        work=ReadAhead(partial(score, scorer=scorer), partial(begin, scorer=scorer)),
         workers=workers,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pytest
 
 from histocnn.errors import PatchesError, StoreError, UsageError
 from histocnn.patches.grid import build_grid
-from histocnn.patches.patches import id_of, open_patches
+from histocnn.patches.patches import FilePatches, id_of, open_patches
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
+from tests.grid_files import write_grid
 from tests.patches.image_files import write_image
 from tests.slide_files import position_image, write_pyramid
 
@@ -304,3 +306,31 @@ def test_a_file_that_cannot_be_opened_goes_by_its_own_name(tmp_path: Path) -> No
 @pytest.mark.parametrize("named", ["", ".", "..", "a/b", "..\\b", "/etc/passwd", "a\0b"])
 def test_a_name_that_leads_into_another_folder_is_not_believed(named: str) -> None:
     assert id_of({"slide_id": named}, Path("grids/s1.h5")) == "s1"
+
+
+def test_what_was_begun_is_handed_out_once_and_only_as_it_was_begun(tmp_path: Path) -> None:
+    patches = FilePatches(write_grid(tmp_path))
+    expected = np.concatenate([batch.pixels for batch in patches.batches(8, 1)])
+    for batch_size in (5, 7):
+        patches.begin(5, 2)
+        patches.begin(5, 2)  # it has been
+        found = [batch.pixels for batch in patches.batches(batch_size, 2)]
+        assert {len(pixels) for pixels in found[:-1]} == {batch_size}
+        np.testing.assert_array_equal(np.concatenate(found), expected)
+    patches.begin(5, 2)
+    [some] = patches.batches(5, 2, rows=[3, 1])
+    np.testing.assert_array_equal(some.pixels, expected[[3, 1]])
+    patches.close()
+    assert not [each for each in threading.enumerate() if each.name.startswith("tiles")]
+
+
+def test_who_asked_is_told_when_the_last_batch_is_handed_out(tmp_path: Path) -> None:
+    patches, told = FilePatches(write_grid(tmp_path)), []
+    patches.when_read(lambda: told.append("read"))
+    assert list(patches.batches(8, 1, rows=[0, 1]))  # some are not all
+    assert told == []
+    left = len(patches)
+    for batch in patches.batches(8, 1):
+        left -= len(batch.rows)
+        assert told == ["read"] * (left == 0)
+    assert told == ["read"]

@@ -6,8 +6,12 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +23,7 @@ from histocnn.models.preparation import to_input
 from histocnn.models.spec import load
 from histocnn.patches.patches import open_patches
 from histocnn.scores.scorefile import open_score_file
+from histocnn.slides.slide import Slide
 from histocnn.stages.predict import predict
 from histocnn.storage import store
 from tests.grid_files import write_grid
@@ -218,3 +223,73 @@ def test_what_cannot_be_promised_is_refused(place: Path, tmp_path: Path) -> None
         with pytest.raises(UsageError, match=f"--confidence with --{other}"):
             predict(source, sure, out, confidence=0.9, **{other: True})  # type: ignore[arg-type]
     assert not out.exists()
+
+
+@contextmanager
+def noting(patch: pytest.MonkeyPatch, note: Callable[[str, Path], None]) -> Iterator[None]:
+    """Tell `note` which slide is opened and, before it is, which file is put in its place."""
+    opened, ended = Slide.__init__, store.Writer.__exit__
+
+    def opening(self: Slide, path: Path, **more: Any) -> None:
+        note("opened", Path(path))
+        opened(self, path, **more)
+
+    def ending(self: store.Writer, *error: Any) -> Any:
+        note("ends", self.path)
+        return ended(self, *error)
+
+    with patch.context() as changed:
+        changed.setattr(Slide, "__init__", opening)
+        changed.setattr(store.Writer, "__exit__", ending)
+        yield
+
+
+def test_the_next_slide_is_read_while_this_one_ends(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next_is_open = threading.Event()
+    found = []
+
+    def note(what: str, path: Path) -> None:
+        if what == "opened" and path.stem == "s2":
+            next_is_open.set()
+        if what == "ends" and path.stem == "s1":
+            found.append(next_is_open.wait(60))
+
+    with noting(monkeypatch, note):
+        assert predict(place / "grids", place / "model.safetensors", tmp_path).exit_code == 0
+    assert found == [True]
+
+
+def test_a_slide_that_is_done_is_not_read_ahead(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, opened = place / "model.safetensors", set()
+    assert predict(place / "grids", model, tmp_path).exit_code == 0
+    (tmp_path / "s1.h5").unlink()
+    with noting(monkeypatch, lambda what, path: opened.add(path.stem)):
+        assert predict(place / "grids", model, tmp_path).exit_code == 0
+    assert opened == {"s1"}
+
+
+def held() -> tuple[int, int]:
+    """Open descriptors and threads."""
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+
+def test_what_fails_ahead_fails_as_itself_and_nothing_stays_open(
+    place: Path, tmp_path: Path
+) -> None:
+    for number in range(6):
+        write_grid(tmp_path, f"s{number}")
+    for gone in (1, 3, 4):
+        (tmp_path / "slides" / f"s{gone}.tiff").unlink()
+    (tmp_path / "grids" / "s5.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    model = place / "model.safetensors"
+    before = held()
+    result = predict(tmp_path / "grids", model, tmp_path / "out", batch_size=9)
+    assert held() == before
+    assert {path.stem for path in result.outputs} == {"s0", "s2"}
+    assert set(result.failures) == {"s1", "s3", "s4", "s5"}
+    for gone in (1, 3, 4):
+        assert f"s{gone}.tiff is not there" in result.failures[f"s{gone}"]

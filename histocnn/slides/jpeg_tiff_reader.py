@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from histocnn.slides.geometry import Pixels, Size
 from histocnn.slides.jpeg_damage import is_damaged
+from histocnn.slides.memory import MEMORY
 from histocnn.slides.readers import WHITE, Reader, undecodable, unreadable
 
 FAST_VENDORS = ("generic-tiff", "aperio")
@@ -71,9 +72,10 @@ class JpegTiffReader(Reader):
         count = int(table.counts[index])
         if not count:  # a sparse slide: never scanned
             return np.full((tile_h, tile_w, 3), WHITE, np.uint8)
+        room = MEMORY.array((tile_h, tile_w, 3)) if out is None else out
         try:
             data = self._bytes(level, col, row)
-            pixels = _decoded(data, table, out)
+            pixels = _decoded(data, table, room)
         except (OSError, RuntimeError, ValueError) as error:
             raise undecodable(self.path, level, col, row, error) from error
         if len(data) != count or pixels.shape != (tile_h, tile_w, 3) or pixels.dtype != np.uint8:

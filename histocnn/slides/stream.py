@@ -8,6 +8,7 @@ decoded in its place. Memory is used again, because what the system gives anew i
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 from histocnn.errors import ReadError
 from histocnn.slides.geometry import Crops, Pixels, Size, resample
 from histocnn.slides.memory import MEMORY
-from histocnn.slides.readers import WHITE, Reader, paste
+from histocnn.slides.readers import WHITE, Box, Reader, as_lines, paste
 from histocnn.slides.slide import Slide
 
 WINDOW_BYTES = 512 * 2**20  # patches that a tile may be copied to ahead: 3,500 of 224 px
 AHEAD_BYTES = 64 * 2**20  # patches whose tiles are decoded before they are asked for
-RUN_PX = 2**20  # pixels of the patches of one task, unless a single one has more
+RUN_PX = 2**22  # pixels of the patches of one task, unless a single one has more
 
 Index = NDArray[np.int64]
 
@@ -86,12 +87,20 @@ def stream_crops(slide: Slide, crops: Crops, *, threads: int = 2) -> Iterator[Ba
     return _Stream(slide.reader, crops, chosen, crops.size_px, batch_size=1).batches(threads)
 
 
+class _Canvas(NamedTuple):
+    """Where a patch's pixels are copied to, as lines, and the patch's place on the level."""
+
+    lines: Pixels
+    box: Box
+
+
 class _Job(NamedTuple):
-    """A tile to decode, and what it goes to: (patch, pixels, their top left on the level)."""
+    """A tile to decode, and the patches that it goes to."""
 
     col: int
     row: int
-    targets: list[tuple[int, Pixels, Size]]
+    patches: list[int]
+    canvases: list[_Canvas]
 
 
 class _Stream:
@@ -102,16 +111,14 @@ class _Stream:
     ) -> None:
         self._reader, self._level, self._rows = reader, crops.level, rows
         self._crop_size, self._patch_size = crops.size_px, patch_size
-        self._origins = crops.origins_px
         w, h = crops.size_px
-        ends, level_size = crops.origins_px + crops.size_px, reader.level_sizes[crops.level]
-        self._is_outside = np.any((crops.origins_px < 0) | (ends > level_size), axis=1)
+        self._boxes = np.hstack([crops.origins_px, crops.origins_px + crops.size_px])
         self._batch_size, self._step = batch_size, min(batch_size, max(1, RUN_PX // (w * h)))
         self._ahead = min(2 * batch_size, AHEAD_BYTES // (w * h * 3)) // self._step
         self._tiles = _TilePlan(reader, crops, window=max(1, WINDOW_BYTES // (w * h * 3)))
         self._readable = np.ones(len(rows), bool)
         self._batches: dict[int, Pixels] = {}  # of patches that are begun, by their first
-        self._crops: dict[int, Pixels] = {}  # of runs that are begun and must be resampled
+        self._canvases: dict[int, _Canvas] = {}  # of patches that are begun
         self._scratch = threading.local()  # .tile: where this thread decodes
 
     def batches(self, threads: int) -> Iterator[Batch]:
@@ -120,9 +127,9 @@ class _Stream:
         pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")
         try:
             for run in self._runs():
+                self._canvas(run.start), self._batch(run.start)  # before threads ask for them
                 decoded = done = pool.submit(self._decode, self._jobs(run))
                 if self._crop_size != self._patch_size:
-                    self._in_batch(run.start)  # begun here, not by two threads at once
                     needed = [*(earlier for _, earlier, _ in runs), decoded]
                     done = pool.submit(self._resample, run, needed)
                 runs.append((run, decoded, done))
@@ -141,79 +148,91 @@ class _Stream:
 
     def _jobs(self, run: slice) -> list[_Job]:
         return [
-            _Job(col, row, [(i, self._canvas(i), self._origin(i)) for i in patches])
+            _Job(col, row, patches, [self._canvas(patch) for patch in patches])
             for col, row, patches in self._tiles.first_needed_by(run)
         ]
 
     def _decode(self, jobs: list[_Job]) -> None:
-        level_size = self._reader.level_sizes[self._level]
-        tile_w, tile_h = self._reader.tile_sizes[self._level]
-        for col, row, targets in jobs:
-            place = col * tile_w, row * tile_h
+        (level_w, level_h), (w, h) = (
+            sizes[self._level] for sizes in (self._reader.level_sizes, self._reader.tile_sizes)
+        )
+        for col, row, patches, canvases in jobs:
+            x, y = col * w, row * h
+            box = x, y, min(x + w, level_w), min(y + h, level_h)
+            lines = self._room(box, canvases)
+            room = lines.reshape(h, w, 3)
             try:
-                tile = self._reader.tile(self._level, col, row, self._room(place, targets))
+                tile = self._reader.tile(self._level, col, row, room)
             except ReadError:
-                self._readable[[patch for patch, _, _ in targets]] = False
+                self._readable[patches] = False
                 continue
-            for _, canvas, xy in targets:
-                if canvas is not tile:
-                    paste(tile, place, level_size, canvas, xy)
+            if tile is not room:
+                lines = as_lines(tile)
+            for canvas in canvases:
+                if canvas.lines is not lines:
+                    paste(lines, box, *canvas)
 
-    def _room(self, place: Size, targets: list[tuple[int, Pixels, Size]]) -> Pixels:
+    def _room(self, box: Box, canvases: list[_Canvas]) -> Pixels:
         """Where to decode a tile: in the patch that it is, else in memory of this thread."""
-        tile_w, tile_h = self._reader.tile_sizes[self._level]
-        if self._crop_size == (tile_w, tile_h):
-            for patch, canvas, xy in targets:
-                if xy == place and not self._is_outside[patch]:
-                    return canvas
+        w, h = self._reader.tile_sizes[self._level]
+        if self._crop_size == (w, h):
+            for canvas in canvases:
+                if canvas.box == box:
+                    return canvas.lines
         if not hasattr(self._scratch, "tile"):
-            self._scratch.tile = np.empty((tile_h, tile_w, 3), np.uint8)
+            self._scratch.tile = MEMORY.array((h, 3 * w))
         tile: Pixels = self._scratch.tile
         return tile
 
     def _resample(self, run: slice, needed: list[Future[None]]) -> None:
         for decoded in needed:  # all entered the queue before this task: no deadlock
             decoded.result()
+        (w, h), batch = self._crop_size, self._batch(run.start)
         for patch in range(run.start, run.stop):
-            resample(self._canvas(patch), self._patch_size, self._in_batch(patch))
+            crop = self._canvases[patch].lines.reshape(h, w, 3)
+            resample(crop, self._patch_size, batch[patch % self._batch_size])
 
     def _finished(self, run: slice, decoded: Future[None], done: Future[None]) -> Iterator[Batch]:
         decoded.result()
         done.result()
-        self._crops.pop(run.start, None)
+        for patch in range(run.start, run.stop):
+            del self._canvases[patch]
         low = run.start - run.start % self._batch_size
         part = slice(low, low + self._batch_size)
         if run.stop == min(part.stop, len(self._rows)):
-            self._in_batch(low)
             pixels, readable = self._batches.pop(low), self._readable[part].copy()
             pixels[~readable] = WHITE
             yield Batch(self._rows[part], pixels, readable)
 
-    def _origin(self, patch: int) -> Size:
-        x, y = self._origins[patch].tolist()
-        return x, y
+    def _canvas(self, patch: int) -> _Canvas:
+        if patch not in self._canvases:
+            self._begin(patch)
+        return self._canvases[patch]
 
-    def _canvas(self, patch: int) -> Pixels:
-        """Where the tiles of a patch are copied to: its place in the batch if that is all."""
+    def _begin(self, patch: int) -> None:
+        """Give a patch and its neighbours a canvas: their places in the batch if that is all."""
+        low = patch - patch % self._batch_size
         if self._crop_size == self._patch_size:
-            return self._in_batch(patch)
-        within = patch % self._batch_size % self._step
-        crop: Pixels = self._begun(self._crops, patch - within, self._step, self._crop_size)[within]
-        return crop
+            pixels = self._batch(patch)
+        else:
+            low += (patch - low) // self._step * self._step
+            pixels = self._new(slice(low, low + self._step), self._crop_size)
+        boxes = self._boxes[low : low + len(pixels)].tolist()
+        for i, (x, y, x_end, y_end) in enumerate(boxes):
+            self._canvases[low + i] = _Canvas(as_lines(pixels[i]), (x, y, x_end, y_end))
 
-    def _in_batch(self, patch: int) -> Pixels:
-        within = patch % self._batch_size
-        batch = self._begun(self._batches, patch - within, self._batch_size, self._patch_size)
-        pixels: Pixels = batch[within]
+    def _batch(self, patch: int) -> Pixels:
+        low = patch - patch % self._batch_size
+        if low not in self._batches:
+            self._batches[low] = self._new(slice(low, low + self._batch_size), self._patch_size)
+        return self._batches[low]
+
+    def _new(self, patches: slice, size: Size) -> Pixels:
+        boxes, level_size = self._boxes[patches], self._reader.level_sizes[self._level]
+        pixels = MEMORY.array((len(boxes), size[1], size[0], 3))
+        is_outside = (boxes[:, :2] < 0) | (boxes[:, 2:] > level_size)
+        pixels[is_outside.any(axis=1)] = WHITE  # tiles cover all others
         return pixels
-
-    def _begun(self, begun: dict[int, Pixels], first: int, most: int, size: Size) -> Pixels:
-        if first not in begun:
-            count = min(most, len(self._rows) - first)
-            pixels = MEMORY.array((count, size[1], size[0], 3))
-            pixels[self._is_outside[first : first + count]] = WHITE  # tiles cover all others
-            begun[first] = pixels
-        return begun[first]
 
 
 class _TilePlan:
@@ -234,11 +253,11 @@ class _TilePlan:
         self._spans = np.concatenate([starts, ends], axis=1)  # columns and rows [start, end)
         self._columns, rows = (-(-level_size // tile_size)).tolist()
         self._window = window
-        self._given_until = np.zeros(self._columns * rows, np.int64)
+        self._given_until = np.zeros(self._columns * rows, np.int64).data
         tile, patch = self._pairs()
         order = np.lexsort((patch, tile))
-        self._patches = patch[order]
-        self._begins = np.searchsorted(tile[order], np.arange(self._columns * rows + 1))
+        self._patches = patch[order].data  # memory gives single numbers sooner than arrays do
+        self._begins = np.searchsorted(tile[order], np.arange(self._columns * rows + 1)).data
 
     def first_needed_by(self, run: slice) -> Iterator[tuple[int, int, list[int]]]:
         """Column, row and patches of each tile that a run needs and has not had; in order."""
@@ -253,10 +272,10 @@ class _TilePlan:
                         yield col, row, self._within_window(tile, patch)
 
     def _within_window(self, tile: int, patch: int) -> list[int]:
-        patches = self._patches[self._begins[tile] : self._begins[tile + 1]]
-        first, end = np.searchsorted(patches, [patch, patch + self._window])
-        chosen: list[int] = patches[first:end].tolist()
-        return chosen
+        begin, end = self._begins[tile], self._begins[tile + 1]
+        begin = bisect_left(self._patches, patch, begin, end)
+        end = bisect_left(self._patches, patch + self._window, begin, end)
+        return self._patches[begin:end].tolist()
 
     def _pairs(self) -> tuple[Index, Index]:
         """List every (tile, patch) of which the patch needs the tile."""

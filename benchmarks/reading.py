@@ -31,7 +31,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
-from histocnn.slides.memory import MEMORY
+from histocnn.slides.buffers import BUFFERS
 from histocnn.slides.slide import Slide
 from histocnn.slides.stream import stream
 
@@ -202,8 +202,8 @@ def read_openslide(path: Path, coords: np.ndarray, patch_px: int = PATCH_PX) -> 
 
 
 def decode_all(tiles: Tiles) -> None:
-    """To one place, used again, where the decoder is at its best: see `Memory`."""
-    room = MEMORY.array(tiles[0]().shape)
+    """To one place, used again, where the decoder is at its best: see `Buffers`."""
+    room = BUFFERS.array(tiles[0]().shape)
     for tile in tiles:
         tile(out=room)
 

@@ -12,9 +12,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from histocnn.slides.buffers import BUFFERS
 from histocnn.slides.geometry import Pixels, Size
 from histocnn.slides.jpeg_damage import is_damaged
-from histocnn.slides.memory import MEMORY
 from histocnn.slides.readers import WHITE, Reader, undecodable, unreadable
 
 FAST_VENDORS = ("generic-tiff", "aperio")
@@ -36,7 +36,10 @@ class TileTable(NamedTuple):
 class JpegTiffReader(Reader):
     """Tiled TIFF, read with `os.pread`, decoded by libjpeg-turbo or OpenJPEG without the GIL.
 
-    Nothing is shared between threads but the file descriptor, which `pread` never moves.
+    Nothing is shared between threads but the file descriptor, which `pread` never moves. A level's
+    pixels are the file's at every downsample; OpenSlide, which is asked in level-0 positions,
+    interpolates between them where the downsample is no whole number (`geometry` places patches
+    on whole pixels of the level, so that nothing has to).
 
     Args:
         path: The file.
@@ -72,7 +75,7 @@ class JpegTiffReader(Reader):
         count = int(table.counts[index])
         if not count:  # a sparse slide: never scanned
             return np.full((tile_h, tile_w, 3), WHITE, np.uint8)
-        room = MEMORY.array((tile_h, tile_w, 3)) if out is None else out
+        room = BUFFERS.array((tile_h, tile_w, 3)) if out is None else out
         try:
             data = self._bytes(level, col, row)
             pixels = _decoded(data, table, room)

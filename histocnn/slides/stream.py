@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocnn.errors import ReadError
+from histocnn.slides.buffers import BUFFERS
 from histocnn.slides.geometry import Crops, Pixels, Size, resample
-from histocnn.slides.memory import MEMORY
 from histocnn.slides.readers import WHITE, Box, Reader, as_lines, paste
 from histocnn.slides.slide import Slide
 
@@ -180,7 +180,7 @@ class _Stream:
                 if canvas.box == box:
                     return canvas.lines
         if not hasattr(self._scratch, "tile"):
-            self._scratch.tile = MEMORY.array((h, 3 * w))
+            self._scratch.tile = BUFFERS.array((h, 3 * w))
         tile: Pixels = self._scratch.tile
         return tile
 
@@ -229,7 +229,7 @@ class _Stream:
 
     def _new(self, patches: slice, size: Size) -> Pixels:
         boxes, level_size = self._boxes[patches], self._reader.level_sizes[self._level]
-        pixels = MEMORY.array((len(boxes), size[1], size[0], 3))
+        pixels = BUFFERS.array((len(boxes), size[1], size[0], 3))
         is_outside = (boxes[:, :2] < 0) | (boxes[:, 2:] > level_size)
         pixels[is_outside.any(axis=1)] = WHITE  # tiles cover all others
         return pixels

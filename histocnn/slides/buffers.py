@@ -16,8 +16,6 @@ import numpy as np
 from histocnn.slides.geometry import Pixels
 
 KEPT_BYTES = 96 * 2**20  # that nobody holds any more: ten batches of 64 patches of 224 px
-
-
 _BEHIND = 8  # bytes after a multiple of 16 at which an array begins
 
 
@@ -30,7 +28,7 @@ _SEEN = [np.empty(0)]
 _ALONE = sys.getrefcount(_SEEN[0])  # as this Python counts them
 
 
-class Memory:
+class Buffers:
     """Hands out arrays, in memory first that came back: whose every view has been dropped.
 
     Whoever keeps an array or a view of it, a tensor over it included, keeps it from being used
@@ -47,19 +45,19 @@ class Memory:
 
     def forget(self) -> None:
         """Remember nothing, as in a process that has just been forked from another's threads."""
-        self._blocks: list[Pixels] = []  # numpy makes every view of an array one of its block
+        self._blocks: list[Pixels] = []
         self._lock = threading.Lock()
 
     def array(self, shape: tuple[int, ...]) -> Pixels:
         """An array uint8 of this shape, whatever is in it.
 
-        >>> memory = Memory()
-        >>> first = memory.array((2, 3))
+        >>> buffers = Buffers()
+        >>> first = buffers.array((2, 3))
         >>> view, place = first[1:], first.ctypes.data
-        >>> memory.array((2, 3)).ctypes.data == place  # the view holds it
+        >>> buffers.array((2, 3)).ctypes.data == place  # the view holds it
         False
         >>> del first, view
-        >>> memory.array((2, 3)).ctypes.data == place
+        >>> buffers.array((2, 3)).ctypes.data == place
         True
         """
         count = math.prod(shape)
@@ -85,5 +83,5 @@ class Memory:
         return sum(len(block) for block in self._blocks)
 
 
-MEMORY = Memory()
-os.register_at_fork(after_in_child=MEMORY.forget)
+BUFFERS = Buffers()
+os.register_at_fork(after_in_child=BUFFERS.forget)

@@ -142,6 +142,20 @@ def test_shared_jpeg_tables_have_openslides_pixels(tmp_path: Path) -> None:
     assert_equal_to_openslide(path)
 
 
+@pytest.mark.parametrize("kind", ["YCbCr", "Aperio RGB", "Aperio JPEG 2000"])
+def test_levels_of_uneven_downsample_are_never_interpolated(tmp_path: Path, kind: str) -> None:
+    """The geometry contract for every compression; OpenSlide's values differ there."""
+    options = WRITTEN[kind] | {"downsamples": (1, 2.5)}
+    path = write_pyramid(tmp_path / "slide.tif", position_image(601, 487), **options)
+    with tifffile.TiffFile(path) as tiff, openslide.OpenSlide(path) as other:
+        own, downsample = tiff.pages[1].asarray(), other.level_downsamples[1]
+        theirs = np.asarray(other.read_region((round(7 * downsample), 0), 1, (200, 195)))
+    slide = Slide(path)
+    assert slide.reader.name == "jpeg-tiff"
+    assert np.array_equal(slide.reader.read(1, 0, 0, 240, 195), own)
+    assert not np.array_equal(theirs[..., :3], own[:, 7:207])
+
+
 def split_tables(stream: bytes) -> tuple[bytes, bytes]:
     """A JPEG stream's quantisation and Huffman tables as a stream of their own, and the rest."""
     tables, rest, at = b"\xff\xd8", b"\xff\xd8", 2

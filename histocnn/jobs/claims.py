@@ -16,6 +16,7 @@ from histocnn.errors import StoreError
 from histocnn.storage import store
 from histocnn.storage.atomic import write_text
 from histocnn.storage.json import to_json
+from histocnn.storage.ordinary import is_ordinary
 
 FOLDER = ".runs"
 Record = Mapping[str, Any]
@@ -28,6 +29,8 @@ def record_path(target: Path) -> Path:
 
 def read(path: Path) -> dict[str, Any]:
     """A record; empty where there is none, or one that cannot be read or written again."""
+    if not is_ordinary(path):  # on a pipe nothing may come for ever
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         to_json(found).encode()  # half a sign (\ud800) is no text

@@ -88,8 +88,9 @@ class Opened:
 def open_listed(listed: Listed) -> Opened:
     """Open a slide, and check that its files are of it.
 
-    The pixels are those of slides.csv; else those that a file names, if their fingerprint is what
-    the file says. A file whose slide has another fingerprint is not laid over it.
+    The pixels are those of slides.csv; else those that the first file names whose slide is there,
+    if their fingerprint is what the file says. A file whose slide has another fingerprint is not
+    laid over it.
 
     Raises:
         HistocnnError: The slide is not there, or cannot be opened, and what to do.
@@ -99,8 +100,13 @@ def open_listed(listed: Listed) -> Opened:
     first: HistocnnError | None = None
     for number, each in patches.items():
         try:
-            own = each.slide
-            kept[number], slide = each, slide or own
+            slide = slide or each.slide
+            if each.slide.fingerprint != slide.fingerprint:
+                raise PatchesError(
+                    f"{each.file}: is of {each.slide.path}, another slide of this id",
+                    "Look at its folder alone.",
+                )
+            kept[number] = each
         except HistocnnError as error:
             refused[number], first = str(error), first or error
     if slide is None and listed.entry is not None:

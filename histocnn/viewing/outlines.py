@@ -16,6 +16,7 @@ from histocnn.pictures.overlay import tissue_share
 from histocnn.pictures.palette import class_colours
 from histocnn.regions.tissue import detect_tissue
 from histocnn.regions.tissue_file import load_tissue
+from histocnn.slides.slide import Slide
 from histocnn.viewing.opened import Opened
 
 TISSUE = (0, 90, 60)
@@ -38,7 +39,8 @@ def tissue(opened: Opened) -> list[dict[str, Any]]:
     path = next((path for path in beside if path.is_file()), None)
     path = (entry.tissue_path if entry else None) or path
     if path is None:
-        mask = detect_tissue(slide)
+        # One without a scale is shown as if it had one.
+        mask = detect_tissue(slide if opened.frame.known else Slide(slide.path))
     else:
         mask = load_tissue(path, slide, frame=rule_of(opened).frame)
     return [{"name": "tissue", "colour": list(TISSUE), "rings": rings(mask.polygons())}]

@@ -56,6 +56,17 @@ def test_scores_of_another_slide_are_not_laid_over_it(tmp_path: Path) -> None:
         open_listed(Listed("a", {0: tmp_path / "scores" / "a.h5"}))
 
 
+def test_scores_of_two_slides_of_one_id_are_never_laid_over_one(tmp_path: Path) -> None:
+    scores_of(tmp_path / "out" / "one" / "a.h5", a_slide(tmp_path / "one"))
+    other = write_pyramid(tmp_path / "a.tiff", position_image(310, 200), downsamples=(1,))
+    scores_of(tmp_path / "out" / "two" / "a.h5", other)
+    [listed] = shelve(tmp_path / "out").slides
+    found = open_listed(listed)
+    assert found.slide.path == tmp_path / "one" / "a.tiff"
+    assert found.files.keys() == {0}
+    assert "another slide of this id" in found.refused[1]
+
+
 def test_without_a_scale_pixels_are_square(tmp_path: Path) -> None:
     bare = write_pyramid(tmp_path / "b.tiff", position_image(300, 200), mpp=None)
     slide, frame = readable(Slide(bare))

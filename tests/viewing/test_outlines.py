@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from histocnn.cohort.sheet import SlideEntry
-from histocnn.errors import AnnotationError
+from histocnn.errors import AnnotationError, ResolutionError
 from histocnn.viewing.opened import Opened, open_listed
 from histocnn.viewing.outlines import drawn as annotations
 from histocnn.viewing.outlines import rings, tissue, tissue_picture
@@ -53,6 +53,13 @@ def test_annotations_have_their_class_s_colour(tmp_path: Path) -> None:
     [ring] = tumour["rings"]
     assert shapely.Polygon(np.reshape(ring, (-1, 2))).equals(shapely.Polygon(DRAWN[0]))
     assert annotations(open_listed(Listed("a", found.listed.files))) == []
+
+
+def test_without_a_scale_no_tissue_is_guessed(tmp_path: Path) -> None:
+    bare = write_pyramid(tmp_path / "b.tiff", np.full((200, 300, 3), 190, np.uint8), mpp=None)
+    found = open_listed(Listed("b", entry=SlideEntry("b", bare)))
+    with pytest.raises(ResolutionError, match=r"b\.tiff: the file names no resolution"):
+        tissue(found)
 
 
 def test_a_broken_annotation_is_said(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ from histocnn.storage.atomic import sweep
 FAILURES_HEADER = "slide_id,error,message,command,time"
 
 
-def check_apart(out: Path, inputs: Iterable[Path]) -> None:
+def check_apart(out: Path, inputs: Iterable[Path], flag: str = "--out") -> None:
     """Refuse a folder for results that holds what they are made from.
 
     Args:
         out: The folder, there or not.
         inputs: Files and folders.
+        flag: That named it.
 
     Raises:
         UsageError: One lies in it, or is it.
@@ -32,8 +33,8 @@ def check_apart(out: Path, inputs: Iterable[Path]) -> None:
     for folder, path in firsts.items():
         if folder.resolve() == out.resolve():
             raise UsageError(
-                f"--out {out} holds the input {path}" if path != folder
-                else f"--out {out} is the input {path}",
+                f"{flag} {out} holds the input {path}" if path != folder
+                else f"{flag} {out} is the input {path}",
                 "Give a folder of its own: results never lie among what they are made from.",
             )  # fmt: skip
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 
 from histocnn.errors import UsageError
+from histocnn.jobs.ownership import check_apart
 from histocnn.jobs.ranges import NonNegativeInt
 from histocnn.jobs.result import StageResult
 from histocnn.storage.ordinary import check_may_be_folder
@@ -50,7 +53,8 @@ def view(
         reference: Folder of the labelled features that scores were made from, if it is not found
             in or beside the path; with --teach they vote beside what is said.
         teach: Folder for labels: with features at hand, patches and regions get classes in the
-            browser, and the slide's k-NN map follows. Nothing else is ever written.
+            browser, and the slide's k-NN map follows. Nothing else is ever written. What was not
+            saved is when the viewer ends.
         who: Who teaches, part of these files' names: letters, digits, - and _.
         port: To listen on; 0: any that is free.
         no_browser: Only print the address.
@@ -67,6 +71,7 @@ def view(
     if teach is not None:
         check_name(who)
         check_may_be_folder(Path(teach))
+        check_apart(Path(teach), [source.folder for source in shelf.sources], "--teach")
     asked = Asked(
         references=folders_near(path, named),
         model=None if model is None else _there(model),
@@ -82,13 +87,20 @@ def view(
                 "There is no browser here: open the address in one of this machine's.", flush=True
             )
 
+    viewing = Viewing(shelf, asked)
+
     async def run() -> None:
-        await serve(Viewing(shelf, asked), port, ready, asyncio.Event())
+        stop = asyncio.Event()
+        _end_with_terminal(stop)
+        await serve(viewing, port, ready, stop)
 
     try:
         asyncio.run(run())
     except KeyboardInterrupt:
         print("\nThe viewer has ended.")
+    finally:
+        for line in viewing.last_words:
+            print(line)
     return StageResult(rows=[{"slide_id": each.slide_id, **each.scores} for each in shelf.slides])
 
 
@@ -101,6 +113,13 @@ def _there(named: str | Path) -> Path:
     if not Path(named).exists():
         raise UsageError(f"{named}: there is no such file or folder", "Check the path.")
     return Path(named)
+
+
+def _end_with_terminal(stop: asyncio.Event) -> None:
+    """End in order where the terminal goes (SIGHUP), unless `nohup` or somebody says otherwise."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.set)
 
 
 def _open(address: str) -> bool:

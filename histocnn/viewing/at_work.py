@@ -57,6 +57,7 @@ class Viewing:
         drawers: Threads that make tiles.
         openers: A thread for thumbnails, for which many slides are opened.
         others: Threads that do all else.
+        last_words: What became of labels that nobody had saved when it was closed; for people.
     """
 
     def __init__(self, shelf: Shelf, asked: Asked | None = None) -> None:
@@ -70,6 +71,7 @@ class Viewing:
         self.drawers = ThreadPoolExecutor(threads, thread_name_prefix="drawer")
         self.openers = ThreadPoolExecutor(1, thread_name_prefix="opener")
         self.others = ThreadPoolExecutor(2, thread_name_prefix="viewer")
+        self.last_words: list[str] = []
 
     def opened(self, number: int) -> Opened:
         """The slide of a number.
@@ -127,8 +129,9 @@ class Viewing:
         return kept or self.cache.keep(key, share_of_tissue(self.opened(number)))
 
     def close(self) -> None:
-        """End its threads and give back its slides."""
+        """End its threads, save what was taught and give back its slides."""
         self.drawers.shutdown(cancel_futures=True)
         self.openers.shutdown(cancel_futures=True)
         self.others.shutdown(cancel_futures=True)
+        self.last_words = self.classroom.close() if self.classroom else []
         self.desk.close()

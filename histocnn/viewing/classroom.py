@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from histocnn.errors import StoreError, UsageError
+from histocnn.errors import HistocnnError, StoreError, UsageError
 from histocnn.pages.viewer_values import steps
-from histocnn.pictures import heat
-from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, class_colours
-from histocnn.viewing.layers import Values, coded_classes, grid_of
+from histocnn.pictures.palette import class_colours
+from histocnn.scores.scored import ScoredSlide
+from histocnn.viewing.layers import Layer, Values, grid_of, of_scores, placed, score_values
 from histocnn.viewing.neighbour_map import TaughtMap
 from histocnn.viewing.opened import Desk, Opened
 from histocnn.viewing.suggesting import Rule
+from histocnn.viewing.taught_files import Saved
 from histocnn.viewing.teaching import Teaching
 
 OFFERED = 6  # places to look at next
@@ -39,8 +41,35 @@ class Lesson:
     reference: Path | None = None
 
 
+@dataclass
+class _Session:
+    """A slide's session.
+
+    Attributes:
+        teaching: What was said of the slide.
+        turns: How many acts and undos there were.
+        saved: At which turn its files were written.
+    """
+
+    teaching: Teaching
+    turns: int = 0
+    saved: int = 0
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are labels that its files do not have."""
+        return self.saved != self.turns and bool((self.teaching.labels >= 0).any())
+
+    def save(self) -> Saved:
+        """Write its files; as `Teaching.save`."""
+        saved, self.saved = self.teaching.save(), self.turns
+        return saved
+
+
 class Classroom:
     """The sessions of a viewer, one per slide, begun when somebody first teaches it.
+
+    All windows share them. A session that nothing was said in is let go when another begins.
 
     Args:
         desk: The slides.
@@ -49,7 +78,7 @@ class Classroom:
 
     def __init__(self, desk: Desk, lesson: Lesson) -> None:
         self.desk, self.lesson = desk, lesson
-        self._sessions: dict[int, tuple[Teaching, threading.Lock]] = {}
+        self._sessions: dict[int, _Session] = {}
         self._lock = threading.Lock()
 
     def state(self, number: int) -> dict[str, Any]:
@@ -59,9 +88,8 @@ class Classroom:
             StoreError: There are no features of the slide.
             HistocnnError: As `Teaching`.
         """
-        session, lock = self._session(number)
-        with lock:
-            return self._said(number, session)
+        with self._lock:
+            return self._said(number, self._session(number))
 
     def tell(self, number: int, said: Mapping[str, Any]) -> dict[str, Any]:
         """Label a patch at a point, patches by their rows or an outline; or take labels away.
@@ -77,29 +105,32 @@ class Classroom:
         Raises:
             UsageError: It is none of these, or as `Teaching.label`.
         """
-        name, session, lock = said.get("class"), *self._session(number)
+        name = said.get("class")
         if not (name is None or isinstance(name, str)):
             raise UsageError("a class is a text")
-        with lock:
-            if "outline" in said and name is not None:
-                session.label_region(_points(said["outline"]), name)
-            elif "at" in said:
-                [point] = _points([said["at"]])
-                row = session.row_at(*point)
-                if row is None:
-                    raise UsageError("there is no patch here", "Click on tissue that was tiled.")
-                session.unlabel([row]) if name is None else session.label([row], name)
-            elif (rows := said.get("rows")) and _are_rows(rows):
-                session.unlabel(rows) if name is None else session.label(rows, name)
-            else:
-                raise UsageError("nothing was said", "Give a point, rows or an outline.")
+        with self._lock:
+            session = self._session(number)
+            _tell(session.teaching, name, said)
+            session.turns += 1
             return self._said(number, session)
 
-    def undo(self, number: int) -> dict[str, Any]:
-        """Take back what was said last; as `state`."""
-        session, lock = self._session(number)
-        with lock:
-            session.undo()
+    def undo(self, number: int, turns: Any) -> dict[str, Any]:
+        """Take back what was said last, if whoever asks knows it.
+
+        Args:
+            number: Of the slide.
+            turns: How many turns the page knows of. If there were others, in another window,
+                nothing is taken back.
+
+        Returns:
+            As `state`; with a `note` where nothing was taken back.
+        """
+        with self._lock:
+            session = self._session(number)
+            if turns != session.turns:
+                note = "Another window has taught this slide meanwhile: this is what it said."
+                return {**self._said(number, session), "note": note}
+            session.turns += session.teaching.undo()
             return self._said(number, session)
 
     def save(self, number: int) -> dict[str, Any]:
@@ -109,14 +140,26 @@ class Classroom:
             UsageError: Nothing is labelled.
             StoreError: They cannot be written.
         """
-        session, lock = self._session(number)
-        with lock:
-            saved = session.save()
+        with self._lock:
+            saved = self._session(number).save()
         return {
             "files": [saved.annotation.name, saved.reference.name],
             "folder": self.lesson.folder.name,
             "counts": saved.counts,
         }
+
+    def close(self) -> list[str]:
+        """Save what nobody saved; what was saved or could not be, for people."""
+        told = []
+        with self._lock:
+            unsaved = {n: each for n, each in self._sessions.items() if each.unsaved}
+            for number, session in unsaved.items():
+                slide_id = self.desk.shelf.slides[number].slide_id
+                try:
+                    told.append(f"{slide_id}: its labels are saved in {session.save().reference}")
+                except HistocnnError as error:
+                    told.append(f"{slide_id}: its labels are lost: {error}")
+        return told
 
     def suggest(self, number: int, rule: str) -> list[dict[str, Any]]:
         """Where to look next: rows and boxes.
@@ -124,8 +167,8 @@ class Classroom:
         Raises:
             UsageError: There is no such rule.
         """
-        session, lock = self._session(number)
-        with lock:
+        with self._lock:
+            session = self._session(number).teaching
             found = session.suggestions(cast(Rule, rule), OFFERED)
             return [
                 {"row": each.row, "rule": each.rule, "value": each.value,
@@ -139,22 +182,14 @@ class Classroom:
         Raises:
             StoreError: There is no map yet, or no such layer.
         """
-        session, lock = self._session(number)
-        with lock:
-            taught = session.map
+        with self._lock:
+            taught = self._session(number).teaching.map
         if taught is None:
             raise StoreError("two classes must have an example first")
-        opened = self.desk.opened(number)
-        grid, _ = grid_of(opened, self.source(opened))
-        if key == "classes":
-            return coded_classes(grid.raster(taught.scores))
+        slide = self._as_scores(number, taught)
         if key == "uncertain":
-            return steps(grid.raster(taught.uncertainty))
-        if key == "novelty":
-            return steps(grid.raster(taught.novelty) / 100)
-        if key.startswith("s") and key[1:].isdecimal() and int(key[1:]) < len(taught.class_names):
-            return steps(grid.raster(taught.scores[:, int(key[1:])]))
-        raise StoreError(f"the map has no layer {key!r}")
+            return steps(slide.grid.raster(taught.uncertainty))
+        return score_values(slide, key)
 
     def source(self, opened: Opened) -> int:
         """The number of the source that holds a slide's features.
@@ -170,66 +205,81 @@ class Classroom:
             "Make them with histocnn embed, and give their folder.",
         )
 
-    def _session(self, number: int) -> tuple[Teaching, threading.Lock]:
-        with self._lock:
-            if number not in self._sessions:
-                opened = self.desk.opened(number)
-                file = opened.files[self.source(opened)].file
-                lesson = self.lesson
-                session = Teaching(file, lesson.folder, lesson.who, lesson.reference)
-                self._sessions[number] = session, threading.Lock()
-            return self._sessions[number]
+    def _session(self, number: int) -> _Session:
+        """The session of a slide; whoever asks holds the lock."""
+        if number not in self._sessions:
+            opened = self.desk.opened(number)
+            file = opened.files[self.source(opened)].file
+            self._sessions = {n: each for n, each in self._sessions.items() if each.turns}
+            lesson = self.lesson
+            session = Teaching(file, lesson.folder, lesson.who, lesson.reference)
+            self._sessions[number] = _Session(session)
+        return self._sessions[number]
 
-    def _said(self, number: int, session: Teaching) -> dict[str, Any]:
+    def _as_scores(self, number: int, taught: TaughtMap) -> ScoredSlide:
+        """A map like the scores of a slide."""
         opened = self.desk.opened(number)
-        source = self.source(opened)
-        grid, smooth = grid_of(opened, source)
-        placed = {"shape": list(grid.shape), "stride": list(grid.stride_l0), "smooth": smooth}
-        names, labels = list(session.class_names), session.labels
+        grid, _ = grid_of(opened, self.source(opened))
+        return ScoredSlide(
+            opened.listed.slide_id, grid, taught.scores, taught.class_names, taught.novelty
+        )
+
+    def _said(self, number: int, session: _Session) -> dict[str, Any]:
+        teaching = session.teaching
+        names, labels = list(teaching.class_names), teaching.labels
         own = np.flatnonzero(labels >= 0)
-        colours = class_colours(names).tolist()
+        colours = class_colours(names)
         of = {name: place for place, name in enumerate(names)}
-        counts = np.bincount(labels[own], minlength=len(session.taught)).tolist()
-        taught = dict(zip(session.taught, counts, strict=True))
+        counts = np.bincount(labels[own], minlength=len(teaching.taught)).tolist()
+        taught = dict(zip(teaching.taught, counts, strict=True))
         marked = own[-_MARKED:]
+        layers: list[Layer] = []
+        if teaching.map is not None:
+            slide = self._as_scores(number, teaching.map)
+            layers = _layers(slide, colours[[of[name] for name in slide.class_names]])
         return {
-            "source": source,
+            "source": self.source(self.desk.opened(number)),
             "classes": [
                 {"name": name, "colour": colour, "count": taught.get(name, 0)}
-                for name, colour in zip(names, colours, strict=True)
+                for name, colour in zip(names, colours.tolist(), strict=True)
             ],
             "marks": {
-                "boxes": session.boxes_l0[marked].tolist(),
-                "classes": [of[session.taught[label]] for label in labels[marked].tolist()],
+                "boxes": teaching.boxes_l0[marked].tolist(),
+                "classes": [of[teaching.taught[label]] for label in labels[marked].tolist()],
             },
-            "settled": [[each.labelled, each.changed, each.moved] for each in session.settled],
-            "layers": _layers(session.map, dict(zip(names, colours, strict=True)), placed),
-            "acts": len(session.settled),
+            "settled": [[each.labelled, each.changed, each.moved] for each in teaching.settled],
+            "layers": [asdict(each) for each in layers],
+            "acts": len(teaching.settled),
+            "turns": session.turns,
+            "unsaved": session.unsaved,
         }
 
 
-def _layers(
-    taught: TaughtMap | None, colours: Mapping[str, Sequence[int]], placed: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """The layers of a taught map, as the page wants them."""
-    if taught is None:
-        return []
-    names = taught.class_names
-    shares = {"map": SCORE_MAP, "opacity": heat.OPACITY.tolist(), "points": []}
-    found: list[tuple[str, str, str, dict[str, Any]]] = [
-        ("classes", "taught: most likely class", "classes",
-         {"names": names, "colours": [list(colours[name]) for name in names],
-          "chance": 1 / len(names), "opacity": heat.CLASS_OPACITY}),
-        *((f"s{place}", f"taught: probability of {name}", "map", shares)
-          for place, name in enumerate(names)),
-        ("uncertain", "taught: uncertainty", "map", shares),
-        ("novelty", "taught: novelty", "map",
-         {"map": NOVELTY_MAP, "opacity": heat.NOVELTY_OPACITY.tolist(), "points": []}),
-    ]  # fmt: skip
-    return [
-        {"source": "taught", "key": key, "title": title, "kind": kind, "facts": {**placed, **facts}}
-        for key, title, kind, facts in found
-    ]
+def _tell(session: Teaching, name: str | None, said: Mapping[str, Any]) -> None:
+    """Label what is said, or take its labels away; as `Classroom.tell`."""
+    if "outline" in said and name is not None:
+        session.label_region(_points(said["outline"]), name)
+        return
+    rows = said.get("rows")
+    if "at" in said:
+        [point] = _points([said["at"]])
+        row = session.row_at(*point)
+        if row is None:
+            raise UsageError("there is no patch here", "Click on tissue that was tiled.")
+        rows = [row]
+    if not (rows and _are_rows(rows)):
+        raise UsageError("nothing was said", "Give a point, rows or an outline.")
+    session.unlabel(rows) if name is None else session.label(rows, name)
+
+
+def _layers(slide: ScoredSlide, colours: NDArray[np.uint8]) -> list[Layer]:
+    """The layers of a taught map, as those of scores; classes have these colours [C, 3]."""
+    found = of_scores("taught", slide, colours)
+    like = next(each for each in found if each.key == "s0")
+    facts = {**like.facts, "points": []}
+    found.insert(-1, replace(like, key="uncertain", title="uncertainty", facts=facts))
+    found = [replace(each, title=f"taught: {each.title}") for each in found]
+    return placed(found, slide.grid, smooth=False)
 
 
 def _are_rows(said: Any) -> bool:

@@ -55,7 +55,7 @@ def of_layers(opened: Opened, shelf: Shelf) -> dict[str, Any]:
     scores = dict(opened.listed.scores)
     for number in _laid(opened, shelf):
         try:
-            found = layers_of(opened, {number: shelf.sources[number].kind})
+            found = layers_of(opened, number, shelf.sources[number].kind)
             if shelf.sources[number].kind == "scores":
                 scored = opened.scored(number)
                 origins[number] = scored.origin

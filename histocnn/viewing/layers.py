@@ -7,7 +7,7 @@ opacity is a new table of 65,536 colours, and asks nobody.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from histocnn.errors import StoreError
 from histocnn.pages.viewer_key import layers as named_layers
-from histocnn.pages.viewer_values import NOT_SCORED, steps
+from histocnn.pages.viewer_values import NOT_SCORED, STEPS, steps
 from histocnn.patches.grid import PatchGrid
 from histocnn.pictures import heat
 from histocnn.pictures.heat import View
@@ -36,7 +36,7 @@ class Layer:
     """A layer to choose from.
 
     Attributes:
-        source: Number of the source.
+        source: Number of the source; "taught" of a map that somebody teaches.
         key: Its name: classes, s0 …, novelty, uncertain, labels, errors, grid.
         title: What people read.
         kind: "map": a value is a share in `pages.viewer_values.STEPS`; "classes": a class's
@@ -44,58 +44,52 @@ class Layer:
         facts: Colours, names and marks, as the page wants them.
     """
 
-    source: int
+    source: int | str
     key: str
     title: str
     kind: Kind
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def layers_of(opened: Opened, sources: Mapping[int, str]) -> list[Layer]:
-    """The layers of a slide.
+def layers_of(opened: Opened, source: int, kind: str) -> list[Layer]:
+    """The layers that one source gives to a slide.
 
     Args:
         opened: The slide.
-        sources: Number → kind, of those that are to be laid over it.
+        source: Number of the source.
+        kind: Of the source: "scores", or what has places alone.
+
+    Raises:
+        StoreError: There is no such file of the slide, or it cannot be placed.
     """
     found: list[Layer] = []
-    labelled = gridded = False
-    for source, kind in sources.items():
-        if source not in opened.files:
-            continue
-        if kind == "scores":
-            slide = opened.scored(source)
-            found += _of_scores(source, slide)
-            labels, grid = (slide.labels, slide.label_names), slide.grid
-        else:
-            file = opened.files[source]
-            labels, grid = (file.labels, file.class_names), _grid(opened, source)
-        if not labelled and labels[1] and (labels[0] >= 0).any():
-            found.append(_kinds(source, "labels", "labels (truth)", labels[1]))
-            labelled = True
-        if not gridded:
-            found.append(Layer(source, "grid", "grid of patches", "grid", _placed(grid)))
-            gridded = True
-    return [
-        Layer(
-            each.source,
-            each.key,
-            each.title,
-            each.kind,
-            {**_grid_facts(opened, each), **each.facts},
-        )
-        for each in found
-    ]
+    if kind == "scores":
+        slide = opened.scored(source)
+        found += of_scores(source, slide, class_colours(slide.class_names))
+        labels, names, grid = slide.labels, slide.label_names, slide.grid
+    else:
+        file = opened.file(source)
+        labels, names, grid = file.labels, file.class_names, _grid(opened, source)
+    if names and (labels >= 0).any():
+        found.append(_kinds(source, "labels", "labels (truth)", names))
+    found.append(Layer(source, "grid", "grid of patches", "grid", _footprint(grid)))
+    return placed(found, *grid_of(opened, source))
 
 
-def _of_scores(source: int, slide: ScoredSlide) -> list[Layer]:
+def placed(layers: Sequence[Layer], grid: PatchGrid, smooth: bool) -> list[Layer]:
+    """The same layers, each with its cells' place; and whether to read between their centres."""
+    place = {"shape": list(grid.shape), "stride": list(grid.stride_l0), "smooth": smooth}
+    return [replace(each, facts={**place, **each.facts}) for each in layers]
+
+
+def of_scores(source: int | str, slide: ScoredSlide, colours: NDArray[np.uint8]) -> list[Layer]:
+    """The layers of scores, not yet placed; classes have these colours [C, 3]."""
     view = View(slide, np.zeros((1, 1, 3), np.uint8))
-    colours = class_colours(slide.class_names).tolist()
     found = []
     for key, title in named_layers(slide):
         if key == "classes" and len(colours) <= MOST_CLASSES:
             chance = 1 / len(colours) if len(colours) > 1 else 0.0
-            facts = {"colours": colours, "names": slide.class_names, "chance": chance,
+            facts = {"colours": colours.tolist(), "names": slide.class_names, "chance": chance,
                      "opacity": heat.CLASS_OPACITY}  # fmt: skip
             found.append(Layer(source, key, title, "classes", facts))
         elif key.startswith("s"):
@@ -111,7 +105,8 @@ def _of_scores(source: int, slide: ScoredSlide) -> list[Layer]:
         said = ["uncertain (no class, or several)"]
         facts = {"names": said, "colours": [list(heat.HATCH)], "opacities": [heat.HATCHED]}
         found.append(Layer(source, "uncertain", "uncertain", "kinds", facts))
-    if slide.label_names and (slide.labels >= 0).any():
+    pairs = len(slide.label_names) * len(slide.class_names)
+    if pairs <= STEPS and (slide.labels >= 0).any():
         found.append(Layer(source, "errors", "errors against truth", "kinds", _pairs(slide)))
     return found
 
@@ -148,15 +143,10 @@ def _grid(opened: Opened, source: int) -> PatchGrid:
     return PatchGrid.from_attributes(file.attributes, file.coords, file.datasets.get("cell"))
 
 
-def _placed(grid: PatchGrid) -> dict[str, Any]:
+def _footprint(grid: PatchGrid) -> dict[str, Any]:
     offset = grid.window.offset_px if grid.window else 0.0
     px_l0 = [side / grid.stride_px for side in grid.stride_l0]
     return {"offset": [offset * px for px in px_l0], "footprint": list(grid.footprint_l0)}
-
-
-def _grid_facts(opened: Opened, layer: Layer) -> dict[str, Any]:
-    grid, smooth = grid_of(opened, layer.source)
-    return {"shape": list(grid.shape), "stride": list(grid.stride_l0), "smooth": smooth}
 
 
 def grid_of(opened: Opened, source: int) -> tuple[PatchGrid, bool]:
@@ -192,12 +182,17 @@ def values_of(opened: Opened, source: int, key: str) -> Values:
     if key == "labels" and not opened.has_scores(source):
         file = opened.file(source)
         return _coded(label_raster(grid, file.labels, len(file.class_names)))
-    return _score_values(opened.scored(source), key)
+    return score_values(opened.scored(source), key)
 
 
-def _score_values(slide: ScoredSlide, key: str) -> Values:
+def score_values(slide: ScoredSlide, key: str) -> Values:
+    """The values of a layer of scores, as `values_of`.
+
+    Raises:
+        StoreError: There is no such layer.
+    """
     if key == "classes":
-        return coded_classes(slide.raster())
+        return _coded_classes(slide.raster())
     if key.startswith("s") and key[1:].isdecimal() and int(key[1:]) < len(slide.class_names):
         return steps(slide.raster()[..., int(key[1:])])
     if key == "novelty" and (novelty := slide.novelty_raster()) is not None:
@@ -214,7 +209,7 @@ def _score_values(slide: ScoredSlide, key: str) -> Values:
     raise StoreError(f"{slide.slide_id}: has no layer {key!r}")
 
 
-def coded_classes(raster: NDArray[np.float32]) -> Values:
+def _coded_classes(raster: NDArray[np.float32]) -> Values:
     """The most likely class of each cell × 1024 + how sure it is, from scores [rows, cols, C]."""
     called = most_likely(raster)
     sure = np.nan_to_num(raster).max(axis=2)

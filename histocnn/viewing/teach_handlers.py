@@ -69,8 +69,8 @@ class Undo(Taught):
 
     async def post(self, number: str) -> None:
         """Take it back."""
-        self.body()
-        await self.say(lambda: self.classroom.undo(int(number)))
+        turns = self.body().get("turns")
+        await self.say(lambda: self.classroom.undo(int(number), turns))
 
 
 class Save(Taught):

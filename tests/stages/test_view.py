@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -14,30 +15,53 @@ import pytest
 
 from histocnn.cli import main
 from histocnn.stages import view as stage
+from tests.viewing.test_classroom import features
 from tests.viewing.test_shelf import a_slide
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/([\w-]{32})/")
 
 
-def test_it_prints_its_address_answers_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "histocnn.cli", "view", str(a_slide(tmp_path)), "--no_browser"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize(
+    ("end", "code", "words"),
+    [
+        (signal.SIGINT, 0, "\nThe viewer has ended.\n"),
+        pytest.param(signal.SIGTERM, 143, "", marks=pytest.mark.slow),
+        (signal.SIGHUP, 0, ""),
+    ],
+)
+def test_it_prints_its_address_answers_and_ends_with_all_that_was_said(
+    tmp_path: Path, end: signal.Signals, code: int, words: str
+) -> None:
+    """By Ctrl-C, when it is told to, and when its terminal goes."""
+    where = [str(features(tmp_path).parent), "--teach", str(tmp_path / "taught"), "--no_browser"]
+    command = [sys.executable, "-m", "histocnn.cli", "view", *where]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        assert process.stdout.readline() == "1 slide of a.tiff\n"
+        assert process.stdout.readline() == "1 slide of features\n"
         found = ADDRESS.search(process.stdout.readline())
         assert found is not None
         connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=30)
-        connection.request("GET", f"/{found[2]}/cohort")
+        body, kind = json.dumps({"rows": [1], "class": "a"}), {"Content-Type": "application/json"}
+        connection.request("POST", f"/{found[2]}/slide/0/teach/tell", body, kind)
         assert connection.getresponse().status == 200
         connection.close()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         said, complaint = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert said == "\nThe viewer has ended.\n"
-    assert complaint == ""
-    assert process.returncode == 0
+    [kept] = (tmp_path / "taught").glob("*.h5")
+    assert said == f"{words}s1: its labels are saved in {kept}\n"
+    assert ("terminated" in complaint) == (end == signal.SIGTERM)
+    assert process.returncode == code
+
+
+def test_labels_do_not_go_among_the_features(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(features(tmp_path).parent)
+    assert main(["view", folder, "--teach", folder]) == 2
+    assert f"--teach {folder} is the input" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("where", [[], ["--slides", "x.csv"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from histocnn.errors import StoreError, UsageError
 from histocnn.pages.viewer_values import NOT_SCORED, STEPS
+from histocnn.viewing import layers
 from histocnn.viewing.classroom import Classroom, Lesson
+from histocnn.viewing.layers import SURE
 from histocnn.viewing.opened import Desk
 from histocnn.viewing.shelf import shelve
 from histocnn.viewing.teaching import Teaching
@@ -80,11 +83,61 @@ def test_what_was_said_is_taken_back(room: Classroom) -> None:
     room.tell(0, {"rows": [2, 3], "class": "b"})
     said = room.tell(0, {"at": [60, 5], "class": None})
     assert [each["count"] for each in said["classes"]] == [1, 1]
-    assert [each["count"] for each in room.undo(0)["classes"]] == [1, 2]
+    said = room.undo(0, said["turns"])
+    assert [each["count"] for each in said["classes"]] == [1, 2]
     for _ in range(3):
-        said = room.undo(0)
+        said = room.undo(0, said["turns"])
     assert said["acts"] == 0
     assert said["marks"] == {"boxes": [], "classes": []}
+
+
+def test_no_window_takes_back_what_another_said(room: Classroom) -> None:
+    seen = room.tell(0, {"rows": [1], "class": "a"})
+    room.tell(0, {"rows": [2], "class": "b"})  # in another window
+    said = room.undo(0, seen["turns"])
+    assert "Another window" in said["note"]
+    assert [each["count"] for each in said["classes"]] == [1, 1]
+    assert room.undo(0, said["turns"])["acts"] == 1
+    assert "note" in room.undo(0, None)
+
+
+def test_what_nobody_saved_is_saved_at_the_end(room: Classroom, tmp_path: Path) -> None:
+    assert room.close() == []
+    said = room.tell(0, {"rows": [1], "class": "a"})
+    assert said["unsaved"]
+    [line] = room.close()
+    [kept] = (tmp_path / "taught").glob("s1.ana.*.h5")
+    assert line == f"s1: its labels are saved in {kept}"
+    assert not room.state(0)["unsaved"]
+    assert room.close() == []
+    said = room.tell(0, {"rows": [2], "class": "b"})
+    write_features(
+        tmp_path / "features" / "s1.h5", like=tmp_path / "grids" / "s1.h5"
+    )  # made anew meanwhile
+    [line] = room.close()
+    assert line.startswith("s1: its labels are lost: ")
+    assert room.undo(0, room.undo(0, said["turns"])["turns"])["unsaved"] is False  # nothing is said
+
+
+def test_sessions_without_a_label_are_let_go(room: Classroom) -> None:
+    first = room._session(0)
+    room.desk.shelf = replace(room.desk.shelf, slides=(*room.desk.shelf.slides,) * 2)
+    room.state(1)
+    assert room._session(0) is not first
+    room.tell(0, {"rows": [1], "class": "a"})
+    room.state(1)
+    assert room.state(0)["acts"] == 1
+
+
+def test_more_classes_than_two_bytes_hold_have_no_layer_of_the_likeliest(
+    room: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell's number of the 64th class would be that of no class at all."""
+    assert (layers.MOST_CLASSES << 10) + SURE == NOT_SCORED
+    monkeypatch.setattr(layers, "MOST_CLASSES", 2)
+    room.tell(0, {"rows": [1], "class": "a"})
+    assert room.tell(0, {"rows": [2], "class": "b"})["layers"][0]["key"] == "classes"
+    assert room.tell(0, {"rows": [3], "class": "c"})["layers"][0]["key"] == "s0"
 
 
 def test_where_to_look_next(room: Classroom) -> None:

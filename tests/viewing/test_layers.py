@@ -42,7 +42,7 @@ def opened(tmp_path: Path) -> Opened:
 
 
 def test_layers_are_named_and_placed(opened: Opened) -> None:
-    found = {each.key: each for each in layers_of(opened, {0: "scores"})}
+    found = {each.key: each for each in layers_of(opened, 0, "scores")}
     assert list(found) == [
         "classes", "s0", "s1", "novelty", "uncertain", "errors", "labels", "grid",
     ]  # fmt: skip
@@ -68,7 +68,7 @@ def test_cells_are_whole_numbers(opened: Opened) -> None:
     # Pairs count truth × classes + called: normal so, normal called tumour, tumour so.
     assert values_of(opened, 0, "errors").tolist() == [[0, 1, 3], [none] * 3]
     assert values_of(opened, 0, "grid").tolist() == [[1, 1, 1], [1, none, none]]
-    [errors] = [each for each in layers_of(opened, {0: "scores"}) if each.key == "errors"]
+    [errors] = [each for each in layers_of(opened, 0, "scores") if each.key == "errors"]
     assert errors.facts["names"][1] == "normal, called tumour"
     assert errors.facts["names"][3] == "tumour, called so"
 
@@ -93,7 +93,7 @@ def test_a_grid_alone_has_its_labels(opened: Opened, tmp_path: Path) -> None:
     store.write(tmp_path / "grids" / "a.h5", kept, attributes)
     [listed] = shelve(tmp_path / "grids").slides
     alone = open_listed(listed)
-    assert [each.key for each in layers_of(alone, {0: "coords"})] == ["labels", "grid"]
+    assert [each.key for each in layers_of(alone, 0, "coords")] == ["labels", "grid"]
     assert values_of(alone, 0, "labels").tolist() == [[0, 0, 1], [1, NOT_SCORED, NOT_SCORED]]
 
 

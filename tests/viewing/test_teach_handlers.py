@@ -39,7 +39,8 @@ def test_a_session(taught: Client, tmp_path: Path) -> None:
     values = np.frombuffer(taught.get("slide/0/teach/values/classes").body, "<u2")
     assert values.shape == (50,)
     assert len(taught.get("slide/0/teach/suggest?rule=novel").json) == 6
-    assert taught.post("slide/0/teach/undo", {}).json["acts"] == 1
+    assert taught.post("slide/0/teach/undo", {}).json["acts"] == 2  # who knows of no turn sees none
+    assert taught.post("slide/0/teach/undo", {"turns": 2}).json["acts"] == 1
     saved = taught.post("slide/0/teach/save", {}).json
     assert sorted(path.name for path in (tmp_path / "taught").iterdir()) == sorted(saved["files"])
 

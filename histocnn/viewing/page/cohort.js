@@ -1,5 +1,6 @@
 // The slides beside the slide: thumbnails and scores, made only for those in sight.
 
+import {ask} from "./ask.js"
 import {$, make} from "./dom.js"
 
 const HIGH = 132  // px of an item, as the style sheet has it
@@ -72,22 +73,20 @@ export class Cohort {
 
   async load() {
     if (!this.begun || this.loading >= AT_ONCE) return
-    const next = this.waiting.shift()
+    let next
+    do next = this.waiting.shift()
+    while (next && !next[1].isConnected)  // scrolled away
     if (!next) return
     const [slide, item, picture] = next
-    if (!item.isConnected) return this.load()  // scrolled away
     this.loading++
     this.load()
     try {
-      const answer = await fetch(`slide/${slide.number}/thumbnail`)
-      if (!answer.ok) this.broken(item, (slide.broken = (await answer.json()).error))
-      else {
-        const image = make("img", {alt: "", src: URL.createObjectURL(await answer.blob())})
-        image.onload = () => URL.revokeObjectURL(image.src)
-        picture.append(image)
-      }
-    } catch {
-      // The server is gone.
+      const answer = await ask(`slide/${slide.number}/thumbnail`)
+      const image = make("img", {alt: "", src: URL.createObjectURL(await answer.blob())})
+      image.onload = () => URL.revokeObjectURL(image.src)
+      picture.append(image)
+    } catch (error) {
+      this.broken(item, (slide.broken = error.message))
     }
     this.loading--
     this.load()

@@ -13,7 +13,7 @@ export const KEYS = `keys
  u           undo, where one teaches`
 
 // acts: zoom(factor, at), pan(dx, dy), click(point, event), drag(point, event) → whether it was
-// taken, hover(point), key(name)
+// taken, cancel() what is drawn, hover(point), key(name)
 export function hands(canvas, ratio, acts) {
   let from = null
   let moved = false
@@ -48,6 +48,11 @@ export function hands(canvas, ratio, acts) {
     if (acts.up?.(at(event), event)) return
     if (from && !moved) acts.click(from, event)
     from = null
+  }
+  canvas.onpointercancel = () => {
+    canvas.classList.remove("moving")
+    from = null
+    acts.cancel?.()
   }
   canvas.ondblclick = (event) => acts.zoom(2, at(event))
   window.addEventListener("keydown", (event) => {

@@ -1,6 +1,8 @@
 // The layer over the slide: every cell's two bytes, coloured by a table of 65,536 colours. A new
 // threshold or opacity is a new table.
 
+import {ask} from "./ask.js"
+
 const NONE = 65535
 const STEPS = 65534
 const SURE = 1023
@@ -8,7 +10,7 @@ const USUAL = 0.6  // opacity that the tables are made for (pages/viewer_scene.p
 
 export class Layer {
   constructor() {
-    this.facts = null
+    this.clear()
     this.table = new Uint32Array(65536)
     this.raster = document.createElement("canvas")
     this.over = document.createElement("canvas")
@@ -17,21 +19,22 @@ export class Layer {
     this.opacity = USUAL
   }
 
+  clear() { this.facts = this.values = this.counts = null }
+
   async show(number, facts, maps) {
     // Of a map that was taught anew the cells before stay until the new ones are here.
-    if (this.facts?.key != facts?.key || !facts?.address) this.values = this.counts = null
+    if (this.facts?.key != facts?.key || !facts?.address) this.clear()
     this.facts = facts
     if (!facts) return
-    const answer = await fetch(facts.address ?? `slide/${number}/values/${facts.source}/${facts.key}`)
-    if (!answer.ok) throw new Error((await answer.json()).error)
+    const answer = await ask(facts.address ?? `slide/${number}/values/${facts.source}/${facts.key}`)
     const values = new Uint16Array(await answer.arrayBuffer())
     if (this.facts != facts) return  // another was chosen meanwhile
     this.take(values, maps)
     if (facts.smooth && this.tissueOf != number) {
       this.tissueOf = number
       this.tissue = null  // that of another slide
-      const picture = await fetch(`slide/${number}/tissue`)
-      const tissue = picture.ok ? await createImageBitmap(await picture.blob()) : null
+      const tissue = await ask(`slide/${number}/tissue`)
+        .then(async (picture) => createImageBitmap(await picture.blob())).catch(() => null)
       if (this.tissueOf == number) this.tissue = tissue
     }
   }
@@ -102,7 +105,7 @@ export class Layer {
     const [c0, c1] = range(left, right, stride[0], columns)
     const [r0, r1] = range(top, bottom, stride[1], rows)
     if (c0 >= c1 || r0 >= r1) return
-    const onto = smooth && this.tissue ? this.clear(view) : context
+    const onto = smooth && this.tissue ? this.blank(view) : context
     const [x0, y0] = view.point([c0 * stride[0], r0 * stride[1]])
     const [x1, y1] = view.point([c1 * stride[0], r1 * stride[1]])
     const [x, y] = view.point(view.facts.size_l0)
@@ -121,7 +124,7 @@ export class Layer {
     context.drawImage(this.over, 0, 0)
   }
 
-  clear(view) {
+  blank(view) {
     this.over.width = view.width
     this.over.height = view.height
     return this.over.getContext("2d")

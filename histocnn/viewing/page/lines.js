@@ -1,5 +1,7 @@
 // Lines over the slide: outlines of tissue and annotations, the grid, the mark of a patch.
 
+import {ask, told} from "./ask.js"
+
 export class Lines {
   constructor() {
     this.shown = {tissue: false, annotations: true, grid: false}
@@ -22,17 +24,15 @@ export class Lines {
       const layer = this.facts.layers.find((each) => each.key == "grid")
       if (this.grid || !layer) return
       const number = this.number
-      const answer = await fetch(`slide/${number}/values/${layer.source}/grid`)
-      if (answer.ok && number == this.number)
-        this.grid = {...layer.facts, values: new Uint16Array(await answer.arrayBuffer())}
+      const answer = await ask(`slide/${number}/values/${layer.source}/grid`)
+      const values = new Uint16Array(await answer.arrayBuffer())
+      if (number == this.number) this.grid = {...layer.facts, values}
       return
     }
     if (this.outlines[what] || (what == "annotations" && !this.facts.annotated)) return
     const number = this.number
-    const answer = await fetch(`slide/${number}/outlines/${what}`)
-    const said = await answer.json()
+    const said = await told(`slide/${number}/outlines/${what}`)
     if (number != this.number) return
-    if (!answer.ok) throw new Error(said.error)
     this.outlines[what] = said.map((area) => ({...area, path: path(area.rings)}))
   }
 

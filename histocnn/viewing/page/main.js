@@ -1,5 +1,6 @@
 // The page: what is shown, and what every hand's movement does.
 
+import {told} from "./ask.js"
 import {Cohort} from "./cohort.js"
 import {$, message} from "./dom.js"
 import {hands, KEYS} from "./hands.js"
@@ -67,40 +68,33 @@ function paint(context) {
 async function open(number, place = {}) {
   const asked = ++state.asked
   const slide = state.cohort.slides[number]
-  const answer = await fetch(`slide/${number}`)
-  const facts = await answer.json()
+  const before = layer.facts?.key
+  const facts = await told(`slide/${number}`).catch((error) => ({error: error.message}))
   if (asked != state.asked) return
   state.number = number
   state.strip?.mark(number)
   $("name").textContent = slide.id
   document.title = `${slide.id} – histocnn`
   why.clear()
-  if (!answer.ok) {
-    state.strip?.begin()
-    state.facts = null
-    canvas.getContext("2d").clearRect(0, 0, view.width, view.height)
-    return message(facts.error)
-  }
-  message(null)
-  const before = layer.facts?.key
-  state.facts = facts
+  layer.clear()
+  message(facts.error)
+  shown(facts.error ? null : facts)
+  state.teach?.leave(number)
+  if (facts.error) return state.strip?.begin()
   view.resize()
   view.show(facts)
   tiles.show(number, facts, state.cohort.tile)
   lines.show(number, facts)
-  state.teach?.leave(number)
   scaleButtons($("scale"), facts, (umpp) => { umpp ? (view.umpp = umpp) : view.fit(); draw() })
   if (place.lines != null) for (const what of Object.keys(lines.shown)) lines.shown[what] = place.lines.includes(what[0])
   if (place.x != null && place.y != null) view.go([place.x, place.y], place.umpp)
-  layer.facts = null
   Object.assign(facts, {layers: [], origins: {}, refused: {}})
   panel.show(facts)
   draw()  // pixels first
-  const laid = await fetch(`slide/${number}/layers`)
-  const over = await laid.json()
+  const laid = await told(`slide/${number}/layers`).catch((error) => ({error: error.message}))
   if (asked != state.asked) return
-  if (laid.ok) Object.assign(facts, over)
-  else message(over.error)
+  if (laid.error) message(laid.error)
+  else Object.assign(facts, laid)
   state.strip?.know(number, facts.scores)
   panel.show(facts)
   const offered = facts.layers.filter((each) => each.kind != "grid")
@@ -110,17 +104,27 @@ async function open(number, place = {}) {
   if (place.layer != null) layer.least = place.least ?? 0
   draw()
   await Promise.all([choose(wanted, true), ...Object.keys(lines.shown).map(needLines)])
-  state.teach?.opened(number, facts)
+  state.teach?.opened(number)
+}
+
+// What is seen now; without a slide nothing of the last one stays.
+function shown(facts) {
+  state.facts = facts
+  document.body.classList.toggle("nothing", !facts)
+  for (const id of ["link", "shot"]) $(id).disabled = !facts
+  if (!facts) canvas.getContext("2d").clearRect(0, 0, view.width, view.height)
 }
 
 async function choose(name, keep = false) {
   const found = state.facts.layers.find((each) => `${each.source}.${each.key}` == name)
+  const facts = found ? {...found.facts, ...found} : null
   if (!keep) layer.least = 0
   try {
-    await layer.show(state.number, found ? {...found.facts, ...found} : null, state.cohort.maps)
+    await layer.show(state.number, facts, state.cohort.maps)
   } catch (error) {
+    if (layer.facts != facts) return  // another was chosen meanwhile
     message(error.message)
-    layer.facts = null
+    layer.clear()
   }
   panel.renew()
   draw()
@@ -129,10 +133,11 @@ async function choose(name, keep = false) {
 async function needLines(what) {
   $(`show_${what}`).checked = lines.shown[what]
   if (!lines.shown[what] || !state.facts) return draw()
+  const number = state.number
   try {
     await lines.need(what)
   } catch (error) {
-    message(`${what}: ${error.message}`)
+    if (number == state.number) message(`${what}: ${error.message}`)
   }
   draw()
 }
@@ -179,8 +184,9 @@ async function taughtLayers(found) {
   const before = layer.facts && `${layer.facts.source}.${layer.facts.key}`
   panel.show(state.facts)
   const stays = state.facts.layers.some((each) => `${each.source}.${each.key}` == before)
-  if (found.length && first) await choose("taught.classes")
-  else if (before?.startsWith("taught.")) await choose(stays ? before : found.length ? "taught.classes" : "", true)
+  const best = found.length ? `taught.${found[0].key}` : ""
+  if (best && first) await choose(best)
+  else if (before?.startsWith("taught.")) await choose(stays ? before : best, true)
   else draw()
 }
 
@@ -192,7 +198,11 @@ function remember() {
 
 async function link() {
   history.replaceState(null, "", place())
-  await navigator.clipboard.writeText(location.href)
+  try {
+    await navigator.clipboard.writeText(location.href)
+  } catch {
+    return message("This browser does not let pages copy: the link is the address above.")
+  }
   $("link").textContent = "copied"
   setTimeout(() => { $("link").textContent = "copy link" }, 1500)
 }
@@ -218,6 +228,7 @@ async function click(point, event) {
   const source = chosen == "taught" ? state.teach.source : chosen  // a taught map has no file
   if (source == null) return
   const found = await why.ask(state.number, source, at)
+  if (found === undefined) return
   lines.mark = found?.box ?? null
   draw()
 }
@@ -240,6 +251,7 @@ hands(canvas, () => view.ratio, {
   hover: (point, event) => { state.pointer = point; state.teach?.move(view, point, event); where() },
   down: (point, event) => state.teach?.down(view, point, event),
   up: (point, event) => state.teach?.up(view, point, event),
+  cancel: () => state.teach?.leave(state.number),
   click: (point, event) => { if (state.facts) click(point, event) },
   key: (name) => {
     if (!presses[name] || (!state.facts && !"np".includes(name))) return false
@@ -257,14 +269,15 @@ presses.u = () => { if (state.teach?.on) state.teach.send("undo", {}) }
 
 async function come() {
   const asked = readPlace(location.hash)
-  const number = Math.max(0, state.cohort.slides.findIndex((slide) => slide.id == asked.slide))
-  if (number != state.number || !state.facts) return open(number, asked)
-  if (asked.x != null && asked.y != null) view.go([asked.x, asked.y], asked.umpp)
-  draw()
+  const number = state.cohort.slides.findIndex((slide) => slide.id == asked.slide)
+  if (number >= 0) return open(number, asked)
+  await open(0)
+  if (asked.slide) message(`${asked.slide} is not among these slides.`)
 }
 
 window.addEventListener("hashchange", come)
-state.cohort = await (await fetch("cohort")).json()
+shown(null)
+state.cohort = await told("cohort")
 $("note").textContent = state.cohort.note
 if (state.cohort.teaching)
   state.teach = new Teach({layers: taughtLayers, draw, lines, go: (box) => visit(state.number, box)})

@@ -1,19 +1,26 @@
 // Teaching: a click or an outline gives patches a class, and the slide's map follows.
 
+import {told} from "./ask.js"
 import {$, make, swatch} from "./dom.js"
 
 const RULES = {combined: "unlike first, then uncertain", unlike: "unlike what is labelled", uncertain: "most uncertain", novel: "most novel"}
+
+// A class that has no patch of this slide.
+const fresh = (name) => ({name, colour: [120, 120, 120], count: 0})
 
 export class Teach {
   // acts: layers(layers, choose), draw(), go(box), lines
   constructor(acts) {
     this.acts = acts
     this.on = false
-    this.chosen = null  // class; null takes labels away
+    this.chosen = undefined  // class; null takes labels away
     this.known = []
     this.drawing = null  // points of an outline, level 0
+    this.sending = null
     $("teach").hidden = false
     this.build()
+    // The windows of a viewer share the session of a slide.
+    window.addEventListener("focus", () => { if (this.on) this.load(false) })
   }
 
   build() {
@@ -22,14 +29,15 @@ export class Teach {
     this.name = make("input", {id: "teach_name", placeholder: "new class", maxLength: 64})
     this.name.onkeydown = (event) => { if (event.key == "Enter") this.add() }
     this.undoing = make("button", {id: "teach_undo", onclick: () => this.send("undo", {})}, "undo (u)")
-    this.saving = make("button", {id: "teach_save", onclick: () => this.save()}, "save labels")
+    this.saving = make("button", {id: "teach_save", onclick: () => this.save()})
     this.said = make("div", {className: "small", id: "teach_said", role: "status"})
     this.rule = make("select", {id: "teach_rule", onchange: () => this.suggest()},
       ...Object.entries(RULES).map(([value, text]) => make("option", {value}, text)))
     this.next = make("div", {className: "neighbours", id: "teach_next"})
     this.curve = make("canvas", {className: "wide", width: 276, height: 60, id: "teach_curve"})
     this.inner = make("div", {hidden: true},
-      make("div", {className: "small"}, "Click a patch, or hold Shift and draw around some: they are of the chosen class. Alt and a click says why."),
+      make("div", {className: "small"}, "Click a patch, or hold Shift and draw around some: they are of the chosen class. Alt and a click says why. "
+        + "All windows of this viewer share what is taught; what is not saved is when the viewer ends."),
       this.classes, this.name, make("button", {onclick: () => this.add()}, "add"),
       make("div", {}, this.undoing, " ", this.saving), this.said,
       make("h2", {}, "Where to look next"), this.rule, this.next,
@@ -40,13 +48,13 @@ export class Teach {
 
   // Another slide is seen: from now on clicks are about it, and what was begun on the last is not.
   leave(number) {
-    this.number = number
-    this.drawing = null
+    ;[this.number, this.turns] = [number, 0]
+    this.drawing = this.acts.lines.drawing = null
   }
 
   // What lies over another slide is known.
   opened(number, facts) {
-    ;[this.number, this.facts] = [number, facts]
+    this.number = number
     this.acts.lines.taught = null
     this.next.replaceChildren()
     this.said.textContent = ""
@@ -65,48 +73,55 @@ export class Teach {
     }
   }
 
-  async load() {
+  // What has been said of the slide; later, whether another window has said more.
+  async load(first = true) {
     const number = this.number
-    this.say("reading features …")
-    const answer = await fetch(`slide/${number}/teach`)
-    const said = await answer.json()
-    if (number != this.number) return
-    if (!answer.ok) return this.say(said.error)
-    this.say("")
-    await this.take(said)
+    if (first) this.say("reading features …")
+    const said = await told(`slide/${number}/teach`).catch((error) => ({error: error.message}))
+    if (number != this.number || !(first || said.turns > this.turns)) return
+    this.say(said.error ?? "")
+    if (!said.error) await this.take(said)
   }
 
   say(text) { this.said.textContent = text }
 
-  async send(what, body) {
-    const start = performance.now()
+  // One after another, in the order in which it was said.
+  send(what, body) {
     const number = this.number
-    const answer = await fetch(`slide/${number}/teach/${what}`, {
-      method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)})
-    const said = await answer.json()
-    if (number != this.number) return null
-    if (!answer.ok) {
-      this.say(said.error)
-      return null
-    }
+    return (this.sending = Promise.resolve(this.sending).then(() => this.post(number, what, body)))
+  }
+
+  // What is answered; null where it is refused, or about a slide that is no longer seen.
+  async post(number, what, body) {
+    const said = await told(`slide/${number}/teach/${what}`, {
+      method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({...body, turns: this.turns}),
+    }).catch((error) => ({error: error.message}))
+    if (said.error) this.say(said.error)
+    if (said.error || number != this.number) return null
     if (said.classes) {
-      this.say("")
-      await this.take(said)
+      this.say(said.note ?? "")
+      this.take(said)
     }
-    this.last = performance.now() - start
     return said
   }
 
   async save() {
     const said = await this.send("save", {})
-    if (said) this.say(`saved in ${said.folder}: ${said.files.join(", ")}`)
+    if (!said) return
+    this.unsaved(false)
+    this.say(`saved in ${said.folder}: ${said.files.join(", ")}`)
   }
+
+  unsaved(some) { this.saving.textContent = some ? "save labels (not saved yet)" : "save labels" }
 
   // What the server says of the session.
   async take(said) {
-    this.source = said.source
-    this.known = [...said.classes, ...this.known.filter((each) => each.fresh && !said.classes.some((c) => c.name == each.name))]
-    this.chosen ??= this.known[0]?.name ?? null
+    if (said.turns < this.turns) return  // an answer that was overtaken
+    ;[this.source, this.turns] = [said.source, said.turns]
+    this.unsaved(said.unsaved)
+    const others = this.known.filter((each) => !said.classes.some((own) => own.name == each.name))
+    this.known = [...said.classes, ...others.map(({name}) => fresh(name))]
+    if (this.chosen === undefined) this.chosen = this.known[0]?.name
     this.show()
     const {boxes, classes} = said.marks
     this.acts.lines.taught = boxes.map((box, i) => ({box, colour: said.classes[classes[i]].colour}))
@@ -131,7 +146,7 @@ export class Teach {
   add() {
     const name = this.name.value.trim()
     if (!name) return
-    if (!this.known.some((each) => each.name == name)) this.known.push({name, colour: [120, 120, 120], count: 0, fresh: true})
+    if (!this.known.some((each) => each.name == name)) this.known.push(fresh(name))
     this.chosen = name
     this.name.value = ""
     this.show()
@@ -173,10 +188,9 @@ export class Teach {
 
   async suggest() {
     const number = this.number
-    const answer = await fetch(`slide/${number}/teach/suggest?rule=${this.rule.value}`)
-    const found = await answer.json()
+    const found = await told(`slide/${number}/teach/suggest?rule=${this.rule.value}`).catch((error) => ({error: error.message}))
     if (number != this.number) return
-    if (!answer.ok) return this.say(found.error)
+    if (found.error) return this.say(found.error)
     this.next.replaceChildren(...found.map((each) => {
       const image = make("img", {alt: each.rule, src: `slide/${number}/patch/${this.source}/${each.row}`})
       return make("figure", {className: "far", title: "go there", onclick: () => this.acts.go(each.box)},

@@ -125,9 +125,10 @@ export class Tiles {
       if (!answer.ok || answer.headers.has("X-Not-Read")) this.lost++
       if (answer.ok) bitmap = await createImageBitmap(await answer.blob())
     } catch {
-      // Not wanted any more, which is asked again when it is drawn again; or the server is gone.
+      // Not wanted any more, which is asked again when it is drawn again; or the viewer has ended.
+      if (!flight.signal.aborted) this.lost++
     }
-    if (this.number != number) return bitmap?.close()
+    if (this.flying.get(name) != flight) return bitmap?.close()  // another slide is seen
     this.flying.delete(name)
     if (bitmap || !flight.signal.aborted) this.known.set(name, {bitmap})
     if (bitmap) this.times.push(performance.now() - start)

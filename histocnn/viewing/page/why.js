@@ -1,21 +1,24 @@
 // Why a patch is called what it is: its pixels, its scores, and the labelled patches nearest to it.
 
+import {ask, told} from "./ask.js"
 import {$, make} from "./dom.js"
 
 export class Why {
-  constructor(acts) { this.acts = acts }
+  constructor(acts) { Object.assign(this, {acts, asked: 0}) }
 
-  clear() { $("why").replaceChildren() }
+  clear() {
+    this.asked++
+    $("why").replaceChildren()
+  }
 
+  // What is said of the patch; null: nothing. Nobody waits for undefined: another was asked for meanwhile.
   async ask(number, source, [x, y]) {
-    const answer = await fetch(`slide/${number}/why/${source}?x=${x}&y=${y}`)
-    const said = await answer.json()
-    if (!answer.ok) {
-      $("why").replaceChildren(make("h2", {}, "Why"), make("div", {className: "small"}, said.error))
-      return null
-    }
-    this.show(number, source, said)
-    return said
+    const asked = ++this.asked
+    const said = await told(`slide/${number}/why/${source}?x=${x}&y=${y}`).catch((error) => ({error: error.message}))
+    if (asked != this.asked) return undefined
+    if (!said.error) return this.show(number, source, said)
+    $("why").replaceChildren(make("h2", {}, "Why"), make("div", {className: "small"}, said.error))
+    return null
   }
 
   show(number, source, said) {
@@ -31,6 +34,7 @@ export class Why {
       make("table", {}, make("tbody", {}, ...facts)),
       ...this.neighbours(number, source, said), ...this.network(number, source, said),
     )
+    return said
   }
 
   neighbours(number, source, said) {
@@ -63,26 +67,24 @@ export class Why {
 
   async ask_network(number, source, patch, place) {
     const wait = () => make("div", {className: "small"}, "one moment …")
+    const failed = (at) => (error) => at.replaceChildren(make("div", {className: "small warn"}, error.message))
     place.replaceChildren(wait())
-    const answer = await fetch("network")
-    const facts = await answer.json()
-    if (!answer.ok) return place.replaceChildren(make("div", {className: "small warn"}, facts.error))
+    const facts = await told("network").catch(failed(place))
+    if (!facts) return
     const shown = make("div")
-    const show = (address, words, side) => {
+    const show = (address, words) => {
       const image = make("img", {className: "patch", alt: words, src: address})
-      if (side) image.width = side
       const said = wait()
       image.onload = () => said.remove()
-      image.onerror = async () => { said.textContent = (await (await fetch(address)).json()).error }
+      image.onerror = () => ask(address).catch((error) => { said.textContent = error.message })
       return make("div", {className: "small"}, words, said, image)
     }
     const classes = facts.classes.map((name, index) => make("button", {onclick: () => shown.replaceChildren(
       show(`slide/${number}/because/${source}/${patch}/${index}`, `what speaks for ${name} (Grad-CAM)`))}, name))
     const channels = make("button", {onclick: async () => {
       shown.replaceChildren(wait())
-      const answer = await fetch(`slide/${number}/channels/${source}/${patch}`)
-      const found = await answer.json()
-      if (!answer.ok) return shown.replaceChildren(make("div", {className: "small warn"}, found.error))
+      const found = await told(`slide/${number}/channels/${source}/${patch}`).catch(failed(shown))
+      if (!found) return
       const pictures = found.channels.map((each) => show(
         `slide/${number}/channel/${source}/${patch}/${each.channel}`, `${each.channel}: ${each.value.toFixed(2)}`))
       shown.replaceChildren(make("div", {className: "small"}, `most excited channels of ${found.layer}`),

@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from histocnn.errors import ModelError, UsageError
+from histocnn.errors import ModelError
 from histocnn.jobs.workers import Tick
+from histocnn.models.asked import DenseOptions
 from histocnn.models.dense import Dense, densified
 from histocnn.models.dense_infer import Slider, slide_over
 from histocnn.models.infer import Frame, Loading, Shares, columns_of, write_rows
 from histocnn.models.runner import Runner
-from histocnn.patches.dense_grid import check_places, dense_grid, inputs_of, placed
+from histocnn.patches.dense_grid import dense_grid, placed
 from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.patches import Patches
-
-
-@dataclass(frozen=True)
-class DenseOptions:
-    """How windows are laid: the options of predict and embed.
-
-    Attributes:
-        stride_px: From window to window, px of the patches; None: the network's own.
-        exact: Give every region the whole receptive field as context.
-    """
-
-    stride_px: int | None = None
-    exact: bool = False
-
-    @classmethod
-    def asked(
-        cls, dense: bool, stride_px: int | None, exact: bool, items: Sequence[Patches]
-    ) -> DenseOptions | None:
-        """What was asked for these items; None where patches are scored one by one.
-
-        Raises:
-            UsageError: A detail of dense scoring without it.
-            PatchesError: The items are image files.
-        """
-        if dense:
-            check_places(items)
-        if not dense and (stride_px is not None or exact):
-            name = "--exact" if stride_px is None else "--dense_stride_px"
-            raise UsageError(f"{name} says how to score densely", "Give --dense true, too.")
-        return cls(stride_px, exact) if dense else None
-
-    def recipe(self, patches: Patches) -> dict[str, Any]:
-        """What decides a dense file beside network and patches."""
-        return {"stride_px": self.stride_px, "exact": self.exact, **inputs_of(patches)}
-
 
 _proved = lru_cache(maxsize=1)(densified)  # once for all slides
 

@@ -15,12 +15,12 @@ import torch
 from histocnn.cohort.seen import Cohorts
 from histocnn.errors import UsageError
 from histocnn.jobs.workers import Tick
-from histocnn.models import hub
+from histocnn.models.asked import DenseOptions, check_network, has_own_weights
 from histocnn.models.backbones import PUBLISHED, build
-from histocnn.models.custom import function_at, is_custom
-from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
+from histocnn.models.custom import is_custom
+from histocnn.models.dense_writing import slider_of, write_dense
 from histocnn.models.device import Engine
-from histocnn.models.encoders import find, scaled
+from histocnn.models.encoders import scaled
 from histocnn.models.engine_trial import settle
 from histocnn.models.engines import version
 from histocnn.models.infer import write_results
@@ -75,12 +75,11 @@ class Source:
                 of a backbone for a model.
             ModelError: Weights that cannot be had or do not fit.
         """
-        if self.model is not None and (self.backbone is None or is_custom(self.backbone)):
+        check_network(self.backbone, self.weights, self.model)
+        if self.model is not None:
             network, spec = self._open_model(self.model)
-        elif self.backbone is not None and self.model is None:
-            network, spec = self._open_backbone(self.backbone)
         else:
-            raise UsageError("embed needs --backbone NAME or --model FILE", "Give one of the two.")
+            network, spec = self._open_backbone(str(self.backbone))
         return network, replace(
             spec,
             layers=network.layers,
@@ -99,17 +98,8 @@ class Source:
         return Embedder(trained.backbone, self.layers or spec.layers).eval(), spec
 
     def _open_backbone(self, name: str) -> tuple[Embedder, ModelSpec]:
-        weights, row = self.weights, find(name)
-        published = (row is not None and not row.is_library_s) or hub.is_published(
-            hub.spelled(name)
-        )
-        if weights is None and published:
-            weights = PUBLISHED
-        if weights is None and not (is_custom(name) and function_at("--backbone", name)):
-            raise UsageError(
-                f"{name} without weights is random, and so are its features",
-                "Give --weights FILE, or --weights imagenet to download them.",
-            )
+        published = has_own_weights(name)
+        weights = PUBLISHED if self.weights is None and published else self.weights
         if self.pool and self.layers:
             raise UsageError("--layers are averaged, --pool is of the last", "Give one of the two.")
         built = build(

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from histocnn.errors import ModelError, UsageError
+from histocnn.errors import ModelError
 from histocnn.jobs.workers import Tick
 from histocnn.metrics.plain import plain
 from histocnn.models.abstention import sets_of
+from histocnn.models.asked import DenseOptions, check_sets
 from histocnn.models.custom import check_typed
 from histocnn.models.dense_infer import Slider
-from histocnn.models.dense_writing import DenseOptions, dense_of, slider_of, write_dense
+from histocnn.models.dense_writing import dense_of, slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.engine_trial import settle
 from histocnn.models.engines import version
@@ -56,12 +57,7 @@ class Scorer:
     confidence: float | None = None
 
     def __post_init__(self) -> None:
-        if self.confidence is not None and (self.tta or self.dense):
-            raise UsageError(
-                f"--confidence with --{'tta' if self.tta else 'dense'}: prediction sets are "
-                "calibrated on single patches, each scored once",
-                "Leave one of them out.",
-            )
+        check_sets(self.confidence, self.tta, self.dense is not None)
 
     def check(self) -> None:
         """Refuse a model that cannot score, or can promise nothing at the asked confidence.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from histocnn import __version__
@@ -19,6 +18,7 @@ from histocnn.metrics.terms import NOBODYS, UNKNOWN, Terms
 from histocnn.models.backbones import build
 from histocnn.models.custom import check_typed
 from histocnn.models.encoders import terms_of
+from histocnn.models.model_file import SPEC, says, text_of
 from histocnn.models.networks import Network
 from histocnn.models.pooling import Pool
 from histocnn.models.preparation import IMAGENET_MEAN, IMAGENET_STD, Interpolation
@@ -189,7 +189,7 @@ def save(path: str | Path, network: Network, spec: ModelSpec) -> None:
     """
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt", "histocnn_recipe": spec.to_json()})
+        save_file(tensors, temporary, {"format": "pt", SPEC: spec.to_json()})
 
 
 def read_spec(path: str | Path) -> ModelSpec:
@@ -198,24 +198,9 @@ def read_spec(path: str | Path) -> ModelSpec:
     Raises:
         ModelError: Not a model that histocnn wrote, or of another format.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"{path}: no such model", "Give the model.safetensors that train wrote.")
+    text = text_of(path)
     try:
-        with safe_open(path, "pt") as stored:
-            metadata = stored.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path}: not a whole .safetensors file; nothing else is opened",
-            "Give the model.safetensors that train wrote.",
-        ) from error
-    if "histocnn_recipe" not in metadata:
-        raise ModelError(
-            f"{path}: weights without what histocnn writes of a model",
-            "Give them as --weights with --backbone NAME.",
-        )
-    try:
-        return ModelSpec.from_json(metadata["histocnn_recipe"])
+        return ModelSpec.from_json(text)
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", error.remedy) from error
 
@@ -232,7 +217,7 @@ def cohorts_behind(weights: str | Path | None) -> Cohorts | None:
     path = Path(weights or "imagenet")
     if path.suffix == ".ckpt":
         return None
-    if path.suffix != ".safetensors" or not path.is_file() or not _says(path):
+    if path.suffix != ".safetensors" or not path.is_file() or not says(path):
         return ()
     return read_spec(path).cohorts
 
@@ -249,18 +234,9 @@ def terms_behind(name: str, weights: str | Path | None) -> Terms:
     if weights is None:
         return NOBODYS
     path = Path(weights)
-    if path.suffix == ".safetensors" and path.is_file() and _says(path):
+    if path.suffix == ".safetensors" and path.is_file() and says(path):
         return read_spec(path).terms
     return UNKNOWN if path.suffix == ".ckpt" else terms_of(name, str(weights))
-
-
-def _says(path: Path) -> bool:
-    """Whether a .safetensors has what histocnn writes of a model."""
-    try:
-        with safe_open(path, "pt") as stored:
-            return "histocnn_recipe" in (stored.metadata() or {})
-    except (SafetensorError, OSError):
-        return False  # whoever loads the weights says why
 
 
 def load(

@@ -86,13 +86,13 @@ def read(path: str | Path, *names: str) -> dict[str, Any]:
     }
 
 
-def attributes(path: str | Path) -> dict[str, Any]:
-    """The attributes of a file, each of its kind; what others call theirs passes.
+def attributes(path: str | Path, *names: str) -> dict[str, Any]:
+    """The attributes of a file, or some, each of its kind; what others call theirs passes.
 
     Raises:
         StoreError: As `store.attributes`; one is of another kind.
     """
-    said = store.attributes(path)
+    said = store.attributes(path, *names)
     for name, value in said.items():
         wanted, fits = ATTRIBUTES.get(name, ("", None))
         if name.endswith(".class_names"):

@@ -50,8 +50,9 @@ class FilePatches(Patches):
     @cached_property
     def name(self) -> str:
         """The slide that the file names, whatever the file is called; see `id_of`."""
-        try:
-            return id_of(self.attributes, self.file)
+        known = self.__dict__.get("attributes")
+        try:  # of thousands of files this is asked before one is read
+            return id_of(known or door.attributes(self.file, "slide_id"), self.file)
         except StoreError:  # said again by whoever reads it, so that only this slide fails
             return self.file.stem
 

@@ -16,6 +16,8 @@ from histocnn.jobs import run as runs
 from histocnn.jobs.ahead import ReadAhead
 from histocnn.jobs.ranges import PositiveFloat, PositiveInt, check_range
 from histocnn.jobs.result import StageResult
+from histocnn.models.asked import DenseOptions, check_network
+from histocnn.models.encoders import check_scale
 from histocnn.models.options import EngineName, Precision
 from histocnn.patches.patches import open_patches
 from histocnn.storage.json import to_json
@@ -94,21 +96,21 @@ def embed(
     Returns:
         The feature files, and why a slide has none.
     """
-    from histocnn.models.dense_writing import DenseOptions
-    from histocnn.models.device import Engine  # torch is loaded when it is needed
-    from histocnn.models.embedding import Source, begin, embed_patches, recipe_of, settled
-    from histocnn.models.encoders import check_scale
-
     trained = None if model is None else Path(model)
     slides = None if slides is None else Path(slides)
     check_range("mpp", mpp, PositiveFloat | None)
     items = open_patches(Path(patches), slides=slides, patient_pattern=patient_pattern, mpp=mpp)
     if backbone is not None and not any_scale:
         check_scale(backbone, [(item.name, item.mpp) for item in items])
+    windows = DenseOptions.asked(dense, dense_stride_px, exact, items)
+    check_network(backbone, weights, trained)
+
+    from histocnn.models.device import Engine  # loads torch: what was asked for is in order now
+    from histocnn.models.embedding import Source, begin, embed_patches, recipe_of, settled
+
     given = (to_json(backbone_args or {}), pool, allow_partial, any_scale)
     source = Source(backbone, weights, trained, tuple(layers), input_px, stain, tta, *given)
     network = source.describe()
-    windows = DenseOptions.asked(dense, dense_stride_px, exact, items)
     counts = {"batch_size": batch_size, "threads": threads, "workers": workers}
     chosen = Engine.choose(device, precision, engine, **counts)
     chosen = settled(source, chosen, items, dense)

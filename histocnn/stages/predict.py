@@ -15,6 +15,8 @@ from histocnn.jobs import run as runs
 from histocnn.jobs.ahead import ReadAhead
 from histocnn.jobs.ranges import PositiveInt, Probability, check_range
 from histocnn.jobs.result import StageResult
+from histocnn.models.asked import DenseOptions, check_sets
+from histocnn.models.model_file import text_of
 from histocnn.models.options import EngineName, Precision
 from histocnn.patches.patches import open_patches
 from histocnn.storage.hashing import sha256
@@ -71,20 +73,23 @@ def predict(
     Returns:
         The score files, and why a slide has none.
     """
-    from histocnn.models.dense_writing import DenseOptions
-    from histocnn.models.device import Engine  # torch is loaded when it is needed
-    from histocnn.models.predicting import Scorer, begin, recipe_of, score, settled
-
     check_range("confidence", confidence, Probability | None)
+    check_sets(confidence, tta, dense)
     moved_to = None if slides is None else Path(slides)
     items = open_patches(Path(patches), slides=moved_to, patient_pattern=patient_pattern)
+    windows = DenseOptions.asked(dense, dense_stride_px, exact, items)
+    text_of(model)
+
+    from histocnn.models.device import Engine  # loads torch: what was asked for is in order now
+    from histocnn.models.predicting import Scorer, begin, recipe_of, score, settled
+
     counts = {"batch_size": batch_size, "threads": threads, "workers": workers}
     scorer = Scorer(
         Path(model),
         backbone,
         tta,
         Engine.choose(device, precision, engine, **counts),
-        DenseOptions.asked(dense, dense_stride_px, exact, items),
+        windows,
         confidence,
     )
     scorer.check()

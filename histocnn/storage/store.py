@@ -96,8 +96,8 @@ def _datasets(file: h5py.File) -> list[str]:
     return [name for name in file if isinstance(file.get(name), h5py.Dataset)]
 
 
-def attributes(path: str | Path) -> dict[str, Any]:
-    """Read the attributes: ours without their prefix, or what a CLAM or TRIDENT file says.
+def attributes(path: str | Path, *names: str) -> dict[str, Any]:
+    """Read the attributes, or the root's named: ours without prefix, or all of CLAM's or TRIDENT's.
 
     Numbers in a row come back as a tuple, strings as list[str], JSON as what it says.
 
@@ -106,14 +106,16 @@ def attributes(path: str | Path) -> dict[str, Any]:
     """
     with opening(Path(path)) as file:
         if is_ours(file):
-            names = [name for name in file.attrs if name.startswith(PREFIX)]
-            said = {name.removeprefix(PREFIX): v for name, v in said_by(file, names).items()}
+            wanted = [PREFIX + n for n in names] or [n for n in file.attrs if n.startswith(PREFIX)]
+            said = {name.removeprefix(PREFIX): v for name, v in said_by(file, wanted).items()}
+            if names:
+                return said
         else:
             theirs = attributes_of(file["coords"], foreign.THEIRS) if "coords" in file else {}
             said = foreign.attributes(theirs, Path(path).stem)
         for dataset in set(_datasets(file)) - {"coords"}:  # there it is for CLAM and TRIDENT
-            names = list(file[dataset].attrs) if is_ours(file) else [CLASS_NAMES]
-            found = said_by(file[dataset], names)
+            borne = list(file[dataset].attrs) if is_ours(file) else [CLASS_NAMES]
+            found = said_by(file[dataset], borne)
             said |= {f"{dataset}.{name}": value for name, value in found.items()}
         return said
 

@@ -7,27 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from histocnn.errors import ModelError, PatchesError, UsageError
+from histocnn.errors import ModelError
+from histocnn.models.asked import DenseOptions
 from histocnn.models.backbones import build
-from histocnn.models.dense_writing import DenseOptions, slider_of
+from histocnn.models.dense_writing import slider_of
 from histocnn.models.runner import Runner
 from histocnn.models.spec import ModelSpec
 from histocnn.patches.patches import open_patches
 from histocnn.slides.stain import Normaliser
 from tests.grid_files import write_grid
-from tests.models.patch_files import write_folder
-
-
-def test_details_need_dense_and_images_have_no_windows(tmp_path: Path) -> None:
-    assert DenseOptions.asked(False, None, False, []) is None
-    assert DenseOptions.asked(True, 64, True, []) == DenseOptions(64, True)
-    with pytest.raises(UsageError, match=r"--exact says how to score densely\. Give --dense true"):
-        DenseOptions.asked(False, None, True, [])
-    with pytest.raises(UsageError, match="--dense_stride_px says"):
-        DenseOptions.asked(False, 32, False, [])
-    write_folder(tmp_path / "images", patients=2)
-    with pytest.raises(PatchesError, match="image files have no place"):
-        DenseOptions.asked(True, None, False, open_patches(tmp_path / "images"))
 
 
 def test_a_network_that_does_not_slide_is_named(tmp_path: Path) -> None:

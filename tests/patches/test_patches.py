@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -334,3 +335,13 @@ def test_who_asked_is_told_when_the_last_batch_is_handed_out(tmp_path: Path) -> 
         left -= len(batch.rows)
         assert told == ["read"] * (left == 0)
     assert told == ["read"]
+
+
+def test_a_name_is_read_alone(tmp_path: Path) -> None:
+    file = write_grid(tmp_path, "case7").rename(tmp_path / "other.h5")
+    with h5py.File(file, "r+") as stored:
+        stored.attrs["histocnn_patch_px"] = "many"
+    patches = FilePatches(file)
+    assert patches.name == "case7"  # of a thousand files that is all that is asked at first
+    with pytest.raises(StoreError, match="its patch_px is 'many'"):
+        len(patches)

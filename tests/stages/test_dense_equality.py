@@ -10,8 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from histocnn.models.asked import DenseOptions
 from histocnn.models.dense_infer import Slider
-from histocnn.models.dense_writing import DenseOptions, slider_of, write_dense
+from histocnn.models.dense_writing import slider_of, write_dense
 from histocnn.models.device import Engine
 from histocnn.models.infer import Loading
 from histocnn.models.predicting import Scorer

@@ -15,6 +15,8 @@ GB = 1e9
 _COPIES = 3  # float32: as read, as the metric sees it, and once more without the excluded patient
 _SHARE = 0.5  # of what is free, where nobody says how much may be taken
 _LEAST = 64 << 20  # bytes in which blocks can be compared
+_FIRST = 32 << 20  # that torch takes for itself when it first multiplies
+_CALIBRATION = 5_000  # rows for novelty, as they are asked and as they were read
 _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -40,9 +42,10 @@ class Sizes:
 
         >>> Sizes.within(1e9, 512)
         Sizes(rows=4096, queries=16384)
-        >>> Sizes.within(70e6, 2048)
+        >>> Sizes.within(140e6, 2048)
         Sizes(rows=256, queries=256)
         """
+        free -= _CALIBRATION * 2 * 4 * width
         rows = _power(free / 8 / (12 * width), 4_096)  # as stored, in float32, centred
         queries = _power(free / 2 / (40 * width + 512), 16_384)  # and means, if each has its own
         return cls(rows, queries)
@@ -170,10 +173,10 @@ def left(memory_gb: float | None) -> float:
     """
     held = resident()
     allowed = _SHARE * free() if memory_gb is None else memory_gb * GB - held
-    if allowed < _LEAST:
+    if allowed < _FIRST + _LEAST:
         raise UsageError(
             f"--memory_gb {memory_gb or allowed / GB:.2g}: {held / GB:.2g} GB are held before the "
             "first block is read",
             f"Give at least {(held + 2 * _LEAST) / GB:.1f}.",
         )
-    return allowed
+    return allowed - _FIRST

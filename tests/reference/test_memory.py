@@ -44,16 +44,14 @@ def test_what_must_be_in_memory_is_refused_before_it_is_read(
 
 def test_too_little_for_a_block_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "resident", lambda: 300_000_000)
-    assert left(1.0) == 7e8
+    assert left(1.0) == 7e8 - 2**25
     with pytest.raises(UsageError, match=r"--memory_gb 0\.33: 0\.3 GB are held .* least 0\.4"):
         left(0.33)
 
 
 def test_blocks_grow_with_what_is_free() -> None:
     rows = [Sizes.within(megabytes * 1e6, 1024).rows for megabytes in (1, 100, 400, 9000)]
-    assert rows == sorted(rows)
-    assert rows[-1] == 4096
-    assert rows[0] >= 32
+    assert rows == [32, 512, 2048, 4096]
 
 
 def test_this_process_and_this_machine_have_memory() -> None:

@@ -121,7 +121,7 @@ def test_an_index_says_what_it_found(
 
 @pytest.mark.slow
 def test_memory_is_bounded_by_the_flag(tmp_path: Path) -> None:
-    """64,000 × 1,024, 0.79 GB as it is compared in memory, in less than 0.8 GB with the process."""
+    """64,000 × 1,024, 0.79 GB as it is compared in memory, in 0.25 GB beside the libraries."""
     rng = np.random.default_rng(0)
     for i, rows in enumerate([100, *[8_000] * 8]):
         values = rng.standard_normal((rows, 1_024), np.float32).astype(np.float16)
@@ -132,14 +132,15 @@ def test_memory_is_bounded_by_the_flag(tmp_path: Path) -> None:
             {"slide_id": f"s{i}", "patient_id": f"p{i}", "labels.class_names": ["a", "b"]},
         )  # fmt: skip
     code = (
-        "from histocnn.stages.knn import knn;"
-        f"p = {str(tmp_path)!r};"
-        "knn(p + '/ref', p + '/ref/s0.h5', p + '/out', memory_gb=0.8);"
-        f"print({PEAK_KIB})"
+        "import torch; from sklearn.neighbors import NearestNeighbors;"  # their size is their own
+        "from histocnn.reference.memory import resident; from histocnn.stages.knn import knn;"
+        f"p, most = {str(tmp_path)!r}, resident() / 1e9 + 0.25;"
+        "knn(p + '/ref', p + '/ref/s0.h5', p + '/out', memory_gb=most);"
+        f"print({PEAK_KIB} * 1024 / 1e9 / most)"
     )
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "block by block" in ran.stdout
-    assert int(ran.stdout.split()[-1]) * 1024 < 0.8e9
+    assert float(ran.stdout.split()[-1]) < 1
 
 
 def test_protocol_uni_is_its_settings(reference: Path, tmp_path: Path) -> None:

@@ -56,9 +56,6 @@ def compared(
     sets = [open_rows(folder, name, entries) for folder, name in zip(folders, names, strict=True)]
     keys = common(sets)
     first = sets[0].features.only(sets[0].places(keys)).labelled()
-    known = set(sets[0].all_keys) - {
-        key for key, label in zip(sets[0].keys, sets[0].features.labels, strict=True) if label < 0
-    }
     whose = _owners(first)
     division = Division.of(first.labels, first.class_names, whose.of_row, whose.unit, protocol)
     tried: list[tuple[Subject, Trial]] = []
@@ -68,9 +65,8 @@ def compared(
     if colour and np.isfinite(first.colours).all():
         subject = Subject(COLOUR, "RGB mean and deviation", 6, *_scale(first), NOBODYS)
         tried.append((subject, try_colour(first.colours, division)))
-    return summed_up(
-        tried, division, against=against, replicates=replicates, left_out=len(known) - len(keys)
-    )
+    left_out = len(sets[0].labelled_keys) - len(keys)
+    return summed_up(tried, division, against=against, replicates=replicates, left_out=left_out)
 
 
 def _owners(rows: Features) -> Owners:

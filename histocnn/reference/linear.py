@@ -41,11 +41,11 @@ class Probe:
         self.labels = labels
         self.units = units
         self.c = c
-        self.chosen: list[float] = []  # of each fit so far
+        self.chosen: list[float] = []  # C of each regression that gave the last scores
         self.num_classes = int(labels.max()) + 1
         self._fold_of_unit = np.random.default_rng(0).permutation(int(units.max()) + 1) % FOLDS
         self._folds = self._fold_of_unit[units]
-        self._fits: dict[int, Any] = {}
+        self._fits: dict[int, tuple[Any, float]] = {}
 
     def scores(self, queries: Float, units: Int) -> Float:
         """Probabilities float32 [M, C].
@@ -59,13 +59,16 @@ class Probe:
         """
         folds = np.where(units == UNKNOWN, UNKNOWN, self._fold_of_unit[units])
         scores = np.empty((len(queries), self.num_classes), np.float32)
+        self.chosen = []
         for fold in np.unique(folds):
             rows = folds == fold
-            scores[rows] = self._fit(int(fold)).predict_proba(queries[rows])
+            model, c = self._fit(int(fold))
+            scores[rows] = model.predict_proba(queries[rows])
+            self.chosen.append(c)
         return scores
 
-    def _fit(self, fold: int) -> Any:
-        """The regression without a fold; fitted once."""
+    def _fit(self, fold: int) -> tuple[Any, float]:
+        """The regression without a fold, and its C; fitted once."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -83,10 +86,9 @@ class Probe:
             c = self.c
             if c is None:
                 c = choose_c(features, labels, self.units[kept])
-            self.chosen.append(c)
             regression = LogisticRegression(C=c, max_iter=ITERATIONS)
             model = make_pipeline(StandardScaler(), regression)
-            self._fits[fold] = model.fit(features, labels)
+            self._fits[fold] = model.fit(features, labels), c
         return self._fits[fold]
 
 

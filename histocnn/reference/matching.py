@@ -29,6 +29,7 @@ class Rows:
         features: Its rows, the unreadable aside; their values stay in the files.
         keys: [N], of each row.
         all_keys: Of every patch, the unreadable, too.
+        labelled_keys: Of those that have a label.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Rows:
     features: Features
     keys: tuple[Key, ...]
     all_keys: frozenset[Key]
+    labelled_keys: frozenset[Key]
 
     def places(self, keys: Sequence[Key]) -> NDArray[np.int64]:
         """Which rows are of these patches, in their order."""
@@ -51,9 +53,12 @@ def open_rows(folder: Path, name: str, entries: Mapping[str, SlideEntry] | None 
     """
     files = feature_files(folder)
     features, every = load(files, entries, stay=True), []
+    labelled: set[Key] = set()
     for file in open_files(files):
         places = file.paths if file.coords is None else map(tuple, file.coords.tolist())
         every.append([(file.name, place) for place in places or ()])
+        known = zip(every[-1], file.labels.tolist(), strict=True)
+        labelled.update(key for key, label in known if label >= 0)
         file.close()
     of_row = zip(features.file.tolist(), features.row.tolist(), strict=True)
     flat = [key for keys in every for key in keys]
@@ -61,7 +66,8 @@ def open_rows(folder: Path, name: str, entries: Mapping[str, SlideEntry] | None 
         raise FeaturesError(
             f"{folder}: {len(flat) - len(set(flat))} patches twice", "Give each file once."
         )
-    return Rows(name, folder, features, tuple(every[i][row] for i, row in of_row), frozenset(flat))
+    keys = tuple(every[i][row] for i, row in of_row)
+    return Rows(name, folder, features, keys, frozenset(flat), frozenset(labelled))
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:

@@ -197,8 +197,8 @@ class ByRegression:
 
     @property
     def notes(self) -> Sequence[str]:
-        """Which C were chosen, where they were."""
-        if self.c is not None:
+        """Which C were chosen for the last rows, where they were."""
+        if self.c is not None or not self._probe.chosen:
             return ()
         found = sorted(Counter(self._probe.chosen).items())
         return ["C chosen inside: " + ", ".join(f"{c:g} ({times} ×)" for c, times in found)]

@@ -55,7 +55,7 @@ def knn(
         query: Folder of features to be labelled, or one file.
         out: Folder for the scores.
         k: Number of neighbours.
-        metric: Distance between features.
+        metric: Distance between features. Novelty by the cosine may miss what is no tissue.
         weights: Whether near neighbours count more (1 / distance).
         center: Subtract the reference's mean first.
         exclude: Never compare with the same patient (slide or patch where unknown), slide, or all.

@@ -37,6 +37,7 @@ def test_rows_are_matched_by_patch(tmp_path: Path) -> None:
     keys = common(sets)
     assert [path for _, path in keys] == [f"{i}.png" for i in range(12) if i not in (2, 7)]
     assert [len(own.features.values) for own in sets] == [0, 0]  # none is held meanwhile
+    assert sets[0].labelled_keys == {("set", f"{i}.png") for i in range(12)}  # unreadable ones, too
     first, second = (own.features.rows[own.places(keys)] for own in sets)
     np.testing.assert_array_equal(first, second)
     known = [own.features.only(own.places(keys)) for own in sets]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import histocnn
 from histocnn import cli
 from histocnn.cli import main
 from tests.slide_files import position_image, write_pyramid
@@ -95,24 +98,20 @@ def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_every_public_name_is_where_it_is_said_to_be() -> None:
-    names = python(
-        "import histocnn\n"
-        "for name in histocnn.__all__: assert getattr(histocnn, name).__name__ == name, name\n"
-        "print(len(set(histocnn.__all__) - set(histocnn._HOME_OF)), dir(histocnn)[0])"
-    )
-    assert names == "0 Annotations\n"
+    assert {name: getattr(histocnn, name).__name__ for name in histocnn.__all__} == {
+        name: name for name in histocnn.__all__
+    }
+    assert set(histocnn.__all__) == set(histocnn._HOME_OF)
+    assert dir(histocnn)[0] == "Annotations"
 
 
 def test_public_names_stay_functions_once_every_module_is_imported() -> None:
     """A module at the package's top level would replace the name that it bears."""
-    names = python(
-        "import importlib, pkgutil, types, histocnn\n"
-        "for found in pkgutil.walk_packages(histocnn.__path__, 'histocnn.'):\n"
-        "    importlib.import_module(found.name)\n"
-        "print([name for name in histocnn.__all__\n"
-        "       if isinstance(getattr(histocnn, name), types.ModuleType)])"
-    )
-    assert names == "[]\n"
+    for found in pkgutil.walk_packages(histocnn.__path__, "histocnn."):
+        importlib.import_module(found.name)
+    modules = [name for name in histocnn.__all__
+               if isinstance(getattr(histocnn, name), types.ModuleType)]  # fmt: skip
+    assert modules == []
 
 
 def test_a_locale_that_cannot_name_every_file_does_no_harm(tmp_path: Path) -> None:

@@ -18,66 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histocnn.errors import ResolutionError, SlideError, StoreError, UsageError
+from histocnn.errors import StoreError, UsageError
 from histocnn.jobs import claims, ledger
 from histocnn.jobs import run as runs
 from histocnn.jobs.ledger import Summary
 from histocnn.storage import store
-
-
-@dataclass(frozen=True)
-class Item:
-    slide_id: str
-
-
-def items(names: str) -> list[Item]:
-    return [Item(name) for name in names.split()]
-
-
-def recipe(item: Item, patch_px: int = 224, mpp: float = 0.5) -> dict[str, Any]:
-    if item.slide_id == "no_mpp":
-        raise ResolutionError("no_mpp.svs: has no resolution", "Set --slide_mpp.")
-    return {"patch_px": patch_px, "mpp": mpp}
-
-
-def work(
-    item: Item, target: Path, recipe: dict[str, Any], tick: runs.Tick, die: bool = True
-) -> dict[str, Any]:
-    """Write 100 rows; some slide ids stand for what can go wrong."""
-    if item.slide_id == "broken":
-        raise SlideError("broken.svs: is cut short", "Copy it again.")
-    if item.slide_id == "bug":
-        raise ZeroDivisionError("over\nzero")
-    if item.slide_id == "killed" and die:
-        os.kill(os.getpid(), signal.SIGKILL)
-    attributes = {"slide_id": item.slide_id, "recipe": recipe}
-    datasets = {"features": ((4,), np.float32, np.nan), "worker": ((), np.int64, -1)}
-    with store.Writer(target, 100, datasets, attributes) as writer:
-        for row in range(100):
-            index = runs.worker_index()
-            writer.put([row], {"features": [[row] * 4], "worker": [index]})
-            tick(row + 1, 100)
-        if item.slide_id == os.environ.get("HANG_AT"):
-            time.sleep(0.3)  # the writer's thread has put something into the temporary file
-            (target.parent.parent / "hangs").touch()
-            time.sleep(60)
-    return {
-        "patches": 100,
-        "outcome": "empty" if item.slide_id == "empty" else "ok",
-        "notes": ["pen found"] if item.slide_id == "pen" else [],
-        "shares": {"pixels": 0.31, "compute": 0.66, "write": 0.03},
-    }
-
-
-def go(out: Path, names: str, workers: int = 1, **options: Any) -> Summary:
-    return runs.run(
-        items(names),
-        out=out,
-        command="embed",
-        recipe=partial(recipe, **options),
-        work=work,
-        workers=workers,
-    )
+from tests.jobs.working import TEN, Item, go, items, recipe, work
 
 
 def files(folder: Path) -> list[str]:
@@ -270,14 +216,13 @@ def test_a_run_of_nothing_is_no_error(tmp_path: Path) -> None:
 SCRIPT = """
 import json, signal, sys
 from pathlib import Path
-from tests.jobs.test_run import go
+from tests.jobs.working import go
 # Whoever starts the tests in the background has told all below to ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     summary = go(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     print(json.dumps([summary.done, summary.skipped, summary.failed]))
 """
-TEN = " ".join(f"s{i}" for i in range(10))
 
 
 class Process:
@@ -381,7 +326,7 @@ import sys
 from pathlib import Path
 from histocnn import cli
 from histocnn.jobs.ledger import Summary
-from tests.jobs.test_run import TEN, go
+from tests.jobs.working import TEN, go
 def slow(out: str, workers: int = 1) -> Summary:
     return go(Path(out), TEN, workers)
 if __name__ == "__main__":

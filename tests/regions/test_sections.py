@@ -15,7 +15,7 @@ from histocnn.regions.sections import Section, alike, section, section_of
 from histocnn.regions.tissue import detect_tissue
 from histocnn.slides.slide import Slide
 
-SIZE, MPP = (2048, 2048), 1.0
+SIZE, MPP = (1024, 1024), 2.0
 
 
 def look(path) -> Section:

@@ -206,11 +206,11 @@ def test_on_phantoms_pen_is_rejected_and_tissue_kept(tmp_path: Path) -> None:
     for seed, (lab, pen) in enumerate(
         [("A", "blue"), ("B", "green"), ("C", "black"), ("D", "red"), ("C", None)]
     ):
-        spec = PhantomSpec(size_px=(3072, 3072), mpp=1.0, seed=seed, lab=lab, pen=pen)  # type: ignore[arg-type]
+        spec = PhantomSpec(size_px=(1536, 1536), mpp=2.0, seed=seed, lab=lab, pen=pen)  # type: ignore[arg-type]
         path = tmp_path / f"{seed}.tiff"
         truth = make_phantom(path, spec)
         tissue = detect_tissue(Slide(path)).mask
-        shape, pixel = (1536, 1536), (2.0, 2.0)  # four times finer than the mask
+        shape, pixel = (1536, 1536), (1.0, 1.0)  # four times finer than the mask
         found = tissue.repeat(4, axis=0).repeat(4, axis=1)
         inked = rasterise(truth.pen, shape, pixel)
         free = rasterise(truth.tissue, shape, pixel) & ~inked

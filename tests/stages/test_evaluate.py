@@ -514,10 +514,11 @@ def test_the_command_line_says_what_is_wrong_on_one_line(tmp_path, capsys):
     assert "no score files" in said
 
 
-def test_evaluate_and_mine_leave_torch_alone(cohort, tmp_path):
+def test_evaluate_and_mine_leave_torch_alone(tmp_path):
+    two = write_cohort(tmp_path / "c", patients=2)
     code = (
         "import sys; from histocnn.cli import main; "
-        f"main(['evaluate', '--scores', {str(cohort.scores)!r}, '--out', {str(tmp_path)!r}, "
+        f"main(['evaluate', '--scores', {str(two.scores)!r}, '--out', {str(tmp_path / 'out')!r}, "
         "'--replicates', '20']); import histocnn.stages.mine; "
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )

@@ -18,7 +18,7 @@ from tests.stages.judged_cohort import Cohort, square, write_cohort
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("histocnn.evaluation.drawings.draw", lambda *args, **kwargs: None)
+    monkeypatch.setattr("histocnn.evaluation.writing.draw", lambda *args, **kwargs: None)
 
 
 def metrics(out: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,52 @@ def call(words: Sequence[str | Path], folder: Path, path: str = PATH) -> tuple[i
     return done.returncode, done.stdout
 
 
+# Snakemake as workflows/run calls it, again and again in one process: its import takes longer than
+# a plan.
+PLANNING = """
+import json, os, sys, tempfile
+from snakemake.cli import main
+answers = os.fdopen(os.dup(1), "w")
+for line in sys.stdin:
+    folder, words = json.loads(line)
+    os.chdir(folder)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        said.seek(0)
+        print(json.dumps([code, said.read().decode()]), file=answers, flush=True)
+"""
+Plan = Callable[[Sequence[str], Path], tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def plan() -> Iterator[Plan]:
+    """`call([RUN, "local", *words], folder)`, but for what workflows/run looks at itself."""
+    workflows = ROOT / "workflows"
+    local = ["--snakefile", str(workflows / "Snakefile"),
+             "--workflow-profile", str(workflows / "profiles/local")]  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", PLANNING], env=os.environ | {"PATH": PATH},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def ask(words: Sequence[str], folder: Path) -> tuple[int, str]:
+            print(json.dumps([str(folder), [*local, *words]]), file=process.stdin, flush=True)
+            code, said = json.loads(process.stdout.readline())
+            return code, said
+
+        yield ask
+        process.stdin.close()
+
+
 def jobs(said: str) -> Counter[str]:
     """Planned jobs by rule, from the table of a dry run."""
     table = said.rpartition("Job stats:")[2].partition("Reasons:")[0]
@@ -60,17 +106,19 @@ def write_sheet(folder: Path, *rows: str, columns: str = "slide_id,slide_path,sp
     (folder / "slides.csv").write_text("\n".join([columns, *rows]) + "\n")
 
 
-def test_lint_finds_nothing(tmp_path: Path) -> None:
+def test_lint_finds_nothing(tmp_path: Path, plan: Plan) -> None:
     write_sheet(tmp_path, "a,a.tif,train")
-    code, said = call(["snakemake", "-s", ROOT / "workflows/Snakefile", "--lint"], tmp_path)
+    code, said = plan(["--lint"], tmp_path)
     assert code == 0, said
     assert "good condition" in said
 
 
 @pytest.mark.parametrize("target", ["cnn", "knn"])
-def test_a_dry_run_plans_every_stage_of_every_slide(tmp_path: Path, target: str) -> None:
+def test_a_dry_run_plans_every_stage_of_every_slide(
+    tmp_path: Path, plan: Plan, target: str
+) -> None:
     write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
-    code, said = call([RUN, "local", target, "-n"], tmp_path)
+    code, said = plan([target, "-n"], tmp_path)
     assert code == 0, said
     planned = jobs(said)
     each = {"cnn": ["predict"], "knn": ["embed", "neighbours"]}[target]
@@ -81,9 +129,11 @@ def test_a_dry_run_plans_every_stage_of_every_slide(tmp_path: Path, target: str)
     assert not (tmp_path / "results").exists()
 
 
-def test_a_dry_run_of_a_search_plans_its_workers_and_one_conclusion(tmp_path: Path) -> None:
+def test_a_dry_run_of_a_search_plans_its_workers_and_one_conclusion(
+    tmp_path: Path, plan: Plan
+) -> None:
     write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
-    code, said = call([RUN, "local", "search", "-n", "--config", "search_workers=3"], tmp_path)
+    code, said = plan(["search", "-n", "--config", "search_workers=3"], tmp_path)
     assert code == 0, said
     planned = jobs(said)
     assert (planned["worker"], planned["conclude"], planned["search"]) == (3, 1, 1)
@@ -100,29 +150,29 @@ def test_a_dry_run_of_a_search_plans_its_workers_and_one_conclusion(tmp_path: Pa
     ],
 )
 def test_errors_are_found_before_the_first_job_and_name_row_and_column(
-    tmp_path: Path, sheet: list[str], config: list[str], words: str
+    tmp_path: Path, plan: Plan, sheet: list[str], config: list[str], words: str
 ) -> None:
     write_sheet(tmp_path, *sheet)
-    code, said = call([RUN, "local", "cnn", *(["--config", *config] if config else [])], tmp_path)
+    code, said = plan(["cnn", *(["--config", *config] if config else [])], tmp_path)
     assert code == 1
     assert words in said
     assert "Traceback (most recent call last)" not in said
     assert not (tmp_path / "results").exists()
 
 
-def test_a_resolution_that_no_scanner_has_is_found_in_the_sheet(tmp_path: Path) -> None:
+def test_a_resolution_that_no_scanner_has_is_found_in_the_sheet(tmp_path: Path, plan: Plan) -> None:
     write_sheet(tmp_path, "a,a.tif,0.5", "b,b.tif,352.8", columns="slide_id,slide_path,mpp")
-    code, said = call([RUN, "local", "knn", "-n"], tmp_path)
+    code, said = plan(["knn", "-n"], tmp_path)
     assert code == 1
     assert "slide b, column mpp: 352.8 is greater than the maximum of 50" in said
 
 
 @pytest.mark.parametrize("key", ["train_config", "model", "reference", "weights"])
 def test_a_file_in_the_settings_that_is_not_there_is_found_before_the_first_job(
-    tmp_path: Path, key: str
+    tmp_path: Path, plan: Plan, key: str
 ) -> None:
     write_sheet(tmp_path, "a,a.tif,train", "b,b.tif,val", "c,c.tif,test")
-    code, said = call([RUN, "local", "cnn", "--config", f"{key}=nowhere"], tmp_path)
+    code, said = plan(["cnn", "--config", f"{key}=nowhere"], tmp_path)
     assert code == 1
     assert f"workflow config, key {key}: there is no {tmp_path}/nowhere" in said
     assert not (tmp_path / "results").exists()
@@ -224,17 +274,17 @@ def test_colorectal_slides_compared_with_labelled_images(shared: Path, tmp_path:
     )  # annotated is tumour; a coin would call half of it so
 
 
-def test_options_are_words_and_no_shell(tmp_path: Path) -> None:
+def test_options_are_words_and_no_shell(tmp_path: Path, plan: Plan) -> None:
     write_sheet(tmp_path, "a,a.tif,train")
     options = {"doctor": "; touch ran; --match 'a b=c' $(touch ran) --x '"}
     (tmp_path / "mine.yaml").write_text(json.dumps({"options": options}))
-    words = [RUN, "local", "knn", "--configfile", "mine.yaml", "--dry-run", "--printshellcmds"]
-    code, said = call(words, tmp_path)
+    words = ["knn", "--configfile", "mine.yaml", "--dry-run", "--printshellcmds"]
+    code, said = plan(words, tmp_path)
     assert code != 0
     assert "key options.doctor: No closing quotation" in said
     options["doctor"] = options["doctor"][: -len(" --x '")]
     (tmp_path / "mine.yaml").write_text(json.dumps({"options": options}))
-    code, said = call(words, tmp_path)
+    code, said = call([RUN, "local", *words], tmp_path)
     assert code == 0, said
     assert "';' touch 'ran;' --match 'a b=c' '$(touch' 'ran)'" in said
 

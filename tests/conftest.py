@@ -23,3 +23,9 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("the shared real data are not on this machine")
     return SHARED
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without their drawn figures, a second each, where a test does not look at them."""
+    monkeypatch.setattr("histocnn.evaluation.writing.draw", lambda *args, **kwargs: None)

@@ -201,6 +201,7 @@ def verdicts(scores: Path) -> list[str]:
     return [store.attributes(file)["seen"] for file in sorted(scores.glob("*.h5"))]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_neighbours_on_a_trained_network_s_features_are_refused_on_its_slides(
     trained: Path, tmp_path: Path
 ) -> None:
@@ -382,6 +383,7 @@ def test_one_patient_is_trained_and_judged_on_only_when_asked_and_with_a_stamp(
     assert "same patient in training" in drawn
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_with_the_id_left_out_sister_sections_are_unknown_not_unseen(tmp_path: Path) -> None:
     data = module(without_patients(write_grids(tmp_path, slides=3)))
     cohort = {p: {"slides": data.rows[p].slide_ids, "patients": [""]} for p in ("train", "val")}

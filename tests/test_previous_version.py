@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,8 @@ import pytest
 
 from histocnn.cli import main
 from histocnn.cohort.splits import read_split
-from histocnn.phantom.cohort import make_cohort
+from histocnn.phantom import cohort
+from histocnn.phantom.cohort import PhantomSpec, PhantomTruth, make_cohort, make_phantom
 
 OLD = Path(__file__).parent / "previous" / "0.1.0"
 SLIDES = ("phantom_01", "phantom_03", "phantom_05", "phantom_07")
@@ -24,7 +26,13 @@ MODEL = OLD / "model" / "model.safetensors"
 @pytest.fixture(scope="module")
 def slides_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cohort that the files were made from, drawn again; its table lists their four slides."""
-    whole = make_cohort(tmp_path_factory.mktemp("cohort"), seed=3)
+
+    def few(path: Path, spec: PhantomSpec) -> PhantomTruth:
+        return make_phantom(path, spec if path.stem in SLIDES else replace(spec, size_px=(64, 64)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cohort, "make_phantom", few)
+        whole = make_cohort(tmp_path_factory.mktemp("cohort"), seed=3)
     lines = whole.read_text(encoding="utf-8").splitlines()
     chosen = whole.with_name("four.csv")
     chosen.write_text("\n".join(line for line in lines if line.startswith(("slide_id", *SLIDES))))
@@ -87,6 +95,7 @@ def test_exports_of_old_scores(tmp_path: Path, folder: str, words: list[str], pa
         assert (tmp_path / file.name).read_bytes() == old
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_figures_of_old_scores(tmp_path: Path, slides_csv: Path) -> None:
     run("evaluate", "--scores", OLD / "scores", "--slides", slides_csv, "--split", "test",
         "--out", tmp_path)  # fmt: skip
@@ -96,6 +105,7 @@ def test_figures_of_old_scores(tmp_path: Path, slides_csv: Path) -> None:
         assert made[key] == figures, key
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize("stage", ["scores", "knn"])
 def test_old_scores_follow_an_edited_annotation(
     tmp_path: Path, slides_csv: Path, stage: str

@@ -1,6 +1,6 @@
 """Damage to files of every kind, and what a reader may do about it: read, or refuse in one line.
 
-200 inputs per reader in every run of the tests, the same ones each time; as many as
+100 inputs per reader in every run of the tests, the same ones each time; as many as
 HISTOCNN_FUZZ says, and others each time, when it is set. What once failed lies in `corpus/`, a
 folder per reader, and is tried first; a new failure is put there.
 """
@@ -27,7 +27,7 @@ from typing import Any
 from histocnn.errors import HistocnnError
 
 ASKED = os.environ.get("HISTOCNN_FUZZ")
-TRIES = int(ASKED or 200)
+TRIES = int(ASKED or 100)
 CORPUS = Path(__file__).with_name("corpus")
 LONGEST_LINE = 2000
 LONGEST_S = 10  # of CPU time that one input may take

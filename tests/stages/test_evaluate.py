@@ -41,10 +41,9 @@ def drawn() -> None:
 
 
 @pytest.fixture(autouse=True)
-def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the pictures, most of the time, where a test does not look at them."""
+def quick(request: pytest.FixtureRequest) -> None:
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr("histocnn.evaluation.writing.draw", lambda *args, **kwargs: None)
+        request.getfixturevalue("without_pictures")
 
 
 def metrics(out: Path) -> dict[str, Any]:

@@ -15,10 +15,7 @@ from histocnn.stages.evaluate import evaluate
 from histocnn.storage import store
 from tests.stages.judged_cohort import Cohort, square, write_cohort
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("histocnn.evaluation.writing.draw", lambda *args, **kwargs: None)
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 
 def metrics(out: Path) -> dict[str, Any]:

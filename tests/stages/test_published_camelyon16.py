@@ -25,16 +25,12 @@ from tests.camelyon16_published import (
     read_csv,
 )
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
 PATCH_PX, PATCH_MPP = 112, 1.05  # 482.46 level-0 px: no whole number
 OVERLAPS = {"apart": 0, "half": 56, "third": 75}  # px
 FEW = [(seed, list(OVERLAPS)[seed % 3]) for seed in range(12)]
 MANY = [(seed, name) for seed in range(200) for name in OVERLAPS if (seed, name) not in FEW]
 COHORTS = [*FEW, *(pytest.param(*each, marks=pytest.mark.slow) for each in MANY)]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("histocnn.evaluation.writing.draw", lambda *args, **kwargs: None)
 
 
 def write_annotation(path: Path, truth: Truth) -> None:

@@ -17,6 +17,7 @@ from tests.models.patch_files import write_folder
 from tests.slide_files import position_image, write_pyramid
 from tests.stages.judged_cohort import write_geojson
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
 SIDE_L0 = 112  # 56 px at "20x" of a slide at "40x"
 SIZE_L0 = (5 * SIDE_L0, 4 * SIDE_L0)
 

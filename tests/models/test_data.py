@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import pickle
 import shutil
 
 import cv2
@@ -121,7 +122,8 @@ def grids(tmp_path_factory):
     return write_grids(tmp_path_factory.mktemp("grids"))
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+# A spawned process takes seconds to import torch, and only then finds what cannot be sent to it.
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_read_slides(grids, start):
     plain = PatchDataModule(DataOptions(grids, augment="none", workers=0, batch_size=4))
     data = PatchDataModule(DataOptions(grids, augment="none", workers=1, batch_size=4, start=start))
@@ -132,6 +134,16 @@ def test_workers_read_slides(grids, start):
         assert (mine["pixels"] == theirs["pixels"]).all()
         assert mine["pixels"].float().std() > 5
         assert mine["problems"] == []
+
+
+def test_what_a_spawned_worker_is_sent_reads_slides(grids):
+    data = PatchDataModule(DataOptions(grids, augment="none", workers=1, start="spawn"))
+    loader = data.loader("train")
+    read = [loader.dataset[0, i].pixels for i in range(len(loader.dataset))]  # slides are open
+    all_of_it = loader.dataset, loader.collate_fn, loader.worker_init_fn
+    sent, *_ = pickle.loads(pickle.dumps(all_of_it))  # noqa: S301 - our own
+    for i, pixels in enumerate(read):
+        assert (sent[0, i].pixels == pixels).all()
 
 
 def test_a_split_in_slides_csv_is_kept(grids, tmp_path):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
+import signal
 import sys
 import weakref
 
@@ -15,8 +16,10 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from histocnn.errors import TrainingError
 from histocnn.models import training
 from histocnn.models.parsing import parse
+from histocnn.models.samples import PatchDataset
 from histocnn.models.training import make_trainer, our_errors
 from histocnn.stages.train import train
+from tests.forked import exit_code, forked
 from tests.killed import left_by_the_dead
 from tests.models.patch_files import write_csv
 
@@ -67,38 +70,31 @@ def test_what_is_trained_is_not_trained_again_and_python_gets_the_report(tmp_pat
     assert {path.name for path in again.outputs} >= {"model.safetensors", "history.png"}
 
 
-KILLED = """
-import os, signal, sys, warnings
-from pathlib import Path
-warnings.simplefilter("ignore")
-from histocnn.errors import TrainingError
-from histocnn.models.samples import PatchDataset
-from histocnn.stages.train import train
-parent = os.getpid()
-def die(self, index):
-    assert os.getpid() != parent
-    os.kill(os.getpid(), signal.SIGKILL)
-PatchDataset.__getitem__ = die
-try:
-    train(
-        out=Path("out"), data={"patches": sys.argv[1], "workers": 1, "start": "fork"},
-        model={"backbone": "lenet5", "weights": None},
-        trainer={"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False},
-    )
-except TrainingError as error:
-    print("refused:", error)
-"""
-
-
 def test_a_killed_loader_is_said_in_a_line_that_helps(tmp_path):
     """In a process of its own: torch's handler would tell a later test of the death again."""
     patches = write_csv(tmp_path / "csv", {"train": 32, "val": 8, "test": 12})
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(patches)],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    said = [line for line in done.stdout.splitlines() if line.startswith("refused:")]
-    assert len(said) == 1, done.stderr
+
+    def train_with_it():
+        parent = os.getpid()
+
+        def die(self, index):
+            assert os.getpid() != parent
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        PatchDataset.__getitem__ = die
+        try:
+            train(
+                out=tmp_path / "out", data={"patches": patches, "workers": 1, "start": "fork"},
+                model={"backbone": "lenet5", "weights": None},
+                trainer={"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False},
+            )  # fmt: skip
+        except TrainingError as error:
+            print("refused:", error)
+
+    exit_code(forked(train_with_it, tmp_path / "said"))
+    printed = (tmp_path / "said").read_text()
+    said = [line for line in printed.splitlines() if line.startswith("refused:")]
+    assert len(said) == 1, printed
     assert re.search(r"a loader of patches was killed.*--data\.workers", said[0])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from histocnn.stages.heatmap import heatmap
 from histocnn.stages.predict import predict
 from histocnn.stages.tile import tile
 from histocnn.storage import store
+from tests.forked import exit_code, running
 from tests.grid_files import write_grid
 from tests.memory import PEAK_KIB
 from tests.models.dense_files import NAME, SIDE_PX, write_valid
@@ -178,15 +178,15 @@ def test_what_cannot_be_scored_densely_is_refused_with_what_to_do(
 @pytest.mark.slow  # predict is killed so by default, every stage in tests/chaos
 def test_killed_and_started_again_it_is_as_if_undisturbed(place: Path, tmp_path: Path) -> None:
     out, model = tmp_path / "scores", str(place / "valid.safetensors")
-    command = [sys.executable, "-m", "histocnn.cli", "predict", "--patches", str(place / "grids")]
-    command += ["--model", model, "--dense", "true", "--backbone", NAME, "--out", str(out)]
-    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    command = ["predict", "--patches", place / "grids", "--model", model, "--dense", "true"]
+    command += ["--backbone", NAME, "--out", out]
+    first = running(*command)
     while not list(out.glob(".*tmp*")) and not list(out.glob("*.h5")):
-        assert first.poll() in (None, 0)
+        assert first.exitcode in (None, 0)
         time.sleep(0.001)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    first.kill()
+    first.join()
+    assert exit_code(running(*command)) == 0
     assert not list(out.glob("**/*.tmp"))
     calm = scored(place, tmp_path / "calm", precision="auto")
     np.testing.assert_array_equal(store.read(out / "s1.h5", "scores")["scores"], calm["scores"])

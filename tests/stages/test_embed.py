@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,6 +20,8 @@ from PIL import Image
 
 from histocnn.cli import main
 from histocnn.errors import ModelError, UsageError
+from histocnn.jobs import run
+from histocnn.jobs.workers import over
 from histocnn.stages.embed import embed
 from histocnn.storage import store
 from tests.grid_files import write_grid
@@ -61,10 +64,22 @@ def test_features_of_slides_carry_what_the_grid_knew(place: Path, tmp_path: Path
     assert json.loads((tmp_path / "run.json").read_text())["verdict"].startswith("pixels")
 
 
-def test_equal_across_threads_workers_and_batch_size(place: Path, tmp_path: Path) -> None:
+def sent(items: list[Any], task: Any, workers: int, report: Any) -> None:
+    """What two processes would be sent, done in this one, which has torch already."""
+    assert workers == 2
+    items, task = pickle.loads(pickle.dumps((list(items), task)))  # noqa: S301 - our own
+    over(items, task, 1, report)
+
+
+@pytest.mark.parametrize("spawned", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_equal_across_threads_workers_and_batch_size(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spawned: bool
+) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     how = {"dtype": "float32", "precision": "fp32"}
     assert embed_grids(place, one, threads=1, batch_size=64, **how) == 0
+    if not spawned:
+        monkeypatch.setattr(run, "over", sent)
     assert embed_grids(place, other, threads=3, batch_size=5, workers=2, **how) == 0
     for name in ("s1.h5", "s2.h5"):
         np.testing.assert_allclose(features(one / name), features(other / name), atol=1e-5)

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -511,17 +510,6 @@ def test_the_command_line_says_what_is_wrong_on_one_line(tmp_path, capsys):
     said = capsys.readouterr().err.strip()
     assert "\n" not in said
     assert "no score files" in said
-
-
-def test_evaluate_and_mine_leave_torch_alone(tmp_path):
-    two = write_cohort(tmp_path / "c", patients=2)
-    code = (
-        "import sys; from histocnn.cli import main; "
-        f"main(['evaluate', '--scores', {str(two.scores)!r}, '--out', {str(tmp_path / 'out')!r}, "
-        "'--replicates', '20']); import histocnn.stages.mine; "
-        "assert 'torch' not in sys.modules, 'torch was imported'"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 @pytest.mark.browser

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -226,17 +224,6 @@ def test_python_gives_text_and_gets_paths_and_the_table(scored: Path, tmp_path: 
     assert (row["slide_id"], row["patches"], row["scored"]) == ("a", 80, 77)
     with pytest.raises(UsageError, match="--top_percent 101 is no share"):
         stage.heatmap(scored, tmp_path, top_percent=101)
-
-
-def test_torch_and_bokeh_stay_out(scored: Path, tmp_path: Path) -> None:
-    code = f"""
-import sys
-from histocnn.cli import main
-assert main(["heatmap", "--scores", {str(scored)!r}, "--out", {str(tmp_path)!r},
-             "--class_name", "tumour"]) == 0
-assert not {{"torch", "bokeh", "matplotlib", "pandas", "sklearn"}} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_annotations_are_drawn_and_a_changed_one_again(tmp_path: Path) -> None:

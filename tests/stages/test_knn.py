@@ -308,14 +308,3 @@ def test_images_of_unknown_scale_are_not_compared_with_slides(tmp_path: Path) ->
         else:
             assert knn(tmp_path / name, tmp_path / "q", tmp_path / "out", k=3).exit_code == 1
             assert re.search(said, failure(tmp_path / "out", "s1"))
-
-
-def test_needs_no_torch(tmp_path: Path) -> None:
-    write_features(tmp_path / "r" / "a.h5", n=40, patients=("p0", "p1"))
-    code = (
-        "import sys; from pathlib import Path; from histocnn.stages.knn import knn;"
-        f"p = Path({str(tmp_path)!r});"
-        "code = knn(p / 'r', p / 'r', p / 'o', k=3, explain=1, map=True);"
-        "sys.exit(code.exit_code or 'torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +23,7 @@ from histocnn.scores.scorefile import open_score_file
 from histocnn.slides.slide import Slide
 from histocnn.stages.predict import predict
 from histocnn.storage import store
+from tests.forked import exit_code, running
 from tests.grid_files import write_grid
 from tests.models.patch_files import write_folder
 from tests.models.small_networks import write_model
@@ -132,16 +130,16 @@ def test_undecodable_tiles_cost_their_patches_not_the_slide(place: Path, tmp_pat
 
 def test_killed_doubled_and_done_again_is_as_if_undisturbed(place: Path, tmp_path: Path) -> None:
     out, model = tmp_path / "scores", str(place / "model.safetensors")
-    command = [sys.executable, "-m", "histocnn.cli", "predict", "--patches", str(place / "grids")]
-    command += ["--model", model, "--batch_size", "1", "--out", str(out)]
-    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    command = ["predict", "--patches", place / "grids", "--model", model, "--batch_size", 1]
+    command += ["--out", out]
+    first = running(*command)
     while not list(out.glob("*.h5")):
-        assert first.poll() in (None, 0)
+        assert first.exitcode in (None, 0)
         time.sleep(0.001)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    both = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0]
+    first.kill()
+    first.join()
+    both = [running(*command) for _ in range(2)]
+    assert [exit_code(process) for process in both] == [0, 0]
     assert not list(out.glob("**/*.tmp"))
     predict(place / "grids", Path(model), tmp_path / "calm", batch_size=1)
     for name in ("s1.h5", "s2.h5"):

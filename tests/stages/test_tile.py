@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from histocnn.patches.patch_set import QUALITY
 from histocnn.slides.slide import Slide
 from histocnn.stages.tile import tile as from_python
 from histocnn.storage import store
+from tests.forked import exit_code, running
 from tests.memory import PEAK_KIB
 from tests.slide_files import write_pyramid, write_sparse_pyramid
 
@@ -259,14 +259,13 @@ def contents(folder: Path) -> dict[str, Any]:
 
 def test_killed_and_started_again_equals_undisturbed(slides: Path, tmp_path: Path) -> None:
     words = ["tile", "--slides", str(slides), "--patch_px", "256"]
-    command = [sys.executable, "-m", "histocnn.cli", *words, "--out"]
     cut = tmp_path / "cut"
-    run = subprocess.Popen([*command, str(cut)], stdout=subprocess.DEVNULL)
+    run = running(*words, "--out", cut)
     while not len(list(cut.glob("*.h5"))) >= 3:
-        assert run.poll() is None
+        assert run.is_alive()
         time.sleep(0.01)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    run.kill()
+    run.join()
     whole = {path: path.stat().st_mtime_ns for path in cut.glob("*.h5")}
     assert 3 <= len(whole) < SLIDES
     contents(cut)  # every file opens
@@ -279,12 +278,9 @@ def test_killed_and_started_again_equals_undisturbed(slides: Path, tmp_path: Pat
 
 
 def test_two_processes_on_one_folder_do_no_harm(slides: Path, tmp_path: Path) -> None:
-    words = ["tile", "--slides", str(slides), "--patch_px", "256", "--out", str(tmp_path)]
-    runs = [
-        subprocess.Popen([sys.executable, "-m", "histocnn.cli", *words], stdout=subprocess.DEVNULL)
-        for _ in range(2)
-    ]
-    assert [run.wait() for run in runs] == [0, 0]
+    words = ["tile", "--slides", slides, "--patch_px", 256, "--out", tmp_path]
+    runs = [running(*words) for _ in range(2)]
+    assert [exit_code(run) for run in runs] == [0, 0]
     assert len(contents(tmp_path)) == SLIDES
     assert not list(tmp_path.glob("**/*.tmp*"))
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -19,6 +21,7 @@ from histocnn.models.run_folder import checkpoint, curves
 from histocnn.models.spec import load
 from histocnn.stages.train import train
 from histocnn.storage import store
+from tests.forked import exit_code, forked
 from tests.models.patch_files import write_csv
 
 # Lightning 2.6 under torch 2.15 uses what torch deprecates; its advice is for others.
@@ -132,20 +135,42 @@ def plain(listing, tmp_path_factory):
 TWO = ["--trainer.max_epochs", "2", "--data.augment", "light", "--anonymise", "true"]
 
 
-def test_two_processes_equal_one_and_count_101_as_101(plain, listing, tmp_path):
-    program = "import sys; from histocnn.cli import main; sys.exit(main())"
-    script = tmp_path / "main.py"
-    script.write_text(program)
+def started_by_lightning(command: list[str], folder: Path) -> None:
+    """One command, of which Lightning starts the second process."""
+    script = folder / "main.py"
+    script.write_text("import sys; from histocnn.cli import main; sys.exit(main())")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1",
                                 "PYTHONPATH": str(Path(__file__).parents[2])}  # fmt: skip
-    both = words(listing, tmp_path / "out", *TWO)
-    both[both.index("16")] = "8"  # per process: the same batches in all
     done = subprocess.run(
-        [sys.executable, script, "train", *both,
-         "--trainer.devices", "2", "--trainer.strategy", "ddp"],
+        [sys.executable, script, *command],
         env=environment, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def started_by_others(command: list[str], folder: Path) -> None:
+    """Both processes as torchrun or Slurm would start them, but without an import of torch each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+
+    def take_part(rank: int) -> None:
+        os.environ.update(where, NODE_RANK="0", LOCAL_RANK=str(rank))
+        sys.exit(cli.main(command))
+
+    said = [folder / f"rank{rank}" for rank in range(2)]
+    ranks = [forked(partial(take_part, rank), said[rank]) for rank in range(2)]
+    codes = [exit_code(process) for process in ranks]
+    assert codes == [0, 0], [path.read_text()[-3000:] for path in said]
+
+
+@pytest.mark.parametrize(
+    "start", [started_by_others, pytest.param(started_by_lightning, marks=pytest.mark.slow)]
+)
+def test_two_processes_equal_one_and_count_101_as_101(plain, listing, tmp_path, start):
+    both = words(listing, tmp_path / "out", *TWO)
+    both[both.index("16")] = "8"  # per process: the same batches in all
+    start(["train", *both, "--trainer.devices", "2", "--trainer.strategy", "ddp"], tmp_path)
     found = store.read(tmp_path / "out" / "scores.h5")
     expected = store.read(plain / "scores.h5")
     assert found["paths"] == expected["paths"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,17 @@ MOST_PROCESSES = 8  # each takes torch's half GB and more, and the longest file 
 def pytest_xdist_auto_num_workers() -> int:
     """The cores that this process may use, which on a shared machine are not all."""
     return min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported stays: nobody looks for garbage in it, now or between the tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

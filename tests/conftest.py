@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch is imported: pytest-xdist has a process per core already.
@@ -23,6 +24,14 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("the shared real data are not on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_cuts_the_power() -> Iterator[None]:
+    """No file is waited for until it is on the disk itself: thousands are written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture

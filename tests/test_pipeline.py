@@ -90,6 +90,7 @@ def test_patches_are_scored_one_by_one_where_that_is_asked_or_the_model_cannot_s
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_heatmaps_are_drawn_with_the_annotations_of_slides_csv(
     cohort: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +104,7 @@ def test_heatmaps_are_drawn_with_the_annotations_of_slides_csv(
     assert asked["slides"] == cohort
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_labelled_features_take_slides_to_a_report(cohort: Path, tmp_path: Path) -> None:
     weights = str(write_weights(tmp_path / "lenet5.safetensors"))
     tile(cohort, tmp_path / "grids", patch_px=28, mpp=2.0)
@@ -155,6 +157,7 @@ def test_what_cannot_be_meant_is_one_line(
     assert shown.count("\n") == 1
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_model_that_does_not_know_its_scale_asks_for_it(cohort: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "model.safetensors", mpp=None, class_names=("normal", "tumour"))
     words = ("--slides", cohort, "--model", model, "--out", tmp_path / "out")

@@ -45,6 +45,7 @@ def test_what_a_killed_evaluation_left_is_swept(found, tmp_path) -> None:
     assert written(tmp_path) == set(outputs)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_stage_labels_that_do_not_fit_leave_the_last_ones(found, tmp_path) -> None:
     staged = replace(found, classes={"patient_001_node_0": "macro"})
     labels = next(path for path in write(tmp_path, staged) if path.name == "stage_labels.csv")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -80,7 +79,6 @@ def test_records(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # nobody cuts the power here
     monkeypatch.setattr(ledger, "_versions", dict)  # whose search takes longer than all else
     ours = {".runs/a.h5.json": RECORD, "a.failed.json": FAILED, "run.json": SUMS}
     for path, content in ours.items():

@@ -19,8 +19,8 @@ import pytest
 from histocnn.jobs import run as runs
 from histocnn.jobs.ledger import Ledger
 
-FEW, MANY = 20, 200
-DEARER = 1.05
+FEW, MANY = 20, 100
+DEARER = 1.02
 RECIPE = {"stage": "tile", "options": [0.5] * 20, "slide": "f" * 64}
 
 

@@ -107,9 +107,9 @@ def test_p_values_of_equal_models_are_uniform():
     rng = np.random.default_rng(5)
     p = [
         paired_bootstrap(
-            mean_of(rng.normal(size=200)),
-            mean_of(rng.normal(size=200)),
-            np.ones((200, 1)),
+            mean_of(rng.normal(size=60)),
+            mean_of(rng.normal(size=60)),
+            np.ones((60, 1)),
             replicates=200,
             seed=i,
         )["mean"].p

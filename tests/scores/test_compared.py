@@ -39,21 +39,24 @@ def test_the_recipe_is_method_reference_and_query(tmp_path: Path) -> None:
     assert score_features([query], out, method, more={"explain": [0, ()]}).skipped == ["q"]
 
 
-def test_however_large_the_reference_its_digest_is_in_the_recipe(tmp_path: Path) -> None:
+def test_however_large_the_reference_its_digest_is_in_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("histocnn.storage.json.MOST_LISTED", 15)
     files = [
         write_features(tmp_path / "r" / f"{i}.h5", n=2, patients=(f"p{i}",), seed=i, width=2)
-        for i in range(120)
+        for i in range(20)
     ]
     method = ByNeighbours(load(files).labelled(), Knn(k=3))
     [target] = score_features(files[:1], tmp_path / "out", method).outputs
     attributes = store.attributes(target)
     assert attributes["recipe"]["reference"].keys() == {"count", "sha256"}
-    assert _origin(store.attributes(target)) == "knn on 120 reference files"
+    assert _origin(store.attributes(target)) == "knn on 20 reference files"
     # Version 0.1.0 listed them: such a file is done, and says as much of its making.
     hashes = sorted(sha256(file) for file in files)
     attributes["recipe"]["reference"] = hashes
     store.write(target, store.read(target), attributes)
-    assert _origin(store.attributes(target)) == "knn on 120 reference files"
+    assert _origin(store.attributes(target)) == "knn on 20 reference files"
     assert score_features(files[:1], tmp_path / "out", method).skipped == ["0"]
     method = ByNeighbours(load(files[:-1]).labelled(), Knn(k=3))
     assert score_features(files[:1], tmp_path / "out", method).done == ["0"]

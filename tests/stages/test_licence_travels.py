@@ -57,6 +57,7 @@ def embedded(place: Path, name: str, out: str, **how: Any) -> Path:
     return place / out
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_from_features_to_the_report(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     features = embedded(place, "tiny-nc", "f")
     stored = store.attributes(features / "s1.h5")
@@ -77,6 +78,7 @@ def test_from_features_to_the_report(place: Path, capfd: pytest.CaptureFixture[s
     assert BOUND.sentence() in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_what_forbids_nothing_is_named_but_not_on_the_first_screen(place: Path) -> None:
     features = embedded(place, "tiny-mit", "f")
     histocnn.knn(features, features, place / "knn")

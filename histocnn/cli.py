@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import difflib
 import importlib
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, get_args, get_type_hints
 
@@ -143,8 +145,17 @@ def _terminable() -> Iterator[None]:
 
 
 def _soon(number: signal.Signals) -> None:
-    """Send this process a signal in a moment, when Python is back where a handler may raise."""
-    threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+    """Send this process a signal in a moment, when Python is back where a handler may raise.
+
+    Nobody waits here for the thread to begin, as `Thread.start` does: on a busy machine the signal
+    came meanwhile, and was lost again.
+    """
+
+    def send() -> None:
+        time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    _thread.start_new_thread(send, ())
 
 
 def _run(name: str, words: list[str]) -> int:

@@ -31,7 +31,7 @@ from histocnn.storage.atomic import check_writable, sweep
 from histocnn.storage.json import differing_keys, shortened, to_json
 from histocnn.storage.signals import held
 
-__all__ = ["Files", "Summary", "Tick", "run", "verdict", "worker_index"]
+__all__ = ["Files", "Summary", "Tick", "run", "to_do", "verdict", "worker_index"]
 
 
 class Item(Protocol):
@@ -122,6 +122,18 @@ def run(
             _sweep(job.out)  # what a killed worker left
             ledger.close()
     return ledger.summary
+
+
+def to_do(items: Sequence[T], out: Path, recipe: Callable[[T], dict[str, Any]]) -> list[T]:
+    """Those of which a run has no HDF5 file by their recipe; what cannot be read is one."""
+    job = _Job(out, "", Files(), recipe, lambda *_: None)
+
+    def is_done(item: T) -> bool:
+        with contextlib.suppress(Exception), _closing(item):  # it fails in its turn
+            return job.is_done(item)
+        return False
+
+    return [item for item in items if not is_done(item)]
 
 
 def _check_ours(items: Sequence[T], job: _Job[T], source: str | Path | None) -> None:
@@ -227,10 +239,14 @@ class _Job(Generic[T]):
 
     def begin(self, item: T) -> None:
         """Begin to read an item before its turn, unless it is done; nothing is written."""
+        if not self.is_done(item):
+            self._begin(item)
+
+    def is_done(self, item: T) -> bool:
+        """Whether its file is there by its recipe."""
         target = self._target(item)
         record = claims.read(claims.record_path(target))
-        if _differences(target, record, self._recipe(item)) != []:
-            self._begin(item)
+        return _differences(target, record, self._recipe(item)) == []
 
     def _begin(self, item: T) -> None:
         if isinstance(self.work, ReadAhead):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -168,14 +168,22 @@ def _open(source: Source, engine: Engine) -> Runner:
     )
 
 
-def settled(source: Source, engine: Engine, items: Sequence[Patches], dense: bool) -> Engine:
+def settled(
+    source: Source, engine: Engine, left: Callable[[], Sequence[Patches]], dense: bool
+) -> Engine:
     """The engine by name, where the fastest was asked for: tried on the network.
+
+    Args:
+        source: Of the network.
+        engine: As asked for.
+        left: What is to be embedded, where it is asked.
+        dense: By windows.
 
     Raises:
         UsageError: Another engine than torch for windows.
     """
     engine = engine.sliding() if dense else engine
-    return settle(engine, *source.open(), items) if engine.name == "auto" else engine
+    return settle(engine, *source.open(), left()) if engine.name == "auto" else engine
 
 
 def recipe_of(

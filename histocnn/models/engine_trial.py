@@ -34,8 +34,10 @@ def settle(engine: Engine, network: nn.Module, spec: ModelSpec, items: Sequence[
         engine: As asked for.
         network: In evaluation mode, on the CPU or the engine's device.
         spec: How its input looks.
-        items: Whose patches are to be computed.
+        items: Whose patches are to be computed; without any nothing is tried.
     """
+    if not items:
+        return replace(engine, name="torch")
     device = choose_device(engine.device)
     patches, side_px = amount(items)
     side = spec.input_px or side_px or spec.patch_px or USUAL_PX
@@ -78,6 +80,7 @@ def amount(items: Sequence[Patches]) -> tuple[int, int | None]:
         with suppress(HistocnnError):  # it fails when its turn comes, and alone
             count += len(item)
             sides.add(item.patch_px)
+        item.close()  # or all slides' places would lie in memory
     return count, sides.pop() if len(sides) == 1 else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -99,8 +99,12 @@ def _open(scorer: Scorer) -> Runner:
     return Runner(network, spec, place, scorer.engine.bf16, finish, views, compute=compute)
 
 
-def settled(scorer: Scorer, items: Sequence[Patches]) -> Scorer:
+def settled(scorer: Scorer, left: Callable[[], Sequence[Patches]]) -> Scorer:
     """The scorer with an engine, where the fastest was asked for: tried on its network.
+
+    Args:
+        scorer: As asked for.
+        left: What is to be scored, where it is asked.
 
     Raises:
         UsageError: Another engine than torch for windows.
@@ -108,7 +112,7 @@ def settled(scorer: Scorer, items: Sequence[Patches]) -> Scorer:
     engine = scorer.engine.sliding() if scorer.dense else scorer.engine
     if engine.name == "auto":
         network, spec = load(scorer.model, backbone=scorer.backbone)
-        engine = settle(engine, network, spec, items)
+        engine = settle(engine, network, spec, left())
     return replace(scorer, engine=engine)
 
 

@@ -113,15 +113,17 @@ def embed(
     network = source.describe()
     counts = {"batch_size": batch_size, "threads": threads, "workers": workers}
     chosen = Engine.choose(device, precision, engine, **counts)
-    chosen = settled(source, chosen, items, dense)
+    recipe = partial(
+        recipe_of, network=network, dtype=dtype, precision=chosen.precision, dense=windows
+    )
+    left = partial(runs.to_do, items, Path(out), recipe)
+    chosen = settled(source, chosen, left, dense)
     return runs.run(
         items,
         out=Path(out),
         command="embed",
         source=patches,
-        recipe=partial(
-            recipe_of, network=network, dtype=dtype, precision=chosen.precision, dense=windows
-        ),
+        recipe=recipe,
         work=ReadAhead(
             partial(embed_patches, source=source, engine=chosen, dtype=dtype, dense=windows),
             partial(begin, engine=chosen, dense=windows),

@@ -93,13 +93,14 @@ def predict(
         confidence,
     )
     scorer.check()
-    scorer = settled(scorer, items)
+    recipe = partial(recipe_of, scorer=scorer, model_sha256=sha256(model))
+    scorer = settled(scorer, partial(runs.to_do, items, Path(out), recipe))
     return runs.run(
         items,
         out=Path(out),
         command="predict",
         source=patches,
-        recipe=partial(recipe_of, scorer=scorer, model_sha256=sha256(model)),
+        recipe=recipe,
         work=ReadAhead(partial(score, scorer=scorer), partial(begin, scorer=scorer)),
         workers=workers,
     )

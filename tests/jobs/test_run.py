@@ -73,6 +73,15 @@ def test_what_is_done_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert set(run_json(tmp_path)["slides"]) == {"a", "b", "c"}  # of all that lies there
 
 
+def test_what_is_to_do_is_what_a_run_makes(tmp_path: Path) -> None:
+    everything = "a b bug no_mpp"
+    left = runs.to_do(items(everything), tmp_path, recipe)
+    assert left == items(everything)
+    go(tmp_path, everything)
+    assert runs.to_do(items(everything), tmp_path, recipe) == items("bug no_mpp")
+    assert runs.to_do(items("a b"), tmp_path, partial(recipe, mpp=1.0)) == items("a b")
+
+
 def test_a_changed_option_is_named_and_workers_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

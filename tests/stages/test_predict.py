@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import torch
 from safetensors.torch import save_file
 
 from histocnn.errors import ModelError, UsageError
+from histocnn.models import predicting
+from histocnn.models.device import Engine
 from histocnn.models.preparation import to_input
 from histocnn.models.spec import load
-from histocnn.patches.patches import open_patches
+from histocnn.patches.patches import Patches, open_patches
 from histocnn.scores.scorefile import open_score_file
 from histocnn.slides.slide import Slide
 from histocnn.stages.predict import predict
@@ -291,3 +294,20 @@ def test_what_fails_ahead_fails_as_itself_and_nothing_stays_open(
     assert set(result.failures) == {"s1", "s3", "s4", "s5"}
     for gone in (1, 3, 4):
         assert f"s{gone}.tiff is not there" in result.failures[f"s{gone}"]
+
+
+def test_auto_counts_only_what_is_to_do(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[list[str]] = []
+
+    def settle(engine: Engine, network: object, spec: object, items: list[Patches]) -> Engine:
+        counted.append([item.name for item in items])
+        return replace(engine, name="torch")
+
+    monkeypatch.setattr(predicting, "settle", settle)
+    model = place / "model.safetensors"
+    for _ in range(2):
+        assert predict(place / "grids", model, tmp_path, engine="auto").exit_code == 0
+        (tmp_path / "s2.h5").unlink()
+    assert counted == [["s1", "s2"], ["s2"]]

@@ -10,6 +10,10 @@ By format: a JPEG pyramid of 8,192² px and the slides named, one thread, CPU an
 JSIMD_FORCESSE2=1 (JSIMD_FORCEAVX2=1) both decoders are those of a processor of that kind.
 
     python benchmarks/reading.py --formats SLIDE…
+
+Where the time goes, of the pyramid of 8,192² px: the stream with parts of it left out, CPU time.
+
+    python benchmarks/reading.py --parts
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from unittest.mock import patch
 
 import imagecodecs
 import numpy as np
@@ -31,6 +36,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from histocnn.phantom.cohort import PhantomSpec, make_phantom
+from histocnn.slides import stream as stream_module
 from histocnn.slides.buffers import BUFFERS
 from histocnn.slides.slide import Slide
 from histocnn.slides.stream import stream
@@ -46,6 +52,9 @@ FORMAT_PX = 8_192
 def main() -> None:
     if sys.argv[1:2] == ["--formats"]:
         compare_formats([Path(name) for name in sys.argv[2:]])
+        return
+    if sys.argv[1:] == ["--parts"]:
+        compare_parts()
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pyramid.tif"
@@ -103,9 +112,7 @@ def compare_formats(slides: list[Path]) -> None:
 
 def compare_format(slide: Slide, tiles: Tiles, patch_px: int) -> None:
     """All of level 0 row by row, beyond its right and bottom edge where patches do not fit."""
-    columns, rows = (-(-side // patch_px) for side in slide.size_l0)
-    row, col = np.divmod(np.arange(rows * columns), columns)
-    coords = np.stack([col, row], axis=1) * patch_px
+    coords = all_patches(slide, patch_px)
     methods: dict[str, Callable[[], None]] = {
         "decoder alone": lambda: decode_all(tiles),
         "stream, 1 thread": lambda: read_stream(slide, coords, 1, patch_px),
@@ -119,6 +126,45 @@ def compare_format(slide: Slide, tiles: Tiles, patch_px: int) -> None:
             f"  {patch_px} px, {clock:4}: decoder {each[0]:.0f}, stream {each[1]:.0f}, OpenSlide "
             f"{each[2]:.0f} µs a patch; share {ratio(bare, ours):.2f}, {ratio(theirs, ours):.2f} ×"
         )
+
+
+def compare_parts() -> None:
+    """Print what a patch of 224 px and one of a tile cost beside decoding, and where."""
+    print(f"{cpu_name()}, {os.cpu_count()} cores; idle {idle_cores():.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pyramid.tif"
+        make_phantom(path, PhantomSpec(size_px=(FORMAT_PX, FORMAT_PX), mpp=MPP))
+        slide, tiles = Slide(path), all_tiles(path)
+        for patch_px in (PATCH_PX, TILE_PX):
+            coords = all_patches(slide, patch_px)
+            reading = partial(read_stream, slide, coords, 1, patch_px)
+            parts = {
+                "decoder alone": partial(decode_all, tiles),
+                "decoder from the file": partial(decode_level_0, slide),
+                "planned alone": partial(undecoded, slide, reading, copied=False),
+                "planned and copied": partial(undecoded, slide, reading, copied=True),
+                "stream": reading,
+            }
+            seconds = interleaved(parts, time.process_time)
+            # The least of the rounds: load adds to some parts and not to others.
+            bare, filed, planned, copied, whole = (
+                min(s) / len(coords) * 1e6 for s in seconds.values()
+            )
+            print(
+                f"{patch_px} px, µs a patch: decoding {bare:.0f}, file {filed - bare:.1f}, "
+                f"planning {planned:.1f}, copying {copied - planned:.1f}, hand-over and cold "
+                f"caches {whole - filed - copied:.1f}; stream {whole:.0f}"
+            )
+
+
+def undecoded(slide: Slide, run: Callable[[], None], copied: bool) -> None:
+    """Run something that streams a slide, of which nothing is read or decoded, or copied either."""
+    paste = stream_module.paste if copied else lambda *boxes: None
+    with (
+        patch.object(slide.reader, "tile", lambda *place: place[-1]),
+        patch.object(stream_module, "paste", paste),
+    ):
+        run()
 
 
 def all_tiles(path: Path) -> Tiles:
@@ -184,6 +230,12 @@ def ratio(values: list[float], to: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(values, to, strict=True))
 
 
+def all_patches(slide: Slide, patch_px: int) -> NDArray[np.int64]:
+    columns, rows = (-(-side // patch_px) for side in slide.size_l0)
+    row, col = np.divmod(np.arange(rows * columns), columns)
+    return np.stack([col, row], axis=1) * patch_px
+
+
 def read_stream(slide: Slide, coords: np.ndarray, threads: int, patch_px: int = PATCH_PX) -> None:
     batches = stream(slide, coords, patch_px, MPP, threads=threads)
     patches = sum(len(batch.rows) for batch in batches)
@@ -206,6 +258,12 @@ def decode_all(tiles: Tiles) -> None:
     room = BUFFERS.array(tiles[0]().shape)
     for tile in tiles:
         tile(out=room)
+
+
+def decode_level_0(slide: Slide) -> None:
+    room = BUFFERS.array((TILE_PX, TILE_PX, 3))
+    for row, col in np.ndindex(FORMAT_PX // TILE_PX, FORMAT_PX // TILE_PX):
+        slide.reader.tile(0, col, row, room)
 
 
 def idle_cores(seconds: float = 1.0) -> float:

@@ -215,8 +215,9 @@ class _Stream:
         if self._crop_size == self._patch_size:
             pixels = self._batch(patch)
         else:
+            end = low + self._batch_size
             low += (patch - low) // self._step * self._step
-            pixels = self._new(slice(low, low + self._step), self._crop_size)
+            pixels = self._new(slice(low, min(low + self._step, end)), self._crop_size)
         boxes = self._boxes[low : low + len(pixels)].tolist()
         for i, (x, y, x_end, y_end) in enumerate(boxes):
             self._canvases[low + i] = _Canvas(as_lines(pixels[i]), (x, y, x_end, y_end))

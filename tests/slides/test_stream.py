@@ -52,8 +52,14 @@ def count_decodes(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> Counter[tupl
     ("patch_px", "mpp", "step"), [(100, 0.5, 100), (90, 0.75, 61), (64, 2, 256)]
 )
 def test_pixels_and_order_are_those_of_read(
-    path: Path, threads: int, patch_px: int, mpp: float, step: int
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    patch_px: int,
+    mpp: float,
+    step: int,
 ) -> None:
+    monkeypatch.setattr(stream_module, "RUN_PX", 100_000)  # 5 to 10 patches: 17 are several runs
     slide, coords = Slide(path), grid(step)
     seen = []
     for batch in stream(slide, coords, patch_px, mpp, batch_size=17, threads=threads):

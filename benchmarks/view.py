@@ -14,11 +14,14 @@ import http.client
 import json
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +101,28 @@ def million_scores(slide_path: Path, folder: Path) -> Path:
     return folder
 
 
-def look(play: Any, path: Path, seconds: float, script: str) -> dict[str, Any]:
+@contextmanager
+def viewer(path: Path) -> Iterator[str]:
+    """The address of `histocnn view` in a process of its own."""
     words = [sys.executable, "-m", "histocnn.cli", "view", str(path), "--no_browser"]
     server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    browser = play.chromium.launch(executable_path=executable, args=FLAGS)
     try:
         assert server.stdout is not None
         server.stdout.readline()
         found = re.search(r"http\S+", server.stdout.readline())
         assert found is not None
+        yield found[0]
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+
+
+def look(play: Any, path: Path, seconds: float, script: str) -> dict[str, Any]:
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    browser = play.chromium.launch(executable_path=executable, args=FLAGS)
+    with viewer(path) as address, closing(browser):
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.goto(found[0])
+        page.goto(address)
         while not page.evaluate("window.histocnn?.state.whole && !histocnn.tiles.flying.size"):
             time.sleep(0.02)
         first = page.evaluate(
@@ -117,33 +130,21 @@ def look(play: Any, path: Path, seconds: float, script: str) -> dict[str, Any]:
             "performance.getEntriesByType('navigation')[0].loadEventEnd]"
         )
         return {"first": first, **page.evaluate(script, seconds)}
-    finally:
-        browser.close()
-        server.terminate()
-        server.wait()
 
 
 def alone(path: Path, count: int = 300) -> list[float]:
     """Milliseconds of tiles of level 0 asked one after another, without a browser."""
-    words = [sys.executable, "-m", "histocnn.cli", "view", str(path), "--no_browser"]
-    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     times = []
-    try:
-        assert server.stdout is not None
-        server.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)(/\S+)", server.stdout.readline())
-        assert found is not None
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
+    with viewer(path) as address:
+        _, _, host, secret, _ = address.split("/")
+        connection = http.client.HTTPConnection(host, timeout=60)
         for number in range(count):
             start = time.perf_counter()
             place = f"9/{150 + number % 60}/{150 + number // 60}"
-            connection.request("GET", f"{found[2]}slide/0/tile/{place}")
+            connection.request("GET", f"/{secret}/slide/0/tile/{place}")
             assert connection.getresponse().read()
             times.append(1e3 * (time.perf_counter() - start))
         connection.close()
-    finally:
-        server.terminate()
-        server.wait()
     return times[1:]  # the first opens the slide
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ class Viewer:
     """A viewer opened from disk."""
 
     page: Any
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    requests: list[str]
+    complaints: list[str]
 
     def open(self, path: Path) -> Viewer:
         self.page.goto(path.as_uri())
@@ -91,8 +92,15 @@ class Viewer:
         return np.asarray(shot).astype(int)[top + 2 : bottom - 2, left + 2 : right - 2]
 
 
-def overhear(page: Any, requests: list[str], complaints: list[str]) -> None:
-    """Note what a page asks for and complains about."""
+@contextmanager
+def overheard(
+    chromium: Any, size: Sequence[int], **page_options: Any
+) -> Iterator[tuple[Any, list[str], list[str]]]:
+    """A page, what it asks for and what it complains about."""
+    viewport = {"width": size[0], "height": size[1]}
+    page = chromium.new_page(viewport=viewport, **page_options)
+    requests: list[str] = []
+    complaints: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", lambda dialog: complaints.append(dialog.message))
@@ -102,6 +110,10 @@ def overhear(page: Any, requests: list[str], complaints: list[str]) -> None:
             complaints.append(message.text)
 
     page.on("console", listen)
+    try:
+        yield page, requests, complaints
+    finally:
+        page.close()
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +130,5 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def viewer(chromium: Any) -> Iterator[Viewer]:
-    page = chromium.new_page(viewport={"width": 1440, "height": 960})
-    found = Viewer(page)
-    overhear(page, found.requests, found.complaints)
-    yield found
-    page.close()
+    with overheard(chromium, (1440, 960)) as (page, requests, complaints):
+        yield Viewer(page, requests, complaints)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histocnn.viewing.at_work import Viewing
-from tests.browser.conftest import overhear
+from tests.browser.conftest import overheard
 from tests.viewing.serving import Client, serving
 
 # A page whose content security policy forbids eval: Playwright's wait_for_function cannot be used.
@@ -90,11 +90,6 @@ def living(
     chromium: Any, viewing: Viewing, size: Sequence[int] = (1440, 900), **page: Any
 ) -> Iterator[Live]:
     """Serve, and look at it."""
-    with serving(viewing) as client:
-        opened = chromium.new_page(viewport={"width": size[0], "height": size[1]}, **page)
-        found = Live(opened, client)
-        overhear(opened, found.requests, found.complaints)
-        try:
-            yield found
-        finally:
-            opened.close()
+    with serving(viewing) as client, overheard(chromium, size, **page) as heard:
+        opened, requests, complaints = heard
+        yield Live(opened, client, requests, complaints)

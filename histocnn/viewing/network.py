@@ -35,6 +35,7 @@ class Network:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()  # hooks on one network
+        self._last: tuple[Any, tuple[str, NDArray[np.float32]]] | None = None
 
     @cached_property
     def subject(self) -> Subject:
@@ -100,10 +101,13 @@ class Network:
         from histocnn.inspection.class_maps import last_map
         from histocnn.inspection.watching import activations
 
-        with self._lock:
-            images = self.subject.prepare(patches)(_pixels(patches, row)[None])
-            layer = last_map(self.subject.network, images)
-            return layer, activations(self.subject.network, images, [layer])[layer][0]
+        with self._lock:  # many channels of one patch are asked for
+            if self._last is None or self._last[0] != (patches, row):
+                images = self.subject.prepare(patches)(_pixels(patches, row)[None])
+                layer = last_map(self.subject.network, images)
+                found = activations(self.subject.network, images, [layer])[layer][0]
+                self._last = (patches, row), (layer, found)
+            return self._last[1]
 
 
 def _pixels(patches: FilePatches, row: int) -> NDArray[np.uint8]:

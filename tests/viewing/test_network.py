@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from histocnn.errors import ModelError, UsageError
+from histocnn.inspection import watching
 from histocnn.inspection.class_maps import cams
 from histocnn.inspection.maps import enlarged, scaled
 from histocnn.patches.patches import FilePatches
@@ -66,3 +67,16 @@ def test_patches_of_another_scale_are_refused(network: Network, tmp_path: Path) 
     other = FilePatches(write_grid(tmp_path, mpp=2.5 * own))
     with pytest.raises(ModelError):
         network.because(other, 0, 0)
+
+
+def test_one_look_at_a_patch_gives_all_its_channels(
+    network: Network, patches: FilePatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, real = [], watching.activations
+    monkeypatch.setattr(watching, "activations", lambda *a: looks.append(1) or real(*a))
+    found = network.channels(patches, 7)["channels"]
+    for each in found:
+        network.channel(patches, 7, each["channel"])
+    assert len(looks) == 1
+    network.channels(patches, 8)
+    assert len(looks) == 2

@@ -53,8 +53,8 @@ def view(
         reference: Folder of the labelled features that scores were made from, if it is not found
             in or beside the path; with --teach they vote beside what is said.
         teach: Folder for labels: with features at hand, patches and regions get classes in the
-            browser, and the slide's k-NN map follows. Nothing else is ever written. What was not
-            saved is when the viewer ends.
+            browser, and the slide's k-NN map follows. Nothing else is ever written. What
+            nobody saved is saved when the viewer ends.
         who: Who teaches, part of these files' names: letters, digits, - and _.
         port: To listen on; 0: any that is free.
         no_browser: Only print the address.

@@ -21,7 +21,11 @@ def of_shelf(shelf: Shelf, *, teaching: bool = False) -> dict[str, Any]:
     return {
         "title": shelf.title,
         "slides": [
-            {"id": each.slide_id, "scores": dict(each.scores), "broken": each.failure}
+            {
+                "id": each.slide_id,
+                "scores": dict(each.scores),
+                "broken": "" if each.entry else each.failure,
+            }
             for each in shelf.slides
         ],
         "maps": {name: map_table(name).tolist() for name in (SCORE_MAP, NOVELTY_MAP)},
@@ -47,7 +51,7 @@ def of_slide(opened: Opened, shelf: Shelf) -> dict[str, Any]:
 
 
 def of_layers(opened: Opened, shelf: Shelf) -> dict[str, Any]:
-    """What may be laid over a slide, what may not and why, and its slide-level scores."""
+    """What may be laid over a slide, what may not and why, its slide-level scores, what failed."""
     names = _names(shelf)
     refused = {names[number]: reason for number, reason in opened.refused.items()}
     layers: list[dict[str, Any]] = []
@@ -68,7 +72,8 @@ def of_layers(opened: Opened, shelf: Shelf) -> dict[str, Any]:
             asdict(each) for each in found
             if each.key not in ("labels", "grid") or each.key not in known
         ]  # fmt: skip
-    return {"layers": layers, "origins": origins, "refused": refused, "scores": scores}
+    return {"layers": layers, "origins": origins, "refused": refused, "scores": scores,
+            "failure": opened.listed.failure}  # fmt: skip
 
 
 def _scores(slide: ScoredSlide) -> dict[str, float]:

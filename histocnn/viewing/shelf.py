@@ -103,7 +103,7 @@ def shelve(path: Path, slides: Path | None = None) -> Shelf:
         chosen = [path] if is_ordinary(path) else _of_slides(source.folder, path)
         for file in chosen:
             files.setdefault(file.stem, {})[number] = file
-    failed = {i: why for i, why in _failures(path) if i not in files and i not in entries}
+    failed = {i: why for i, why in _failures(path) if i not in files}
     ids = sorted({*files, *failed, *(entries if slides is not None else ())})
     scores = _slide_scores(path)
     listed = (
@@ -152,10 +152,13 @@ def _failures(path: Path) -> Iterator[tuple[str, str]]:
 
 def _folders(path: Path, depth: int = _DEPTH) -> Iterator[Path]:
     yield path
-    if depth:
-        for inner in sorted(path.iterdir()):
-            if inner.is_dir() and not inner.is_symlink() and not inner.name.startswith("."):
-                yield from _folders(inner, depth - 1)
+    try:
+        inside = sorted(path.iterdir()) if depth else []
+    except OSError:  # somebody else's, of which nothing can be shown
+        inside = []
+    for inner in inside:
+        if inner.is_dir() and not inner.is_symlink() and not inner.name.startswith("."):
+            yield from _folders(inner, depth - 1)
 
 
 def _kind(file: Path | None, named: Path | None = None) -> str | None:

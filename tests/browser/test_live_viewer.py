@@ -156,6 +156,23 @@ def test_a_click_says_why_and_marks_the_patch(live: Live) -> None:
     assert live.text("#why") == ""
 
 
+def test_the_keyboard_does_what_the_mouse_does(live: Live) -> None:
+    live.go(150, 50, 1.0)
+    live.page.locator("#slide").press("Enter")
+    live.wait("document.querySelector('#why h2')?.textContent == 'Patch 1'")
+    live.page.keyboard.press("Escape")
+    live.page.locator(".item").press("Enter")
+    live.wait("histocnn.state.asked == 2")
+    live.settle()
+    nameless = live.page.evaluate(
+        """() => [...document.querySelectorAll("select, input, button, canvas[tabindex], .item")]
+          .filter((each) => !(each.ariaLabel || each.labels?.length
+            || (each.tagName != "SELECT" && /\\w/.test(each.textContent))))
+          .map((each) => each.outerHTML)"""
+    )
+    assert nameless == []
+
+
 def test_a_link_leads_to_the_same_place_and_layer(live: Live, chromium: Any) -> None:
     live.go(700, 500, 2.0)
     live.choose("0.s1")

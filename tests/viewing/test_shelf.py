@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from histocnn.errors import CohortError, PatchesError, StoreError, UsageError
 from histocnn.slides.slide import Slide
 from histocnn.storage import store
 from histocnn.viewing import shelf
+from histocnn.viewing.facts import of_layers, of_shelf
 from histocnn.viewing.opened import open_listed
 from histocnn.viewing.shelf import shelve
 from tests.score_files import grid_of, random_scores, write_scores
@@ -79,6 +81,29 @@ def test_a_slide_that_failed_in_a_stage_is_listed_with_the_reason(tmp_path: Path
     assert (broken.slide_id, broken.failure) == ("b", "tile failed: b.svs: cannot be opened")
     with pytest.raises(PatchesError, match=r"b: tile failed: b\.svs: cannot be opened"):
         open_listed(broken)
+    table = tmp_path / "slides.csv"
+    a_slide(tmp_path, "b")
+    table.write_text("slide_id,slide_path\nb,b.tiff\n")
+    with_pixels = shelve(out, table)
+    assert with_pixels.slides[1].failure == broken.failure
+    assert [each["broken"] for each in of_shelf(with_pixels)["slides"]] == ["", ""]
+    assert of_layers(open_listed(with_pixels.slides[1]), with_pixels)["failure"] == broken.failure
+
+
+def test_a_folder_that_may_not_be_read_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores_of(tmp_path / "out" / "scores" / "a.h5", a_slide(tmp_path))
+    (tmp_path / "out" / "private").mkdir()
+    real = Path.iterdir
+
+    def listed(folder: Path) -> Iterator[Path]:
+        if folder.name == "private":  # root, whom tests may run as, reads all
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", listed)
+    assert [each.slide_id for each in shelve(tmp_path / "out").slides] == ["a"]
 
 
 def test_one_file_is_one_slide(tmp_path: Path) -> None:

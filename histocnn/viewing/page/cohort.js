@@ -1,7 +1,7 @@
 // The slides beside the slide: thumbnails and scores, made only for those in sight.
 
 import {ask} from "./ask.js"
-import {$, make} from "./dom.js"
+import {$, make, pressed} from "./dom.js"
 
 const HIGH = 132  // px of an item, as the style sheet has it
 const AT_ONCE = 2  // thumbnails: a browser has six connections, which the slide itself needs
@@ -57,9 +57,10 @@ export class Cohort {
     const picture = make("div", {className: "picture"})
     const by = this.order.value || Object.keys(slide.scores).find((name) => name.startsWith("max")) || Object.keys(slide.scores)[0]
     const score = by && slide.scores[by] != null ? `${by} ${Number(slide.scores[by].toPrecision(3))}` : ""
-    const item = make("div", {className: "item", title: slide.id, onclick: () => this.open(slide.number)},
-      picture, make("div", {className: "id"}, slide.id), make("div", {className: "score"}, score))
-    item.classList.toggle("on", slide.number == this.current)
+    const item = pressed(make("div", {className: "item", title: slide.id},
+      picture, make("div", {className: "id"}, slide.id), make("div", {className: "score"}, score)),
+    () => this.open(slide.number))
+    item.ariaCurrent = slide.number == this.current
     if (slide.broken) this.broken(item, slide.broken)
     else this.waiting.push([slide, item, picture])
     return item
@@ -104,7 +105,7 @@ export class Cohort {
     if (place >= 0 && (place * HIGH < strip.scrollTop || (place + 1) * HIGH > strip.scrollTop + strip.clientHeight))
       strip.scrollTop = place * HIGH - strip.clientHeight / 2 + HIGH / 2
     this.fill()
-    for (const [at, item] of this.items) item.classList.toggle("on", this.shown[at].number == number)
+    for (const [at, item] of this.items) item.ariaCurrent = this.shown[at].number == number
   }
 
   // Slide-level scores that became known when the slide was opened.

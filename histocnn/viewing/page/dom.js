@@ -9,6 +9,16 @@ export function make(tag, properties = {}, ...children) {
   return element
 }
 
+// What may be pressed, with the mouse or a key.
+export function pressed(element, act) {
+  const onkeydown = (event) => {
+    if (event.target != element || (event.key != "Enter" && event.key != " ")) return
+    event.preventDefault()
+    act()
+  }
+  return Object.assign(element, {onclick: act, onkeydown, tabIndex: 0, role: "button"})
+}
+
 export function swatch(colour, opacity = 1) {
   const element = make("span", {className: "swatch"})
   element.style.background = `rgba(${colour.join(",")},${opacity})`

@@ -10,6 +10,7 @@ export const KEYS = `keys
  c           copy a link     s     save a picture
  m           small map       Esc   close
  click       why is this patch called so? Where one teaches: its class
+ Enter       as a click in the middle of the window
  u           undo, where one teaches`
 
 // acts: zoom(factor, at), pan(dx, dy), click(point, event), drag(point, event) → whether it was
@@ -63,6 +64,7 @@ export function hands(canvas, ratio, acts) {
     if (moves[event.key]) acts.pan(...moves[event.key])
     else if (event.key == "+" || event.key == "=") acts.zoom(STEP)
     else if (event.key == "-") acts.zoom(1 / STEP)
+    else if (event.key == "Enter" && event.target == canvas) acts.click([canvas.width / 2, canvas.height / 2], event)
     else if (!acts.key(event.key)) return
     event.preventDefault()
   })

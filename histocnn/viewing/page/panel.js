@@ -12,7 +12,7 @@ export class Panel {
   }
 
   build() {
-    this.choice = make("select", {id: "layer", onchange: () => this.acts.choose(this.choice.value)})
+    this.choice = make("select", {id: "layer", ariaLabel: "layer", onchange: () => this.acts.choose(this.choice.value)})
     const slider = (id, change) =>
       make("input", {id, type: "range", min: 0, max: 1, step: 0.001, oninput: change})
     this.opacity = slider("opacity", () => this.changed({opacity: Number(this.opacity.value)}))
@@ -54,7 +54,7 @@ export class Panel {
     this.choice.replaceChildren(make("option", {value: ""}, "none: the slide alone"), ...options)
     this.boxes.grid.hidden = !facts.layers.some((each) => each.kind == "grid")
     this.boxes.annotations.hidden = !facts.annotated
-    this.origin.textContent = facts.scores && !options.length ? "Nothing was scored: the slide alone." : ""
+    this.origin.textContent = facts.scores && !options.length ? `Nothing was scored: the slide alone. ${facts.failure}` : ""
     this.refused.replaceChildren(
       ...Object.entries(facts.refused).map(([name, reason]) => make("div", {}, `${name} is not shown: ${reason}`)))
     this.renew()

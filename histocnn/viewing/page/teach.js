@@ -1,7 +1,7 @@
 // Teaching: a click or an outline gives patches a class, and the slide's map follows.
 
 import {told} from "./ask.js"
-import {$, make, swatch} from "./dom.js"
+import {$, make, pressed, swatch} from "./dom.js"
 
 const RULES = {combined: "unlike first, then uncertain", unlike: "unlike what is labelled", uncertain: "most uncertain", novel: "most novel"}
 
@@ -26,18 +26,18 @@ export class Teach {
   build() {
     this.begin = make("button", {id: "teach_on", onclick: () => this.turn(!this.on)}, "teach this slide")
     this.classes = make("div", {className: "marks", id: "teach_classes"})
-    this.name = make("input", {id: "teach_name", placeholder: "new class", maxLength: 64})
+    this.name = make("input", {id: "teach_name", ariaLabel: "new class", placeholder: "new class", maxLength: 64})
     this.name.onkeydown = (event) => { if (event.key == "Enter") this.add() }
     this.undoing = make("button", {id: "teach_undo", onclick: () => this.send("undo", {})}, "undo (u)")
     this.saving = make("button", {id: "teach_save", onclick: () => this.save()})
     this.said = make("div", {className: "small", id: "teach_said", role: "status"})
-    this.rule = make("select", {id: "teach_rule", onchange: () => this.suggest()},
+    this.rule = make("select", {id: "teach_rule", ariaLabel: "where to look next", onchange: () => this.suggest()},
       ...Object.entries(RULES).map(([value, text]) => make("option", {value}, text)))
     this.next = make("div", {className: "neighbours", id: "teach_next"})
     this.curve = make("canvas", {className: "wide", width: 276, height: 60, id: "teach_curve"})
     this.inner = make("div", {hidden: true},
       make("div", {className: "small"}, "Click a patch, or hold Shift and draw around some: they are of the chosen class. Alt and a click says why. "
-        + "All windows of this viewer share what is taught; what is not saved is when the viewer ends."),
+        + "All windows of this viewer share what is taught; what nobody saved is saved when the viewer ends."),
       this.classes, this.name, make("button", {onclick: () => this.add()}, "add"),
       make("div", {}, this.undoing, " ", this.saving), this.said,
       make("h2", {}, "Where to look next"), this.rule, this.next,
@@ -63,7 +63,7 @@ export class Teach {
 
   turn(on) {
     this.on = on
-    this.begin.classList.toggle("on", on)
+    this.begin.ariaPressed = on
     this.begin.textContent = on ? "stop teaching" : "teach this slide"
     this.inner.hidden = !on
     if (on) this.load()
@@ -135,7 +135,7 @@ export class Teach {
   show() {
     const button = (name, colour, words) => {
       const found = make("button", {onclick: () => { this.chosen = name; this.show() }}, colour ? swatch(colour) : null, ` ${words}`)
-      found.classList.toggle("on", this.chosen === name)
+      found.ariaPressed = this.chosen === name
       return found
     }
     this.classes.replaceChildren(
@@ -193,8 +193,8 @@ export class Teach {
     if (found.error) return this.say(found.error)
     this.next.replaceChildren(...found.map((each) => {
       const image = make("img", {alt: each.rule, src: `slide/${number}/patch/${this.source}/${each.row}`})
-      return make("figure", {className: "far", title: "go there", onclick: () => this.acts.go(each.box)},
-        image, make("figcaption", {}, each.rule))
+      return pressed(make("figure", {className: "far", title: "go there"}, image, make("figcaption", {}, each.rule)),
+        () => this.acts.go(each.box))
     }))
   }
 

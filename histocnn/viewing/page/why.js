@@ -1,7 +1,7 @@
 // Why a patch is called what it is: its pixels, its scores, and the labelled patches nearest to it.
 
 import {ask, told} from "./ask.js"
-import {$, make} from "./dom.js"
+import {$, make, pressed} from "./dom.js"
 
 export class Why {
   constructor(acts) { Object.assign(this, {acts, asked: 0}) }
@@ -49,7 +49,7 @@ export class Why {
       if (near.go != null) {
         figure.classList.add("far")
         figure.title = "go there"
-        figure.onclick = () => this.acts.go(near.go, near.box)
+        pressed(figure, () => this.acts.go(near.go, near.box))
       }
       return figure
     })

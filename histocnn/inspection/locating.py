@@ -13,8 +13,7 @@ from histocnn.errors import HistocnnError
 from histocnn.inspection.class_maps import Method
 from histocnn.inspection.explaining import mapped
 from histocnn.inspection.inspecting import Looking
-from histocnn.inspection.localisation import masks_of, pointing
-from histocnn.inspection.map_facts import Located
+from histocnn.inspection.localisation import Pointing, masks_of, pointing
 from histocnn.models.preparation import to_input
 from histocnn.models.suitable import normaliser
 from histocnn.patches.labels import covered_area
@@ -28,7 +27,7 @@ EACH, SLIDES = 5, 10  # crops of a slide, and slides
 
 def how_right(
     looking: Looking, cohort: Sequence[Patches], index: int, methods: Sequence[Method]
-) -> tuple[Located, ...]:
+) -> tuple[Pointing, ...]:
     """Pointing game and energy of the gradient's and the head's maps, beside chance and the centre.
 
     Crops four times as wide as a patch, of which the annotated class covers 5 to 40 %, up to five
@@ -70,7 +69,7 @@ def how_right(
     except HistocnnError as error:
         looking.notes.append(f"Maps are not compared with truth: {error.message}.")
         return ()
-    return tuple(Located(**vars(row)) for row in pointing(maps, masks, slides))
+    return tuple(pointing(maps, masks, slides))
 
 
 def _crops(

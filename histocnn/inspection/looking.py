@@ -20,8 +20,9 @@ from histocnn.inspection.inspecting import (
     filters,
     shown_activations,
 )
+from histocnn.inspection.localisation import Pointing
 from histocnn.inspection.locating import how_right
-from histocnn.inspection.map_facts import ClassMaps, Located, SlideFacts
+from histocnn.inspection.map_facts import ClassMaps, SlideFacts
 from histocnn.inspection.opening import Subject
 from histocnn.inspection.report import InspectReport
 from histocnn.inspection.sanity import Sanity
@@ -127,7 +128,7 @@ def explained(
         methods, refused = allowed(looking)
         maps = class_maps(looking, shown, methods, options.class_name)
     sanity: Sanity | None = None
-    located: tuple[Located, ...] = ()
+    located: tuple[Pointing, ...] = ()
     if "grad_cam" in methods:
         with looking.timed("sanity check"):
             sanity = checked_maps(looking, cohort, index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from histocnn.inspection.localisation import Pointing
 from histocnn.inspection.sanity import Sanity
 
 
@@ -40,21 +41,6 @@ class SlideFacts:
 
 
 @dataclass(frozen=True)
-class Located:
-    """How right a method's maps are on crops of known truth; see `localisation.Pointing`."""
-
-    method: str
-    images: int
-    undefined: int
-    hit: float
-    energy: float | None
-    coverage: float
-    gain: float
-    bounds: Mapping[str, tuple[float, float]]
-    note: str
-
-
-@dataclass(frozen=True)
 class ClassMaps:
     """Everything about maps of a class.
 
@@ -73,5 +59,5 @@ class ClassMaps:
     maps: tuple[MapFacts, ...]
     of_class: str
     sanity: Sanity | None = None
-    located: tuple[Located, ...] = ()
+    located: tuple[Pointing, ...] = ()
     slides: tuple[SlideFacts, ...] = field(default=())

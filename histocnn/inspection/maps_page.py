@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from histocnn.inspection.map_facts import ClassMaps, Located, MapFacts, SlideFacts
+from histocnn.inspection.localisation import Pointing
+from histocnn.inspection.map_facts import ClassMaps, MapFacts, SlideFacts
 from histocnn.inspection.sanity import FLAG, Likeness, Sanity
 from histocnn.pages.embedded import Picture
 
@@ -111,7 +112,7 @@ def _step(step: Likeness) -> list[Any]:
     ]
 
 
-def _located(row: Located) -> list[Any]:
+def _located(row: Pointing) -> list[Any]:
     return [
         NAMES.get(row.method, row.method),
         row.images,

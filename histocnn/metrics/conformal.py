@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,20 @@ from histocnn.metrics.plain import read_as
 FEWEST = 20  # patients of a class below which nothing is promised
 LEVELS = np.arange(500, 1000) / 1000  # confidences whose limits are remembered
 _SAME = 1e-6  # relative: predict computes the same patch's score again, in other batches
+
+
+class _Stored:
+    """What model and score files hold as plain values."""
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Self:
+        """Read what `plain.plain` made of one.
+
+        Raises:
+            MetricError: It is no such thing.
+        """
+        found: Self = read_as(cls, value, "conformal")
+        return found
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class ClassLimits:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(_Stored):
     """What calibration patients, who serve nothing else, say of scores.
 
     Attributes:
@@ -59,16 +73,6 @@ class Calibration:
 
     unit: str
     classes: Mapping[str, ClassLimits]
-
-    @classmethod
-    def from_dict(cls, value: Any) -> Calibration:
-        """Read what `plain.plain` made of one.
-
-        Raises:
-            MetricError: It is no such thing.
-        """
-        found: Calibration = read_as(cls, value, "conformal")
-        return found
 
     def least(self, confidence: float, class_names: Sequence[str]) -> NDArray[np.float64]:
         """The score from which on each class is in a patch's set: float64 [C], 0 = always.
@@ -105,7 +109,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Promise:
+class Promise(_Stored):
     """What score files say of their prediction sets.
 
     Attributes:
@@ -120,16 +124,6 @@ class Promise:
 
     def __post_init__(self) -> None:
         check_confidence(self.confidence)
-
-    @classmethod
-    def from_dict(cls, value: Any) -> Promise:
-        """Read what `plain.plain` made of one.
-
-        Raises:
-            MetricError: It is no such thing.
-        """
-        found: Promise = read_as(cls, value, "conformal")
-        return found
 
 
 def check_confidence(confidence: float) -> None:

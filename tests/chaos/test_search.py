@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,25 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.test_disk import small_disk
-from tests.models.patch_files import PATTERN, write_folder
+from tests.models.patch_files import write_folder
+from tests.stages.test_search import configuration
 
 pytestmark = [pytest.mark.chaos, pytest.mark.usefixtures("root_only")]
 TOO_SMALL_KIB = (40, 150, 400)  # the folds fit, a trial's files do, its checkpoints do not
 RATES = [1e-3, 2e-3, 4e-3]
-
-
-def configuration(folder: Path) -> Path:
-    write_folder(folder / "disc", patients=14, per_patient=2)
-    told = {
-        "data": {"patches": str(folder / "disc"), "patient_pattern": PATTERN, "augment": "none",
-                 "workers": 0, "batch_size": 8},
-        "model": {"backbone": "lenet5", "weights": None},
-        "trainer": {"max_epochs": 1, "accelerator": "cpu", "precision": "32-true",
-                    "enable_progress_bar": False},
-        "search": {"sampler": "grid", "folds": 2, "space": {"model.learning_rate": RATES}},
-    }  # fmt: skip
-    (folder / "search.yaml").write_text(json.dumps(told))
-    return folder / "search.yaml"
 
 
 def searched(config: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -40,7 +26,9 @@ def searched(config: Path, out: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kib", TOO_SMALL_KIB)
 def test_a_search_on_a_full_disk_goes_on_when_there_is_space(tmp_path: Path, kib: int) -> None:
-    config, out = configuration(tmp_path), tmp_path / "out"
+    write_folder(tmp_path / "disc", patients=14, per_patient=2)
+    config = configuration(tmp_path, {"model.learning_rate": RATES})
+    out = tmp_path / "out"
     with small_disk(out, kib):
         ended = searched(config, out)
         assert ended.returncode == 1, ended.stdout + ended.stderr

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from histocnn.inspection.map_facts import ClassMaps, Located, MapFacts, SlideFacts
+from histocnn.inspection.localisation import Pointing
+from histocnn.inspection.map_facts import ClassMaps, MapFacts, SlideFacts
 from histocnn.inspection.maps_page import maps_section, verdict, with_bounds
 from histocnn.inspection.sanity import Likeness, Sanity
 from histocnn.pages.embedded import Picture, thumbnail
@@ -19,7 +20,7 @@ MAPS = ClassMaps(
     maps=(MapFacts("i", "tumour", 0.975, {"grad_cam": 0.5, "occlusion": None}, "m.png"),),
     of_class="tumour",
     sanity=SANITY,
-    located=(Located("grad_cam", 5, 1, 0.8, 0.5, 0.2, 0.6, {"hit": (0.6, 1.0)}, "few slides"),),
+    located=(Pointing("grad_cam", 5, 1, 0.8, 0.5, 0.2, 0.6, {"hit": (0.6, 1.0)}, "few slides"),),
     slides=(SlideFacts("s1", "tumour", 12, (0.0, 1.0), (-1.0, 2.0), "s.png"),),
 )
 

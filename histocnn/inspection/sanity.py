@@ -45,7 +45,7 @@ class Likeness:
         ssim: Median structural similarity of two scaled maps at the image's size.
         ssim_bounds: Of 95 %.
         pairs: Maps compared: images × seeds, less the undefined.
-        undefined: Pairs of which one map has nothing above 0.
+        undefined: Pairs of which one map has nothing above 0, or is the same everywhere.
         note: About the bounds.
     """
 
@@ -156,6 +156,7 @@ def _compared(
         a, b = first[defined], second[defined]
         values[0, defined] = np.abs(rank_correlation(a, b))
         values[1, defined] = _ssim(enlarged(scaled(a), shape), enlarged(scaled(b), shape))
+        values[1, np.isnan(values[0])] = np.nan  # flat maps are alike whatever the weights
     return values
 
 

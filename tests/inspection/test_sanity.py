@@ -103,6 +103,21 @@ def test_maps_that_say_nothing_are_counted_and_in_no_median() -> None:
     assert np.isnan(nothing.steps[0].spearman)
 
 
+def test_maps_that_are_the_same_everywhere_have_no_order_and_are_in_no_figure() -> None:
+    """A flat map is like any other flat one, whatever the weights: it is no evidence of either."""
+
+    def flat(of: nn.Module, images: Tensor) -> NDArray[np.float32]:
+        maps = weights_alone(of, images)
+        maps[:2] = 3
+        return maps
+
+    found = sanity_check(network(), shapes(), flat, seeds=2, steps=2)
+    assert (found.steps[0].pairs, found.steps[0].undefined) == (8, 4)
+    alone = sanity_check(network(), shapes(2), flat, seeds=2, steps=2)
+    assert (alone.whole.pairs, alone.flagged) == (0, False)
+    assert np.isnan([alone.whole.spearman, alone.whole.ssim]).all()
+
+
 def test_the_same_seeds_give_the_same_figures_and_the_network_stays_as_it_is() -> None:
     own, images = network(), shapes()
     before = {name: value.clone() for name, value in own.state_dict().items()}

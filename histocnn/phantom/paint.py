@@ -20,6 +20,7 @@ from histocnn.phantom.stain import (
     GRAIN,
     PEN_RGB,
     SHAPES,
+    TILE_PX,
     TURNS,
     Pixels,
     colour_table,
@@ -42,7 +43,7 @@ class Painter:
         seed: int,
     ) -> None:  # fmt: skip
         rng = np.random.default_rng([seed, 1])
-        self._layout, self._mpp = layout, mpp
+        self._layout, self._size_px, self._mpp = layout, size_px, mpp
         self._stamps = stamps(mpp)
         # far enough out that every cell and blur that reaches into a block is drawn whole
         self._half_px = self._stamps[EPITHELIUM][0][0].shape[0] // 2
@@ -65,28 +66,36 @@ class Painter:
         self._row_order = np.argsort(layout.cells.xy_um[:, 1], kind="stable")
         self._row_um = layout.cells.xy_um[self._row_order, 1]
 
+    def _side_px(self, x_px: int, y_px: int) -> int:
+        """How much of a block the slide reaches, in whole tiles."""
+        left = max(self._size_px[0] - x_px, self._size_px[1] - y_px)
+        return min(BLOCK_PX, -(-left // TILE_PX) * TILE_PX)
+
     def _is_glass(self, x_px: int, y_px: int) -> bool:
         area = self._area_um(x_px, y_px)
         return not (self._layout.tissue.intersects(area) or self._layout.pen.intersects(area))
 
     def paint(self, x_px: int, y_px: int) -> Pixels | None:
-        """The uint8 [BLOCK_PX, BLOCK_PX, 3] block whose top left is (x, y); None is bare glass."""
+        """The uint8 [S, S, 3] block whose top left is (x, y); None is bare glass.
+
+        S is BLOCK_PX, or as far as the slide reaches in whole tiles.
+        """
         if self._is_glass(x_px, y_px):
             return None
-        margin = self._margin_px
+        margin, inner_px = self._margin_px, self._side_px(x_px, y_px)
         origin = np.array((x_px - margin, y_px - margin))
-        side = BLOCK_PX + 2 * margin
+        side = inner_px + 2 * margin
         stains = self._stains(origin, side, self._area_um(x_px, y_px))
         sigma = FOCUS_UM / self._mpp
         if sigma > 0.3:
             stains = np.asarray(cv2.GaussianBlur(stains, (0, 0), sigma), np.uint8)
         rgb = develop(stains, self._colours)
         rgb = self._fold(self._defocus(rgb, origin), origin)
-        inner = rgb[margin : margin + BLOCK_PX, margin : margin + BLOCK_PX]
+        inner = rgb[margin : margin + inner_px, margin : margin + inner_px]
         return self._draw_pen(inner, origin + margin)
 
     def _area_um(self, x_px: int, y_px: int) -> shapely.Polygon:
-        low, high = -self._margin_px, BLOCK_PX + self._margin_px
+        low, high = -self._margin_px, self._side_px(x_px, y_px) + self._margin_px
         corners = np.array((x_px + low, y_px + low, x_px + high, y_px + high)) * self._mpp
         return box(*corners)
 
@@ -105,7 +114,10 @@ class Painter:
 
     def _stains(self, origin: NDArray[np.int64], side: int, area_um: shapely.Polygon) -> Pixels:
         """Haematoxylin and eosin as uint8 [side, side, 2]."""
-        texture = textures(self._mpp, self._margin_px)
+        texture = {
+            name: pixels[:side, :side]
+            for name, pixels in textures(self._mpp, self._margin_px).items()
+        }
         h, e = np.zeros((2, side, side), np.uint8)
         if not self._layout.tissue.intersects(area_um):
             return np.asarray(cv2.merge([e, h]), np.uint8)
@@ -206,11 +218,12 @@ class Painter:
 
     def _draw_pen(self, rgb: Pixels, origin: NDArray[np.int64]) -> Pixels:
         """Felt tip lets little light through: most of the colour is the pen's own."""
-        area = box(*(np.array((*origin, *(origin + BLOCK_PX))) * self._mpp))
+        side = rgb.shape[0]
+        area = box(*(np.array((*origin, *(origin + side))) * self._mpp))
         if self._pen is None or not self._layout.pen.intersects(area):
             return np.ascontiguousarray(rgb)
         inked = rgb.astype(np.float32) * (0.14 * (0.3 + 0.7 * self._pen / 255)) + 0.86 * self._pen
-        mask = self._mask("pen", origin, BLOCK_PX)
+        mask = self._mask("pen", origin, side)
         out = np.ascontiguousarray(rgb)
         cv2.copyTo(inked.astype(np.uint8), mask, out)
         return out

@@ -12,12 +12,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from histocnn.phantom.stain import BLOCK_PX, GLASS_RGB
+from histocnn.phantom.stain import BLOCK_PX, GLASS_RGB, TILE_PX
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Tiles: TypeAlias = list[list[bytes]]  # [row][column], JPEG; b"" is a tile of zero bytes
 
-TILE_PX = 256
 BLOCK_LEVELS = (1, 2, 4, 8)  # downsamples whose tiles lie within one block
 QUALITY = 80
 GLASS = np.round(GLASS_RGB).astype(np.uint8)
@@ -35,8 +34,8 @@ def write_pyramid(
 
     Args:
         path: The TIFF to write.
-        paint: Gives the uint8 [BLOCK_PX, BLOCK_PX, 3] block whose top left is at (x, y); None is
-            empty glass.
+        paint: Gives the uint8 [BLOCK_PX, BLOCK_PX, 3] block whose top left is at (x, y), or so many
+            whole tiles of it as the slide reaches; None is empty glass.
         size_px: Width and height of level 0.
         mpp: µm per level-0 pixel.
         sparse: Whether tiles of empty glass have zero bytes.
@@ -58,7 +57,8 @@ def write_pyramid(
                 y, x = row * per_block, column * per_block
                 last = levels[-1][1]
                 if last is not None:
-                    coarse[y : y + per_block, x : x + per_block] = _halved(last)
+                    last = _halved(last)
+                    coarse[y : y + len(last), x : x + last.shape[1]] = last
             for level in BLOCK_LEVELS[1:]:
                 waiting[level] += _in_rows(band[level], level, row, size_px)
             yield from _in_rows(band[1], 1, row, size_px)
@@ -129,7 +129,8 @@ def _in_rows(blocks: list[Tiles], level: int, row: int, size_px: tuple[int, int]
     """A band's tiles row by row across its blocks, those beyond the level's edge left out."""
     width, height = _level_size(size_px, level)
     across, down = -(-width // TILE_PX), -(-height // TILE_PX)
-    rows = min(len(blocks[0]), down - row * len(blocks[0]))
+    per_block = BLOCK_PX // TILE_PX // level
+    rows = min(per_block, down - row * per_block)
     return [
         tile for r in range(rows) for tile in [t for block in blocks for t in block[r]][:across]
     ]
@@ -153,6 +154,10 @@ def _encoded(image: Pixels) -> Tiles:
 
 
 def _jpeg(tile: Pixels) -> bytes:
+    """A whole tile, whatever of it the image reaches."""
+    if tile.shape[:2] != (TILE_PX, TILE_PX):
+        down, right = (TILE_PX - side for side in tile.shape[:2])
+        tile = np.pad(tile, ((0, down), (0, right), (0, 0)), mode="edge")
     encoded = imagecodecs.jpeg8_encode(
         np.ascontiguousarray(tile), level=QUALITY, colorspace="RGB", outcolorspace="YCBCR",
         subsampling="420",

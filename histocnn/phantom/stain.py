@@ -14,6 +14,7 @@ from histocnn.phantom.cells import EPITHELIUM, FIBROBLAST, LYMPHOCYTE, RED_CELL,
 Pixels: TypeAlias = NDArray[np.uint8]
 
 BLOCK_PX = 2048
+TILE_PX = 256
 STAIN_PER_OD = 125.0  # grey levels of a stain map per unit of optical density
 GLASS_RGB = (243.0, 242.0, 244.0)
 PEN_RGB = {

@@ -65,14 +65,20 @@ class Guarded(RequestHandler):
             raise Gone
 
     async def do(self, work: Callable[[Wanted], T], pool: Executor | None = None) -> T:
-        """Do something in a thread.
+        """Do something in a thread; what nobody waits for and changes nothing is not begun.
 
         Raises:
             Refused: 404 with what went wrong with the slide; 499 where nobody waits any more.
         """
+
+        def begin() -> T:
+            if self.request.method == "GET":
+                self.wanted()
+            return work(self.wanted)
+
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(pool or self.viewing.others, work, self.wanted)
+            return await loop.run_in_executor(pool or self.viewing.others, begin)
         except Gone as gone:
             raise Refused(499, "nobody waits") from gone
         except HistocnnError as error:

@@ -9,11 +9,12 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from histocnn.errors import UsageError
-from histocnn.viewing import at_work
+from histocnn.viewing import at_work, outlines
 from histocnn.viewing.at_work import Viewing
 from histocnn.viewing.server import serve
 from histocnn.viewing.shelf import shelve
@@ -105,20 +106,26 @@ def test_ten_thousand_tiles_leave_nothing_behind(client: Client) -> None:
     assert files <= 0
 
 
-def test_who_goes_away_is_not_worked_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "what", "pool"),
+    [(at_work, "tile", "tile/0/0/0", "drawers"), (outlines, "tissue", "outlines/tissue", "others")],
+)
+def test_who_goes_away_is_not_worked_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, what: str, pool: str
+) -> None:
     made, hold = [], threading.Event()
-    real = at_work.tile
+    real = getattr(module, name)
 
     def slowly(*arguments: object) -> object:
         made.append(1)
         hold.wait(10)
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments)
 
-    monkeypatch.setattr(at_work, "tile", slowly)
+    monkeypatch.setattr(module, name, slowly)
     sockets = []
     for _ in range(12):  # more than there are threads
         one = socket.create_connection(("127.0.0.1", client.port))
-        path = f"/{client.viewing.token}/slide/0/tile/0/0/0"
+        path = f"/{client.viewing.token}/slide/0/{what}"
         one.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n\r\n".encode())
         sockets.append(one)
     time.sleep(0.3)
@@ -128,5 +135,5 @@ def test_who_goes_away_is_not_worked_for(client: Client, monkeypatch: pytest.Mon
     hold.set()
     assert client.get("cohort").status == 200
     monkeypatch.undo()
-    assert client.get("slide/0/tile/0/0/0").status == 200
-    assert len(made) == client.viewing.drawers._max_workers  # the others never began
+    assert client.get(f"slide/0/{what}").status == 200
+    assert len(made) == getattr(client.viewing, pool)._max_workers  # the others never began

@@ -11,4 +11,14 @@ export async function ask(address, options) {
   throw new Error((await answer.json()).error)
 }
 
+let seen = new AbortController()
+
+// What is asked about the slide that is seen: nobody waits for it where another is seen.
+export const about = (address) => ask(address, {signal: seen.signal})
+
+export function leave() {
+  seen.abort()
+  seen = new AbortController()
+}
+
 export const told = async (address, options) => (await ask(address, options)).json()

@@ -1,7 +1,7 @@
 // The layer over the slide: every cell's two bytes, coloured by a table of 65,536 colours. A new
 // threshold or opacity is a new table.
 
-import {ask} from "./ask.js"
+import {about, ask} from "./ask.js"
 
 const NONE = 65535
 const STEPS = 65534
@@ -26,7 +26,7 @@ export class Layer {
     if (this.facts?.key != facts?.key || !facts?.address) this.clear()
     this.facts = facts
     if (!facts) return
-    const answer = await ask(facts.address ?? `slide/${number}/values/${facts.source}/${facts.key}`)
+    const answer = await about(facts.address ?? `slide/${number}/values/${facts.source}/${facts.key}`)
     const values = new Uint16Array(await answer.arrayBuffer())
     if (this.facts != facts) return  // another was chosen meanwhile
     this.take(values, maps)

@@ -1,6 +1,6 @@
 // Lines over the slide: outlines of tissue and annotations, the grid, the mark of a patch.
 
-import {ask, told} from "./ask.js"
+import {about} from "./ask.js"
 
 export class Lines {
   constructor() {
@@ -24,14 +24,14 @@ export class Lines {
       const layer = this.facts.layers.find((each) => each.key == "grid")
       if (this.grid || !layer) return
       const number = this.number
-      const answer = await ask(`slide/${number}/values/${layer.source}/grid`)
+      const answer = await about(`slide/${number}/values/${layer.source}/grid`)
       const values = new Uint16Array(await answer.arrayBuffer())
       if (number == this.number) this.grid = {...layer.facts, values}
       return
     }
     if (this.outlines[what] || (what == "annotations" && !this.facts.annotated)) return
     const number = this.number
-    const said = await told(`slide/${number}/outlines/${what}`)
+    const said = await (await about(`slide/${number}/outlines/${what}`)).json()
     if (number != this.number) return
     this.outlines[what] = said.map((area) => ({...area, path: path(area.rings)}))
   }

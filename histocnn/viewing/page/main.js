@@ -1,6 +1,6 @@
 // The page: what is shown, and what every hand's movement does.
 
-import {told} from "./ask.js"
+import {about, leave, told} from "./ask.js"
 import {Cohort} from "./cohort.js"
 import {$, message} from "./dom.js"
 import {hands, KEYS} from "./hands.js"
@@ -75,6 +75,7 @@ async function open(number, place = {}) {
   state.strip?.mark(number)
   $("name").textContent = slide.id
   document.title = `${slide.id} – histocnn`
+  leave()
   why.clear()
   layer.clear()
   message(facts.error)
@@ -91,7 +92,8 @@ async function open(number, place = {}) {
   Object.assign(facts, {layers: [], origins: {}, refused: {}})
   panel.show(facts)
   draw()  // pixels first
-  const laid = await told(`slide/${number}/layers`).catch((error) => ({error: error.message}))
+  const laid = await about(`slide/${number}/layers`)
+    .then((answer) => answer.json()).catch((error) => ({error: error.message}))
   if (asked != state.asked) return
   if (laid.error) message(laid.error)
   else Object.assign(facts, laid)
@@ -133,11 +135,11 @@ async function choose(name, keep = false) {
 async function needLines(what) {
   $(`show_${what}`).checked = lines.shown[what]
   if (!lines.shown[what] || !state.facts) return draw()
-  const number = state.number
+  const asked = state.asked
   try {
     await lines.need(what)
   } catch (error) {
-    if (number == state.number) message(`${what}: ${error.message}`)
+    if (asked == state.asked) message(`${what}: ${error.message}`)
   }
   draw()
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import NOBODY, Owners, owners
-from histocnn.errors import PatchesError, SlideError
+from histocnn.errors import FeaturesError, PatchesError, SlideError
 from histocnn.evaluation.encoder_report import COLOUR, Against, Compared, Subject, summed_up
 from histocnn.evaluation.encoder_trial import Division, Protocol, Trial, try_colour, try_out
 from histocnn.metrics.terms import NOBODYS
@@ -46,11 +46,15 @@ def compared(
         colour: Try colour alone, too, where the features hold colours.
 
     Raises:
-        FeaturesError: As `matching.open_rows`, `matching.common`, `Features.labelled`,
-            `memory.check_room` and `Division.of`.
+        FeaturesError: A folder is called as colour alone is; as `memory.check_room`,
+            `matching.open_rows`, `matching.common`, `Features.labelled` and `Division.of`.
         PatchesError: Stain groups are needed, and the pictures are not there.
     """
     names = names_of(folders)
+    if COLOUR in names:
+        raise FeaturesError(
+            f"{COLOUR}: a network of this name would be taken for the colours", "Rename its folder."
+        )
     for folder in folders:
         check_room(feature_files(folder), COPIES, "Compare on fewer slides or images.")
     sets = [open_rows(folder, name, entries) for folder, name in zip(folders, names, strict=True)]

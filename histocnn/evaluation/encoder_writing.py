@@ -13,6 +13,7 @@ from histocnn.errors import one_line
 from histocnn.evaluation.encoder_report import COLOUR, FIGURES, METHODS, PRIMARY, Compared, Row
 from histocnn.metrics.plain import to_text
 from histocnn.metrics.sections import Figure, Gap
+from histocnn.metrics.terms import NOBODYS
 from histocnn.pages.compare_page import Shown, write_compare_page
 from histocnn.storage.atomic import write_text
 
@@ -110,13 +111,13 @@ def _bounded(name: str, figure: Figure | None) -> dict[str, float | None]:
 
 
 def licence(row: Row) -> str:
-    """Of the network's weights; `unknown` where nobody said it, `-` of colour alone."""
-    return "-" if row.subject.name == COLOUR else row.subject.terms.licence or "unknown"
+    """Of the network's weights; `unknown` where nobody said it, `-` where they are nobody's."""
+    return "-" if row.subject.terms == NOBODYS else row.subject.terms.licence or "unknown"
 
 
 def forbidden(row: Row) -> str:
-    """What the licence forbids; `unknown` where nobody said it, `-` of colour alone."""
-    if row.subject.name == COLOUR:
+    """What the licence forbids; `unknown` where nobody said it, `-` where there is none."""
+    if row.subject.terms == NOBODYS:
         return "-"
     forbids = row.subject.terms.forbids
     return "unknown" if forbids is None else ", ".join(forbids) or "nothing of note"
@@ -191,7 +192,7 @@ def remarks(report: Compared) -> list[str]:
         lines.append(f"{report.left_out} patches left out: some network has no features of them.")
     said = dict.fromkeys(one_line(row.subject.terms.sentence())
                          for row in networks if row.subject.terms.is_bound)  # fmt: skip
-    silent = [row.subject.name for row in networks if not row.subject.terms.licence]
+    silent = [row.subject.name for row in networks if licence(row) == "unknown"]
     if silent:
         lines.append(f"By whose leave {', '.join(silent)} may be used is unknown: ask before you "
                      "build on it.")  # fmt: skip

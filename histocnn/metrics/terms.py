@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,3 +89,13 @@ class Terms:
 
 UNKNOWN = Terms()
 NOBODYS = Terms(forbids=())  # weights that began at random, here
+
+
+def together(said: Sequence[Terms]) -> Terms:
+    """Of files that one network made: those that name an encoder, else what all say alike.
+
+    >>> together([UNKNOWN, Terms("uni")]).encoder, together([NOBODYS, UNKNOWN]) == UNKNOWN
+    ('uni', True)
+    """
+    alike = said[0] if len({*said}) == 1 else UNKNOWN
+    return next((terms for terms in said if terms.encoder), alike)

@@ -15,7 +15,7 @@ from histocnn.cohort.seen import Cohorts, TrainingCohort
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import patients_of
 from histocnn.errors import FeaturesError
-from histocnn.metrics.terms import UNKNOWN, Terms
+from histocnn.metrics.terms import UNKNOWN, Terms, together
 from histocnn.patches import door
 from histocnn.patches.classes import renumber, used
 from histocnn.patches.patches import FilePatches
@@ -201,7 +201,7 @@ def join(
         scales=tuple(scale for part in parts for scale in part.scales),
         cohorts=cohorts_of(parts),
         fingerprints=tuple(each for part in parts for each in part.fingerprints),
-        terms=next((part.terms for part in parts if part.terms.encoder), UNKNOWN),
+        terms=together([part.terms for part in parts]),
     )
 
 

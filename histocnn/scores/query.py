@@ -15,7 +15,6 @@ from histocnn.cohort.seen import NOT_SEEN, Verdict, seen_by, worst
 from histocnn.cohort.seen import UNKNOWN as NOT_KNOWN
 from histocnn.cohort.sheet import SlideEntry
 from histocnn.cohort.whose import patients_of
-from histocnn.metrics.terms import UNKNOWN as UNRECORDED
 from histocnn.patches.patches import FilePatches
 from histocnn.reference.apart import Exclude, left_out
 from histocnn.reference.cover import Cover
@@ -113,7 +112,7 @@ def write_query(
     carried, attributes = patches.carried()
     if patches.coords is not None and len(query):
         attributes["patient_id"] = query.patient_ids[0] or None
-    if not query.terms.encoder and reference.terms != UNRECORDED:
+    if not query.terms.encoder and reference.terms.encoder:
         attributes["encoder"] = reference.terms.to_dict()
     if found is not None:
         attributes["cover"] = found.stored

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histocnn.errors import PatchesError
+from histocnn.errors import FeaturesError, PatchesError
 from histocnn.evaluation.encoder_comparing import compared
 from histocnn.evaluation.encoder_report import COLOUR
 from histocnn.evaluation.encoder_trial import Protocol
@@ -41,6 +41,9 @@ def test_rows_of_every_network_and_of_colour(tmp_path: Path) -> None:
     assert (report.rows[0].subject.patch_px, report.rows[0].subject.mpp) == (28, 0.5)
     without = compared([tmp_path / "one"], PROTOCOL, replicates=20, colour=False)
     assert [row.subject.name for row in without.rows] == ["one"]
+    (tmp_path / "one").rename(tmp_path / COLOUR)
+    with pytest.raises(FeaturesError, match="colour alone: a network of this name"):
+        compared([tmp_path / COLOUR], PROTOCOL)
 
 
 def test_pictures_of_nobody_are_kept_apart_by_stain_and_must_be_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from histocnn.evaluation.encoder_report import COLOUR, PRIMARY, Compared, Subject, summed_up
 from histocnn.evaluation.encoder_trial import Division, Protocol, try_colour, try_out
 from histocnn.metrics.intervals import draw
+from histocnn.metrics.terms import NOBODYS
 
 RNG = np.random.default_rng(0)
 UNITS = np.repeat(np.arange(12), 8)
@@ -28,7 +29,7 @@ def tried() -> list[tuple[Subject, object]]:
     return [
         (Subject("poor", "net", 4, 224, 0.5), try_out(POOR, DIVISION)),
         (Subject("good", "net", 5, 224, 0.5), try_out(GOOD, DIVISION)),
-        (Subject(COLOUR, "colour", 6, 224, 0.5), try_colour(colours, DIVISION)),
+        (Subject(COLOUR, "colour", 6, 224, 0.5, NOBODYS), try_colour(colours, DIVISION)),
     ]  # type: ignore[return-value]
 
 

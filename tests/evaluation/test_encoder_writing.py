@@ -11,6 +11,7 @@ import pytest
 
 from histocnn.evaluation.encoder_report import COLOUR, PRIMARY, Compared, summed_up
 from histocnn.evaluation.encoder_writing import (
+    forbidden,
     how,
     licence,
     printed,
@@ -19,7 +20,7 @@ from histocnn.evaluation.encoder_writing import (
     words,
     write_comparison,
 )
-from histocnn.metrics.terms import Terms
+from histocnn.metrics.terms import NOBODYS, Terms
 from tests.evaluation.test_encoder_report import DIVISION, tried
 
 
@@ -81,4 +82,8 @@ def test_remarks_and_the_terminal(report: Compared) -> None:
     assert any(line.startswith("3 patches left out") for line in remarks(stain))
     assert "96 patches (a 48, b 48) of 12 patients, in 3 folds" in how(report)[0]
     assert licence(report.rows[0]) == "unknown"
+    own = replace(report.rows[0], subject=replace(report.rows[0].subject, terms=NOBODYS))
+    assert (licence(own), forbidden(own)) == ("-", "-")  # trained here: there is nobody to ask
+    said = remarks(replace(report, rows=(own, *report.rows[1:])))
+    assert not any("By whose leave" in line for line in said)
     assert printed(report)[0].split() == ["7-NN", "probe", "licence"]

@@ -10,6 +10,7 @@ import pytest
 
 from histocnn import cli
 from histocnn.errors import FeaturesError
+from histocnn.metrics.terms import NOBODYS, UNKNOWN, Terms
 from histocnn.reference.features import check_same, feature_files, load
 from histocnn.storage import store
 from tests.feature_files import write_features
@@ -115,3 +116,14 @@ def test_a_zip_named_as_features_is_one_line_and_leaves_nothing(
         assert "f.zip: a zip archive. Unzip it" in said
         assert said.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_our_own_is_nobodys_where_all_files_say_so(tmp_path: Path) -> None:
+    files = [write_features(tmp_path / f"{i}.h5", n=4) for i in range(2)]
+    for file in files:
+        assert load(files).terms == UNKNOWN
+        store.write(file, store.read(file), store.attributes(file) | {"encoder": NOBODYS.to_dict()})
+    assert load(files).terms == NOBODYS
+    uni = Terms("uni", "CC-BY-NC-ND-4.0", ("commercial use",))
+    store.write(file, store.read(file), store.attributes(file) | {"encoder": uni.to_dict()})
+    assert load(files).terms == uni

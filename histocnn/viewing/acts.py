@@ -13,8 +13,9 @@ from shapely.geometry.base import BaseGeometry
 
 from histocnn.errors import UsageError
 from histocnn.patches.labels import covered_area
-from histocnn.regions.annotation_formats import FARTHEST_L0
+from histocnn.regions.annotation_formats import FARTHEST_L0, MOST_CROSSINGS
 from histocnn.regions.annotations import EXCLUSION
+from histocnn.regions.crossings import count_crossings
 
 Int: TypeAlias = NDArray[np.int64]
 Boxes: TypeAlias = NDArray[np.float64]
@@ -83,6 +84,10 @@ def checked_region(points_l0: Sequence[Sequence[float]]) -> BaseGeometry:
         raise UsageError("an outline whose points are not (x, y) on a slide", remedy)
     drawn: BaseGeometry = shapely.Polygon(points)
     if not drawn.is_valid:
+        if count_crossings([points], MOST_CROSSINGS) > MOST_CROSSINGS:  # minutes to repair
+            raise UsageError(
+                f"an outline that crosses itself more than {MOST_CROSSINGS:,} times", remedy
+            )
         drawn = shapely.make_valid(drawn, method="structure", keep_collapsed=False)
     if not drawn.area:
         raise UsageError("an outline without an area", remedy)

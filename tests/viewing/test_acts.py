@@ -53,6 +53,13 @@ def test_an_outline_that_crosses_itself_keeps_both_halves() -> None:
     assert checked_region([(0, 0), (10, 10), (10, 0), (0, 10)]).area == pytest.approx(50)
 
 
+def test_a_scribble_that_nobody_could_repair_is_refused_at_once() -> None:
+    """Of 3,000 corners at random it would take minutes, and nobody else would be answered."""
+    corners = np.random.default_rng(0).uniform(0, 1000, (3000, 2)).tolist()
+    with pytest.raises(UsageError, match="crosses itself more than 50,000 times"):
+        checked_region(corners)
+
+
 @pytest.mark.parametrize(
     ("points", "said"),
     [

@@ -225,7 +225,7 @@ class Classroom:
         )
 
     def _said(self, number: int, session: _Session) -> dict[str, Any]:
-        teaching = session.teaching
+        teaching, source = session.teaching, self.source(self.desk.opened(number))
         names, labels = list(teaching.class_names), teaching.labels
         own = np.flatnonzero(labels >= 0)
         colours = class_colours(names)
@@ -238,7 +238,8 @@ class Classroom:
             slide = self._as_scores(number, teaching.map)
             layers = _layers(slide, colours[[of[name] for name in slide.class_names]])
         return {
-            "source": self.source(self.desk.opened(number)),
+            "source": source,
+            "features": self.desk.shelf.sources[source].name,
             "classes": [
                 {"name": name, "colour": colour, "count": taught.get(name, 0)}
                 for name, colour in zip(names, colours.tolist(), strict=True)

@@ -39,6 +39,7 @@ def room(tmp_path: Path) -> Classroom:
 def test_labels_become_a_map(room: Classroom, tmp_path: Path) -> None:
     said = room.state(0)
     assert said["classes"] == said["layers"] == said["settled"] == []
+    assert said["features"] == "features"
     with pytest.raises(StoreError, match="two classes"):
         room.values(0, "classes")
     said = room.tell(0, {"at": [30, 5], "class": "<i>tumour"})

@@ -60,7 +60,7 @@ export class Cohort {
     const item = pressed(make("div", {className: "item", title: slide.id},
       picture, make("div", {className: "id"}, slide.id), make("div", {className: "score"}, score)),
     () => this.open(slide.number))
-    item.ariaCurrent = slide.number == this.current
+    item.setAttribute("aria-current", slide.number == this.current)
     if (slide.broken) this.broken(item, slide.broken)
     else this.waiting.push([slide, item, picture])
     return item
@@ -105,7 +105,7 @@ export class Cohort {
     if (place >= 0 && (place * HIGH < strip.scrollTop || (place + 1) * HIGH > strip.scrollTop + strip.clientHeight))
       strip.scrollTop = place * HIGH - strip.clientHeight / 2 + HIGH / 2
     this.fill()
-    for (const [at, item] of this.items) item.ariaCurrent = this.shown[at].number == number
+    for (const [at, item] of this.items) item.setAttribute("aria-current", this.shown[at].number == number)
   }
 
   // Slide-level scores that became known when the slide was opened.

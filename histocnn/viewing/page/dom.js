@@ -16,7 +16,8 @@ export function pressed(element, act) {
     event.preventDefault()
     act()
   }
-  return Object.assign(element, {onclick: act, onkeydown, tabIndex: 0, role: "button"})
+  element.setAttribute("role", "button")
+  return Object.assign(element, {onclick: act, onkeydown, tabIndex: 0})
 }
 
 export function swatch(colour, opacity = 1) {

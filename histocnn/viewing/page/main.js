@@ -51,7 +51,6 @@ function draw() {
     }
     where()
     remember()
-    state.frames = (state.frames ?? 0) + 1
   })
 }
 

@@ -9,7 +9,7 @@ const RULES = {combined: "unlike first, then uncertain", unlike: "unlike what is
 const fresh = (name) => ({name, colour: [120, 120, 120], count: 0})
 
 export class Teach {
-  // acts: layers(layers, choose), draw(), go(box), lines
+  // acts: layers(layers), draw(), go(box), lines
   constructor(acts) {
     this.acts = acts
     this.on = false
@@ -38,7 +38,7 @@ export class Teach {
     this.inner = make("div", {hidden: true},
       make("div", {className: "small"}, "Click a patch, or hold Shift and draw around some: they are of the chosen class. Alt and a click says why. "
         + "All windows of this viewer share what is taught; what nobody saved is saved when the viewer ends."),
-      this.classes, this.name, make("button", {onclick: () => this.add()}, "add"),
+      (this.by = make("div", {className: "small"})), this.classes, this.name, make("button", {onclick: () => this.add()}, "add"),
       make("div", {}, this.undoing, " ", this.saving), this.said,
       make("h2", {}, "Where to look next"), this.rule, this.next,
       make("h2", {}, "How the map settles"), this.curve,
@@ -63,7 +63,7 @@ export class Teach {
 
   turn(on) {
     this.on = on
-    this.begin.ariaPressed = on
+    this.begin.setAttribute("aria-pressed", on)
     this.begin.textContent = on ? "stop teaching" : "teach this slide"
     this.inner.hidden = !on
     if (on) this.load()
@@ -119,6 +119,7 @@ export class Teach {
     if (said.turns < this.turns) return  // an answer that was overtaken
     ;[this.source, this.turns] = [said.source, said.turns]
     this.unsaved(said.unsaved)
+    this.by.textContent = `by the features in ${said.features}`
     const others = this.known.filter((each) => !said.classes.some((own) => own.name == each.name))
     this.known = [...said.classes, ...others.map(({name}) => fresh(name))]
     if (this.chosen === undefined) this.chosen = this.known[0]?.name
@@ -135,7 +136,7 @@ export class Teach {
   show() {
     const button = (name, colour, words) => {
       const found = make("button", {onclick: () => { this.chosen = name; this.show() }}, colour ? swatch(colour) : null, ` ${words}`)
-      found.ariaPressed = this.chosen === name
+      found.setAttribute("aria-pressed", this.chosen === name)
       return found
     }
     this.classes.replaceChildren(

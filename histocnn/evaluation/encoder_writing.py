@@ -202,7 +202,7 @@ def remarks(report: Compared) -> list[str]:
 def how(report: Compared) -> list[str]:
     """How the figures were made."""
     classes = ", ".join(
-        f"{name} {count:,}" for name, count in zip(report.class_names, report.counts, strict=True)
+        f"{name}: {count:,}" for name, count in zip(report.class_names, report.counts, strict=True)
     )
     unit = report.interval.unit
     return [

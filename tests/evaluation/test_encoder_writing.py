@@ -80,7 +80,7 @@ def test_remarks_and_the_terminal(report: Compared) -> None:
     stain = replace(report, interval=replace(report.interval, unit="stain groups"), left_out=3)
     assert remarks(stain)[0].startswith("Stain groups stand in for patients")
     assert any(line.startswith("3 patches left out") for line in remarks(stain))
-    assert "96 patches (a 48, b 48) of 12 patients, in 3 folds" in how(report)[0]
+    assert "96 patches (a: 48, b: 48) of 12 patients, in 3 folds" in how(report)[0]
     assert licence(report.rows[0]) == "unknown"
     own = replace(report.rows[0], subject=replace(report.rows[0].subject, terms=NOBODYS))
     assert (licence(own), forbidden(own)) == ("-", "-")  # trained here: there is nobody to ask

@@ -64,11 +64,12 @@ def test_features_of_slides_carry_what_the_grid_knew(place: Path, tmp_path: Path
     assert json.loads((tmp_path / "run.json").read_text())["verdict"].startswith("pixels")
 
 
-def sent(items: list[Any], task: Any, workers: int, report: Any) -> None:
+def sent(items: list[Any], task: Any, workers: int, report: Any, begin: Any) -> None:
     """What two processes would be sent, done in this one, which has torch already."""
     assert workers == 2
-    items, task = pickle.loads(pickle.dumps((list(items), task)))  # noqa: S301 - our own
-    over(items, task, 1, report)
+    there = pickle.dumps((list(items), task, begin))
+    items, task, begin = pickle.loads(there)  # noqa: S301 - our own
+    over(items, task, 1, report, begin)
 
 
 @pytest.mark.parametrize("spawned", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -74,6 +74,14 @@ def short(name: str, letters: int = LETTERS) -> str:
     return name if len(name) <= letters else f"{name[: half - 1]}…{name[-half:]}"
 
 
+def fitted(text: str, letter_px: float, room_px: float) -> str:
+    """The text, its middle left out until it is no wider than there is room."""
+    letters = len(text)
+    while letters > 3 and Words(0, 0, short(text, letters), letter_px).width_px > room_px:
+        letters -= 1
+    return short(text, letters)
+
+
 def write_png(paper: NDArray[np.uint8], path: Path, inner: Place = ALL) -> None:
     """Write a picture [h, w, 3] as a PNG of 256 colours, whole or not at all.
 

@@ -17,7 +17,7 @@ from histocnn.errors import HistocnnError
 from histocnn.jobs.ranges import NonNegativeInt, check_ranges
 from histocnn.patches.gridpixels import GridPixels
 from histocnn.patches.patches import Patches, open_files
-from histocnn.pictures.lettering import GREY, Words, short, write_png, write_words
+from histocnn.pictures.lettering import GREY, Words, fitted, write_png, write_words
 from histocnn.pictures.palette import Colours, class_colours
 from histocnn.pictures.sheet import FOOTNOTE, length_text, scale_bar_um
 from histocnn.reference.apart import Exclude
@@ -30,7 +30,6 @@ LARGEST = 2_000_000  # bytes of a sheet
 _SMALLEST_PX = 48
 Places: TypeAlias = tuple[NDArray[np.int64], tuple[float, float]]
 _FRAME_PX = 3
-_LETTERS = 24  # below a tile
 
 
 @dataclass(frozen=True)
@@ -293,5 +292,5 @@ def _put(
         lines += [(y + 6 + 1.2 * k * letter, text) for k, text in enumerate(reason)]
     else:
         inner[:] = cv2.resize(tile.pixels, inner.shape[1::-1], interpolation=cv2.INTER_AREA)
-    return [Words(x + (_FRAME_PX if top < y + side else 0), top, short(text, _LETTERS), letter)
+    return [Words(x + (_FRAME_PX if top < y + side else 0), top, fitted(text, letter, side), letter)
             for top, text in lines]  # fmt: skip

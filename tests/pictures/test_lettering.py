@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from histocnn.errors import StoreError
-from histocnn.pictures.lettering import Words, short, write_png, write_words
+from histocnn.pictures.lettering import Words, fitted, short, write_png, write_words
 
 
 def test_words_stand_where_they_were_put_and_as_wide_as_they_say() -> None:
@@ -53,3 +53,11 @@ def test_long_names_lose_their_middle() -> None:
     assert name.startswith("TCGA-AA-")
     assert name.endswith("abcdef")
     assert short("x" * 25, 24) == "x" * 11 + "…" + "x" * 12
+
+
+@pytest.mark.parametrize("text", ["12900_idx5_x1301_y901_class0.png", "W" * 60, "i" * 40])
+def test_what_is_fitted_leaves_the_place_beside_it_free(text: str) -> None:
+    said = fitted(text, 11.5, 150)
+    assert 130 < Words(0, 0, said, 11.5).width_px <= 150
+    assert said[0] + said[-1] == text[0] + text[-1]
+    assert fitted("x 950, y 950", 11.5, 150) == "x 950, y 950"

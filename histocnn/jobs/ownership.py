@@ -12,6 +12,7 @@ from pathlib import Path
 from histocnn.errors import StoreError, UsageError
 from histocnn.jobs import claims
 from histocnn.storage.atomic import sweep
+from histocnn.storage.ordinary import is_ordinary
 
 FAILURES_HEADER = "slide_id,error,message,command,time"
 
@@ -73,6 +74,8 @@ def strange_sums(out: Path) -> list[Path]:
 
 def first_line(path: Path) -> str:
     """The first line of a text file; empty where it cannot be read."""
+    if not is_ordinary(path):
+        return ""
     try:
         with path.open(encoding="utf-8") as lines:
             return lines.readline(4096).rstrip("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ def test_any_stage_renews_the_sums_of_another_but_not_a_users_files(tmp_path: Pa
     run.write_text('{"command": "tile", "slides": {}}')
     failures.write_text(f"{FAILURES_HEADER}\ns1,SlideError,gone,tile,now\n")
     assert strange_sums(tmp_path) == []
+
+
+def test_a_pipe_for_failures_is_a_strangers_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "failures.csv")
+    assert strange_sums(tmp_path) == [tmp_path / "failures.csv"]
 
 
 def test_the_first_three_are_named(tmp_path: Path) -> None:

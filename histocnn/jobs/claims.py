@@ -14,7 +14,7 @@ from typing import Any
 
 from histocnn.errors import StoreError
 from histocnn.storage import store
-from histocnn.storage.atomic import write_text
+from histocnn.storage.atomic import write_error, write_text
 from histocnn.storage.json import to_json
 from histocnn.storage.ordinary import is_ordinary
 
@@ -67,6 +67,34 @@ def made(record: Record, command: str) -> set[str]:
     if record.get("command") != command or not isinstance(files, list):
         return set()
     return {name for name in files if isinstance(name, str)}
+
+
+def renounce(path: Path, command: str, target: Path, beside: Iterable[Path]) -> list[str]:
+    """Remove what a stage made of a slide before, and does not make any more.
+
+    Only what the record names, and lies beside the target under a name that begins as its does.
+
+    Args:
+        path: Of the record.
+        command: The stage's name.
+        target: The slide's file that says "done".
+        beside: The others that the stage makes now.
+
+    Returns:
+        The names of those that it makes now.
+
+    Raises:
+        StoreError: An old one cannot be removed.
+    """
+    names = {target.name, *(file.name for file in beside)}
+    for name in made(read(path), command) - names:
+        old = target.parent / name
+        if name.startswith(target.stem) and old.name == name and not old.is_dir():
+            try:
+                old.unlink(missing_ok=True)
+            except OSError as error:
+                raise write_error(old, error) from error
+    return sorted(names)
 
 
 def is_of_stage(target: Path, record: Record, command: str) -> bool:

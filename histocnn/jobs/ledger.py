@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -271,6 +272,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
+@cache
 def _versions() -> dict[str, str]:
     versions = {"histocnn": histocnn.__version__}
     for library in LIBRARIES:

@@ -62,10 +62,12 @@ class Files:
     Attributes:
         suffix: Of the target, the file that is written last and says "done".
         beside: `beside(item, target)` are the other files and folders; picklable where workers > 1.
+        keeps: Whether what an earlier run made of the slide, and this one does not, stays.
     """
 
     suffix: str = ".h5"
     beside: Callable[[Any, Path], Iterable[Path]] = _none
+    keeps: bool = True
 
 
 def run(
@@ -244,8 +246,7 @@ class _Job(Generic[T]):
 
     def is_done(self, item: T) -> bool:
         """Whether its file is there by its recipe."""
-        target = self._target(item)
-        record = claims.read(claims.record_path(target))
+        record = claims.read(claims.record_path(target := self._target(item)))
         return _differences(target, record, self._recipe(item)) == []
 
     def _begin(self, item: T) -> None:
@@ -253,14 +254,12 @@ class _Job(Generic[T]):
             self.work.begin(item)
 
     def _recipe(self, item: T) -> dict[str, Any]:
-        recipe: dict[str, Any] = json.loads(to_json(shortened(self.recipe(item))))
-        return recipe
+        return dict(json.loads(to_json(shortened(self.recipe(item)))))
 
     def _make(self, item: T, tick: Tick) -> Result:
         recipe = self._recipe(item)
         target = self._target(item)
-        path = claims.record_path(target)
-        record = claims.read(path)
+        record = claims.read(path := claims.record_path(target))
         differing = _differences(target, record, recipe)
         if differing == [] and claims.is_finished(record):
             return Result("skipped")
@@ -276,6 +275,8 @@ class _Job(Generic[T]):
         facts = self.work(item, target, recipe, tick) or {}
         if not target.exists():
             raise RuntimeError(f"{target.name} was not written")
+        if not self.files.keeps:
+            ours["files"] = claims.renounce(path, self.command, target, beside)
         return Result("done", recipe, differing or [], facts | ours)
 
 

@@ -101,7 +101,7 @@ def draw_heatmaps(
         recipe=partial(_recipe, options=options),
         work=partial(_draw_slide, options=options),
         workers=workers,
-        files=runs.Files(".png", partial(_beside, options=options)),
+        files=runs.Files(".png", partial(_beside, options=options), keeps=False),
     )
     claim_files(out, "heatmap", ["slides.csv"])
     sum_up(

@@ -71,7 +71,10 @@ def write_viewer(view: View, overview: NDArray[np.uint8], path: Path) -> None:
     document = Document()
     document.add_root(column(panel.heading, below, sizing_mode="stretch_width", styles=_WHOLE))
     document.js_on_event("document_ready", *scripts)
-    html = file_html(document, "inline", title=view.slide.slide_id, template=_TEMPLATE)
+    html = file_html(
+        document, "inline", title=view.slide.slide_id, template=_TEMPLATE,
+        suppress_callback_warning=True,  # there are none in Python: nothing to look for
+    )  # fmt: skip
     write_text(path, html)
 
 

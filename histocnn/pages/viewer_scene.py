@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from histocnn.pictures.heat import GLASS, HATCH, HATCHED, INK, View
+from histocnn.pictures.heat import HATCH, HATCHED, INK, View
 from histocnn.pictures.strokes import Points, Stroke
 from histocnn.regions.raster import outline
 
@@ -137,11 +137,11 @@ def _lines(
 
 
 def _fill(plot: Any, view: View, where: NDArray[np.bool_] | None, pattern: str) -> None:
-    """Fill what is tissue there with lines or dots, as far apart however far one zooms."""
+    """Fill it with lines or dots, as far apart however far one zooms."""
     if where is None:
         return
     px_l0 = np.divide(view.slide.grid.size_l0, where.shape[::-1])
-    x, y = _joined(_rings(outline(where & (view.tissue > GLASS), (px_l0[0], px_l0[1]))))
+    x, y = _joined(_rings(outline(where, (px_l0[0], px_l0[1]))))
     if len(x):
         plot.patch(
             x, y, fill_alpha=0, line_color=None, hatch_pattern=pattern,
@@ -164,8 +164,7 @@ def _joined(lines: Iterable[Points]) -> tuple[NDArray[np.float32], NDArray[np.fl
 
 def tissue_url(view: View) -> str:
     """How much of each pixel of the view's picture is tissue, as a grey PNG inside a URL."""
-    grey = np.rint(view.tissue * 15).astype(np.uint8) * 17  # 16 steps are enough for the eye
-    return _url("png", cv2.imencode(".png", grey)[1].tobytes())
+    return _url("png", cv2.imencode(".png", view.tissue)[1].tobytes())
 
 
 def _jpeg_url(overview: NDArray[np.uint8]) -> str:

@@ -6,11 +6,11 @@ Glass and what was not scored stay clear.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from histocnn.patches.quality import flaws
 from histocnn.pictures.grid_picture import flawed
-from histocnn.pictures.overlay import Floats, Pixels, at_pixels, canvas, lay, tissue_share
+from histocnn.pictures.overlay import Floats, Pixels, canvas, lay, paint, tissue_share
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, Colours, class_colours, map_table
 from histocnn.pictures.sheet import ColourBar, Entry, Key, write_sheet
 from histocnn.pictures.strokes import (
@@ -31,6 +31,7 @@ from histocnn.pictures.strokes import (
     kept_lines,
     stipple,
 )
+from histocnn.regions.field import sample, under
 from histocnn.scores.scored import ScoredSlide, most_likely
 
 # How opaque the value of each of the map's 256 steps lies: what is unlikely hides nothing.
@@ -43,7 +44,7 @@ MOSTLY = 0.5  # of the patches over a place are uncertain
 HATCH = (70, 70, 70)
 HATCHED = 0.7
 NO_FLAW = Entry("blur, pen, fold, edge: no patch", INK, "dotted")
-GLASS = 0.05  # surroundings with less tissue are glass
+GLASS = 13  # of 255: surroundings with less tissue are glass
 # Operating points as metrics.calibration names them: what people read, and how they are drawn.
 _POINTS: Mapping[str, tuple[str, Stroke]] = {
     "sensitivity_95": ("sensitivity 95 %", "dotted"),
@@ -85,8 +86,8 @@ class View:
         return canvas(self.thumbnail, grid.size_l0, grid.slide_mpp)
 
     @cached_property
-    def tissue(self) -> Floats:
-        """The share of each pixel that is not glass, [h, w]."""
+    def tissue(self) -> Pixels:
+        """The share of each pixel that is not glass, of 255, [h, w]."""
         return tissue_share(self.picture)
 
     @cached_property
@@ -95,43 +96,58 @@ class View:
         return class_colours(self.slide.class_names, self.colours)
 
     @cached_property
+    def scored(self) -> Pixels:
+        """How much of each pixel is tissue with scores, of 255, [h, w]."""
+        return self.tissue_in(self.slide.raster()[..., 0])
+
+    @cached_property
     def new(self) -> NDArray[np.bool_] | None:
-        """Which pixels are unlike the reference, bool [h, w]; None where novelty is not known."""
-        novelty = self.novelty
-        return None if novelty is None else novelty >= NEW / 100  # NaN is not
+        """Which pixels of the tissue are unlike the reference, bool [h, w]; None: not known."""
+        if self.novelty is None:
+            return None
+        values, tissue = self.novelty
+        return (values >= NEW / 100) & (tissue > GLASS)
 
     @cached_property
     def uncertain(self) -> NDArray[np.bool_] | None:
-        """Which pixels are uncertain, bool [h, w]; None where nobody asked."""
+        """Which pixels of the tissue are uncertain, bool [h, w]; None where nobody asked."""
         raster = self.slide.uncertain_raster()
-        return None if raster is None else self.at_pixels(raster) >= MOSTLY  # NaN is not
+        if raster is None:
+            return None
+        return (self.at_pixels(raster) >= MOSTLY) & (self.tissue_in(raster) > GLASS)
 
     @cached_property
-    def novelty(self) -> Floats | None:
-        """The novelty at each pixel, 0 to 1."""
+    def novelty(self) -> tuple[Floats, Pixels] | None:
+        """The novelty at each pixel, 0 to 1, and how much of it is tissue where it is known."""
         raster = self.slide.novelty_raster()
-        return None if raster is None else self.at_pixels(raster)
+        return None if raster is None else (self.at_pixels(raster), self.tissue_in(raster))
 
     @cached_property
-    def marks(self) -> list[tuple[Entry, NDArray[np.intp], Floats]]:
+    def marks(self) -> list[tuple[Entry, NDArray[np.intp], Pixels]]:
         """What is marked as new or uncertain: the legend's entry, pixels [N], opacity [N]."""
         new = Entry(f"unlike the reference (novelty from {NEW})", HATCH, "hatched")
         uncertain = Entry("uncertain (no class, or several)", HATCH, "stippled")
         marks = []
         for where, pattern, entry in ((self.new, hatch, new), (self.uncertain, stipple, uncertain)):
-            if where is None or not (where & (self.tissue > GLASS)).any():
-                continue
-            at = np.flatnonzero(where & pattern(where.shape))
-            opacity = np.minimum(self.tissue.ravel()[at], np.float32(HATCHED))
-            marks.append((entry, at, opacity))
+            if where is not None and where.any():
+                at = np.flatnonzero(where & pattern(where.shape))
+                opacity = np.minimum(self.tissue.ravel()[at], np.uint8(255 * HATCHED))
+                marks.append((entry, at, opacity))
         return marks
 
     def at_pixels(self, raster: Floats) -> Floats:
-        """Values of cells at each pixel, [h, w], as finely as the grid allows."""
+        """Values of cells at each pixel, [h, w], as finely as the grid allows; NaN is anything."""
+        how = sample if self.slide.smooth else under
+        return np.asarray(self._laid(how, raster), np.float32)
+
+    def tissue_in(self, raster: Floats) -> Pixels:
+        """How much of each pixel is tissue in a cell that is not NaN, of 255, [h, w]."""
+        known = np.where(np.isnan(raster), np.uint8(0), np.uint8(255))
+        return np.asarray(cv2.min(self.tissue, self._laid(under, known)), np.uint8)
+
+    def _laid(self, how: Callable[..., Any], cells: NDArray[Any]) -> Any:
         grid, (height, width) = self.slide.grid, self.picture.shape[:2]
-        return at_pixels(
-            raster, grid.stride_l0, grid.size_l0, (width, height), smooth=self.slide.smooth
-        )
+        return how(cells, grid.stride_l0, grid.size_l0, (width, height))
 
     @cached_property
     def near_tissue(self) -> NDArray[np.bool_]:
@@ -207,7 +223,7 @@ def score_picture(view: View, index: int) -> Drawn:
     marks = tuple(score for *_, score in contours)
     bar = ColourBar(SCORE_MAP, f"probability of {name}", opacity=OPACITY, marks=marks)
     values = view.at_pixels(slide.raster()[..., index])
-    pixels = _painted(view, values, bar)
+    pixels = paint(view.picture, values, view.scored, bar.opacity, map_table(bar.map_name))
     key: list[Entry | ColourBar] = [bar, *_marked(view, pixels)]
     for said, stroke, score in contours:
         draw_lines(
@@ -227,7 +243,7 @@ def novelty_picture(view: View) -> Drawn:
     if view.novelty is None:
         raise ValueError("no novelty was computed")
     bar = ColourBar(NOVELTY_MAP, "novelty (percentile in the reference)", NOVELTY_OPACITY, (0, 100))
-    pixels = _painted(view, view.novelty, bar)
+    pixels = paint(view.picture, *view.novelty, bar.opacity, map_table(bar.map_name))
     return Drawn(pixels, [bar, *_marked(view, pixels), *_annotated(view, pixels)])
 
 
@@ -235,22 +251,18 @@ def class_picture(view: View) -> Drawn:
     """The most likely class, the paler the less sure; its legend says how often it is that."""
     slide, colours = view.slide, view.class_colours
     raster = slide.raster()
-    best = np.full(view.picture.shape[:2], -1, np.float32)
+    best = view.at_pixels(raster[..., 0])
     called = np.zeros(best.shape, np.uint8)
-    for index in range(len(colours)):
+    for index in range(1, len(colours)):
         values = view.at_pixels(raster[..., index])
-        np.copyto(called, index, where=values > best)  # NaN is not
-        np.fmax(best, values, out=best)
+        higher = np.asarray(cv2.compare(values, best, cv2.CMP_GT), np.uint8)  # 255 or 0
+        cv2.max(called, higher & np.uint8(index), called)
+        cv2.max(best, values, best)
     chance = 1 / len(colours) if len(colours) > 1 else 0.0
-    best -= np.float32(chance)
-    best *= np.float32(1 / (1 - chance))
-    sure = np.clip(best, 0, 1, out=best)
-    sure *= view.tissue
-    sure *= np.float32(CLASS_OPACITY)
-    table = np.zeros((256, 1, 3), np.uint8)
-    table[: len(colours), 0] = colours
-    painted = np.asarray(cv2.applyColorMap(called, table), np.uint8)
-    pixels = lay(view.picture, painted, sure)
+    sure = np.clip((np.linspace(0, 1, 256) - chance) / (1 - chance), 0, 1)
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(colours)] = colours
+    pixels = paint(view.picture, best, view.scored, CLASS_OPACITY * sure, table, called)
     labels = most_likely(raster)
     count = np.bincount(labels[labels >= 0], minlength=len(colours))
     share = count / max(1, count.sum())
@@ -268,17 +280,6 @@ def quality_picture(view: View) -> Drawn:
         draw_outline(pixels, area, view.slide.grid.size_l0, colour=entry.colour, stroke="dotted")
     found = [entry for entry, _ in view.flawed] or [NO_FLAW]
     return Drawn(pixels, [*found, *_annotated(view, pixels)])
-
-
-def _painted(view: View, values: Floats, bar: ColourBar) -> Pixels:
-    """Values from 0 to 1 in the bar's colours and opacity over the tissue."""
-    known = np.isfinite(values)
-    steps = cv2.convertScaleAbs(np.where(known, values, np.float32(0)), alpha=255)
-    colours = cv2.applyColorMap(steps, map_table(bar.map_name)[:, None])
-    opacity = np.asarray(cv2.LUT(steps, bar.opacity), np.float32)
-    opacity *= view.tissue
-    opacity *= known
-    return lay(view.picture, np.asarray(colours, np.uint8), opacity)
 
 
 def _marked(view: View, pixels: Pixels) -> list[Entry]:

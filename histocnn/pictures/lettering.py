@@ -7,25 +7,30 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
+import cv2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from histocnn.pictures.overlay import Pixels, lay
 from histocnn.storage.atomic import replacing
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Floats: TypeAlias = NDArray[np.float64]
+Briefs: TypeAlias = NDArray[np.uint16]  # five bits of red, green and blue each
 Place: TypeAlias = tuple[slice, slice]
 ALL: Place = (slice(None), slice(None))
 GREY = (115, 115, 115)
 INK = (20, 20, 20)
-PAPER = np.full((1, 1, 3), 255, np.uint8)
-SAMPLED_PX = 250_000  # pixels that a palette is chosen by
+WHITE = np.full((1, 3), 255, np.uint8)
+_WHITE = 0x7FFF  # in brief
+SAMPLED_PX = 60_000  # pixels that a palette is chosen by
 LETTERS = 30  # of a class or slide name
 
 
@@ -55,17 +60,26 @@ def write_words(picture: NDArray[np.uint8], lines: Sequence[Words]) -> NDArray[n
 def add_words(paper: NDArray[np.uint8], lines: Sequence[Words]) -> None:
     """Write words on the picture [h, w, 3], in place."""
     for words in lines:
-        face = font(round(words.letter_px))
-        left, top, right, bottom = face.getbbox(words.text)
-        y = max(0, math.floor(words.y + min(top, 0)) - 1)
-        x = max(0, math.floor(words.x + min(left, 0)) - 1)
-        below, beyond = math.ceil(words.y + bottom) + 2, math.ceil(words.x + right) + 2
-        part = paper[y : max(y, below), x : max(x, beyond)]  # Pillow copies what it writes on
+        x, y = math.floor(words.x) - 1, math.floor(words.y) - 1
+        ink, (left, top) = _ink(words.text, round(words.letter_px), words.x - x, words.y - y)
+        x, y = x + left, y + top
+        ink = ink[max(0, -y) :, max(0, -x) :]
+        part = paper[max(0, y) :, max(0, x) :][: ink.shape[0], : ink.shape[1]]
         if part.size:
-            piece = Image.fromarray(part)
-            at = words.x - x, words.y - y
-            ImageDraw.Draw(piece).text(at, words.text, fill=words.colour, font=face)
-            part[:] = np.asarray(piece)
+            ink = ink[: part.shape[0], : part.shape[1]]
+            part[:] = lay(part, np.full_like(part, words.colour), ink)
+
+
+@lru_cache(maxsize=64)  # most words of a slide's pictures are the same
+def _ink(text: str, size_px: int, x: float, y: float) -> tuple[Pixels, tuple[int, int]]:
+    """How opaque a line of text at (x, y) makes pixels, [h, w], and where the first of them is."""
+    face = font(size_px)
+    left, top, right, bottom = face.getbbox(text)
+    first = math.floor(min(x + left, 0)), math.floor(min(y + top, 0))
+    size = math.ceil(x + right) + 2 - first[0], math.ceil(y + bottom) + 2 - first[1]
+    piece = Image.new("L", size)
+    ImageDraw.Draw(piece).text((x - first[0], y - first[1]), text, fill=255, font=face)
+    return np.asarray(piece), first
 
 
 def short(name: str, letters: int = LETTERS) -> str:
@@ -104,53 +118,81 @@ def write_png(paper: NDArray[np.uint8], path: Path, inner: Place = ALL) -> None:
         (slice(rows[0], rows[1]), slice(0, columns[0])),
         (slice(rows[0], rows[1]), slice(columns[1], None)),
     ]
-    index = np.empty(paper.shape[:2], np.uint8)
-    outer = _few([PAPER, *(paper[place] for place in around)], 64)
-    white = _colours_of(outer, 64)
-    white[int(np.asarray(outer)[0, 0])] = 255  # the paper, not the mean of it and of letters' edges
-    outer.putpalette(white.ravel().tolist())
-    for place in around:
-        index[place] = _nearest(paper[place], outer)
-    within = _few([paper[inner]], 192)
-    index[inner] = _nearest(paper[inner], within) + 64
-    colours = np.concatenate([_colours_of(outer, 64), _colours_of(within, 192)])
+    bits = np.asarray(cv2.cvtColor(paper, cv2.COLOR_RGB2BGR555), np.uint8)
+    brief = bits.view(np.uint16)[..., 0]
+    lines = np.zeros((len(paper), 1 + paper.shape[1]), np.uint8)  # each begins with its filter, 0
+    colours = np.zeros((256, 3), np.uint8)
+    for places, first, end in ((around, 0, 64), ([inner], 64, 256)):
+        found, often, looks = (_sample if first else _drawn)(paper, brief, places)
+        how = Image.Quantize.FASTOCTREE if first else Image.Quantize.MEDIANCUT  # exact, of a few
+        few = Image.fromarray(found[None]).quantize(end - first, how, dither=Image.Dither.NONE)
+        own = np.array(few.getpalette(), np.uint8).reshape(-1, 3)[: end - first]
+        if first == 0:  # the paper is white, not the mean of it and of letters' edges
+            own[own.sum(axis=1, dtype=int).argmax()] = 255
+        colours[first : first + len(own)] = own
+        number = first + _nearest(own, often, looks)
+        for place in places:
+            cv2.LUT(brief[place], number, lines[:, 1:][place])
     with replacing(path) as temporary:
-        temporary.write_bytes(_as_png(index, colours))
+        temporary.write_bytes(_as_png(lines, colours))
 
 
-def _few(parts: Sequence[NDArray[np.uint8]], colours: int) -> Image.Image:
-    """A sample of pixels [h, w, 3] as a picture of few colours, in a row."""
-    step = max(1, round((sum(part.size for part in parts) / 3 / SAMPLED_PX) ** 0.5))
-    some = [part[::step, ::step].reshape(1, -1, 3) for part in parts]
-    row = Image.fromarray(np.concatenate(some, axis=1))
-    return row.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+def _drawn(paper: Pixels, brief: Briefs, places: Sequence[Place]) -> tuple[Pixels, Briefs, Floats]:
+    """The colours on white paper [n, 3], each once however little of it there is; as `_sample`."""
+    some, numbers = [WHITE], [np.array([_WHITE], np.uint16)]
+    for place in places:
+        part = brief[place][::2, ::2]
+        some.append(paper[place][::2, ::2][part != _WHITE])
+        numbers.append(part[part != _WHITE])
+    often, first = np.unique(np.concatenate(numbers), return_index=True)
+    found = np.concatenate(some)[first]
+    return found, often, found.astype(np.float64)
 
 
-def _nearest(pixels: NDArray[np.uint8], few: Image.Image) -> NDArray[np.uint8]:
-    """Which of few colours is nearest to each pixel [h, w, 3]: uint8 [h, w]."""
-    if not pixels.size:
-        return np.zeros(pixels.shape[:2], np.uint8)
-    paper = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(paper.quantize(palette=few, dither=Image.Dither.NONE))
+def _sample(paper: Pixels, brief: Briefs, places: Sequence[Place]) -> tuple[Pixels, Briefs, Floats]:
+    """Some of the pixels, [n, 3]; their briefs, each once; what these stand for."""
+    (place,) = places
+    step = max(1, round((brief[place].size / SAMPLED_PX) ** 0.5))
+    often = np.flatnonzero(np.bincount(brief[place][::step, ::step].ravel()))
+    found = paper[place][::step, ::step].reshape(-1, 3)
+    return found, often.astype(np.uint16), _middle(often, 5)
 
 
-def _colours_of(few: Image.Image, colours: int) -> NDArray[np.uint8]:
-    """A palette as so many colours [n, 3], black where it has fewer."""
-    own = np.array(few.getpalette() or [], np.uint8).reshape(-1, 3)[:colours]
-    return np.concatenate([own, np.zeros((colours - len(own), 3), np.uint8)])
+def _nearest(few: Pixels, often: Briefs, looks: Floats) -> Pixels:
+    """Which of few colours [n, 3] is nearest to those with a brief: uint8 [1, 65536].
+
+    Args:
+        few: The colours.
+        often: The briefs that matter, [N]; others need not be exact.
+        looks: What these stand for, [N, 3].
+    """
+
+    def nearest(rgb: Floats) -> Pixels:
+        plain = few.astype(np.float32)
+        beside = np.square(plain).sum(axis=1) / 2 - rgb.astype(np.float32) @ plain.T
+        return np.asarray(beside.argmin(axis=1), np.uint8)
+
+    rough = nearest(_middle(np.arange(1 << 9), 3)).reshape(8, 8, 8)
+    table = rough.repeat(4, 0).repeat(4, 1).repeat(4, 2).ravel()
+    table[often] = nearest(looks)
+    return np.tile(table, 2)[None]  # a brief has no sixteenth bit
 
 
-def _as_png(index: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
-    """A PNG of 256 colours [256, 3] and which of them each pixel [h, w] has.
+def _middle(number: NDArray[np.integer], bits: int) -> Floats:
+    """The middle [N, 3] of the colours whose channels begin with these bits, in one number [N]."""
+    levels = (number[:, None] >> np.array([2 * bits, bits, 0])) & ((1 << bits) - 1)
+    return np.asarray((levels + 0.5) * (256 >> bits) - 0.5)
+
+
+def _as_png(lines: Pixels, colours: Pixels) -> bytes:
+    """A PNG of 256 colours [256, 3] and which of them each pixel has: [h, 1 + w], first a filter.
 
     Compressed by libdeflate: Pillow's own encoder takes twice as long. Unfiltered, because numbers
     of colours are no quantities (PNG specification, 12.7).
     """
-    height, width = index.shape
-    lines = np.zeros((height, 1 + width), np.uint8)  # each begins with its filter, 0
-    lines[:, 1:] = index
+    height, width = lines.shape
     chunks = {
-        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0),
+        b"IHDR": struct.pack(">IIBBBBB", width - 1, height, 8, 3, 0, 0, 0),
         b"PLTE": colours.tobytes(),
         b"IDAT": imagecodecs.deflate_encode(lines.tobytes(), level=1),
         b"IEND": b"",

@@ -1,4 +1,4 @@
-"""What lies over a slide's picture: values of cells at its pixels, painted where there is tissue.
+"""What lies over a slide's picture: colours, painted where there is tissue.
 
 Everything is arithmetic on the thumbnail's pixels, so that a cell's edge lies within half a pixel
 of where level 0 has it, and 100,000 patches cost no more than a few.
@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histocnn.regions.field import sample
 from histocnn.regions.ink import glass_colour
 
 Pair = tuple[float, float]
@@ -25,12 +24,15 @@ _FAINT = 20  # further levels until a pixel is wholly tissue
 
 
 def shrunk(thumbnail: Pixels, max_px: int) -> Pixels:
-    """A thumbnail [h, w, 3] whose longer side is at most `max_px`; smaller ones as they are."""
+    """A thumbnail [h, w, 3] whose longer side is at most `max_px`; smaller ones as they are.
+
+    Linearly between pixels, of which none is left out where it was at most twice as large.
+    """
     scale = max_px / max(thumbnail.shape[:2])
     if scale >= 1:
         return thumbnail
     width, height = (max(1, round(side * scale)) for side in thumbnail.shape[1::-1])
-    return np.asarray(cv2.resize(thumbnail, (width, height), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(thumbnail, (width, height)))
 
 
 def canvas(thumbnail: Pixels, size_l0: tuple[int, int], slide_mpp: Pair) -> Pixels:
@@ -45,12 +47,12 @@ def canvas(thumbnail: Pixels, size_l0: tuple[int, int], slide_mpp: Pair) -> Pixe
     stretch = tall if abs(tall - 1) > 0.02 else 1.0
     size = (max(1, round(width * grow)), max(1, round(height * grow * stretch)))
     if size == (width, height):
-        return thumbnail.copy()
+        return thumbnail
     return np.asarray(cv2.resize(thumbnail, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def tissue_share(picture: Pixels) -> Floats:
-    """How much of each pixel is more than glass, float32 [h, w] from 0 to 1.
+def tissue_share(picture: Pixels) -> Pixels:
+    """How much of each pixel is more than glass, uint8 [h, w]; 255 is all of it.
 
     By its colour alone: what is stained is never taken for glass, and lumina stay clear.
     """
@@ -61,40 +63,37 @@ def tissue_share(picture: Pixels) -> Floats:
         cv2.subtract(each, channel) for each, channel in zip(glass.tolist(), even, strict=True)
     )
     darker = cv2.max(cv2.max(red, green), blue)
-    steps = np.clip((np.arange(256) - _NOISE) / _FAINT, 0, 1).astype(np.float32)
-    return np.asarray(cv2.LUT(darker, steps), np.float32)
+    steps = np.clip((np.arange(256) - _NOISE) / _FAINT, 0, 1) * 255
+    return np.asarray(cv2.LUT(darker, np.rint(steps).astype(np.uint8)), np.uint8)
 
 
-def at_pixels(
+def paint(
+    picture: Pixels,
     values: Floats,
-    stride_l0: Pair,
-    size_l0: tuple[int, int],
-    size_px: tuple[int, int],
-    *,
-    smooth: bool,
-) -> Floats:
-    """The values of cells at the centres of a picture's pixels, NaN where there is none.
+    tissue: Pixels,
+    opacity: NDArray[np.floating],
+    colours: Pixels,
+    called: Pixels | None = None,
+) -> Pixels:
+    """A picture with colours over its tissue, uint8 [h, w, 3].
 
     Args:
-        values: float32 [rows, cols]; cell (0, 0) begins at level-0 (0, 0).
-        stride_l0: Width and height of a cell in level-0 pixels.
-        size_l0: Width and height of level 0.
-        size_px: Width and height of the picture; it covers level 0 exactly.
-        smooth: Between the centres of cells linearly; else a pixel has its own cell's value.
-
-    Returns:
-        float32 [h, w].
+        picture: What lies below.
+        values: From 0 to 1, [h, w].
+        tissue: How much of each pixel is painted, of 255, [h, w].
+        opacity: Of each of 256 steps of the values, 0 to 1.
+        colours: RGB [256, 3].
+        called: Which of the colours each pixel has; by default the one of its value's step.
     """
-    x, y = ((np.arange(px) + 0.5) * l0 / px for px, l0 in zip(size_px, size_l0, strict=True))
-    if smooth:
-        return sample(values, stride_l0, x, y)
-    col = np.minimum((x / stride_l0[0]).astype(np.intp), values.shape[1] - 1)
-    row = np.minimum((y / stride_l0[1]).astype(np.intp), values.shape[0] - 1)
-    own: Floats = values[row[:, None], col[None]]
-    return own
+    steps = cv2.convertScaleAbs(values, alpha=255)
+    above = cv2.applyColorMap(steps if called is None else called, colours[:, None])
+    opaque = cv2.LUT(steps, np.rint(255 * opacity).astype(np.uint8))
+    over = cv2.multiply(opaque, tissue, scale=1 / 255)
+    return lay(picture, np.asarray(above, np.uint8), np.asarray(over, np.uint8))
 
 
-def lay(picture: Pixels, colours: Pixels, opacity: Floats) -> Pixels:
-    """Colours [h, w, 3] over the picture [h, w, 3], each pixel as opaque as `opacity` [h, w]."""
-    mixed = cv2.blendLinear(colours, picture, opacity, 1 - opacity)
-    return np.asarray(mixed, dtype=np.uint8)
+def lay(picture: Pixels, colours: Pixels, opacity: Pixels) -> Pixels:
+    """Colours [h, w, 3] over the picture [h, w, 3], as opaque as `opacity` [h, w], 255 wholly."""
+    above = cv2.multiply(colours, cv2.merge([opacity] * 3), scale=1 / 255)
+    below = cv2.multiply(picture, cv2.merge([cv2.bitwise_not(opacity)] * 3), scale=1 / 255)
+    return np.asarray(cv2.add(above, below), np.uint8)

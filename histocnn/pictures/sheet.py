@@ -115,7 +115,14 @@ def sheet(
         max(foot + round(letter * 4.4), low + margin),
         math.ceil(max([right, *(each.x + each.width_px + margin for each in lines)])),
     )
-    paper = np.full((*size, 3), 255, np.uint8)
+    paper = np.empty((*size, 3), np.uint8)
+    for part in (
+        paper[:top],
+        paper[foot:],
+        paper[top:foot, :margin],
+        paper[top:foot, right - margin :],
+    ):
+        part[:] = 255
     framed = paper[top - 1 : foot + 1, margin - 1 : margin + width + 1]
     framed[[0, -1]] = framed[:, [0, -1]] = _FRAME
     place = slice(top, foot), slice(margin, margin + width)

@@ -19,7 +19,6 @@ from shapely.geometry.base import BaseGeometry
 from histocnn.regions.raster import outline
 
 Floats: TypeAlias = NDArray[np.float32]
-Places: TypeAlias = NDArray[np.float64]
 Pair: TypeAlias = tuple[float, float]
 
 _STRAIGHT = 1e-3  # of a cell: points that lie less beside a straight line are left out
@@ -28,40 +27,37 @@ _BESIDE = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float64)
 _AT_CORNERS = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]], np.float64)
 
 
-def sample(values: Floats, stride: Pair, x: Places, y: Places) -> Floats:
-    """The field at every crossing of columns `x` and rows `y`; NaN in cells without a value.
+def sample(values: Floats, stride: Pair, size: Pair, size_px: tuple[int, int]) -> Floats:
+    """The field at the centres of a picture's pixels; anything in cells without a value.
 
     Args:
-        values: float32 [rows, cols] or [rows, cols, C]; cell (0, 0) begins at (0, 0).
-        stride: Width and height of a cell, in the frame of x and y.
-        x: float64 [w].
-        y: float64 [h].
+        values: float32 [rows, cols]; cell (0, 0) begins at (0, 0).
+        stride: Width and height of a cell.
+        size: Width and height of what the lattice covers and the picture shows.
+        size_px: Width and height of the picture.
 
     Returns:
-        float32 [h, w] or [h, w, C].
+        float32 [h, w].
 
-    >>> ramp = np.array([[0.0, 1.0]], np.float32)
-    >>> sample(ramp, (10, 10), np.array([5.0, 7.5, 10.0, 15.0]), np.array([5.0])).tolist()
-    [[0.0, 0.25, 0.5, 1.0]]
+    >>> sample(np.array([[0.0, 1.0]], np.float32), (10, 10), (20, 10), (4, 1)).tolist()
+    [[0.0, 0.25, 0.75, 1.0]]
     """
-    columns = _between(extended(values), x / stride[0] + 0.5, 1)  # of each row of cells
-    col = np.clip(x / stride[0], 0, values.shape[1] - 1).astype(np.intp)
-    row = np.clip(y / stride[1], 0, values.shape[0] - 1).astype(np.intp)
-    known = _known(values)[:, col]
-    absent = np.where(known, np.float32(0), np.float32(np.nan))
-    absent = absent.reshape(*absent.shape, *[1] * (values.ndim - 2))
-    lower, share = _places(y / stride[1] + 0.5, len(columns))
-    share = share.reshape(-1, *[1] * (values.ndim - 1))
-    field = np.empty((len(y), *columns.shape[1:]), np.float32)
-    # Rows between the same two rows of cells at a time: whole rows, which the cache holds.
-    breaks = np.flatnonzero(np.diff(lower) | np.diff(row)) + 1
-    for first, last in pairwise([0, *breaks.tolist(), len(y)]):
-        part, below, cell = field[first:last], lower[first], row[first]
-        np.multiply(columns[below + 1] - columns[below], share[first:last], out=part)
-        part += columns[below]
-        if not known[cell].all():
-            part += absent[cell]
-    return field
+    scale = [step * px / side for step, px, side in zip(stride, size_px, size, strict=True)]
+    within = extended(values)[1:-1, 1:-1]  # beyond them OpenCV, too, has the outermost again
+    field = np.asarray(cv2.resize(within, None, fx=scale[0], fy=scale[1]), np.float32)
+    return field[: size_px[1], : size_px[0]]
+
+
+def under(values: NDArray[Any], stride: Pair, size: Pair, size_px: tuple[int, int]) -> NDArray[Any]:
+    """The values [rows, cols] of the cells in which the centres of a picture's pixels lie, [h, w].
+
+    Args: as `sample`.
+    """
+    col, row = (
+        np.minimum((np.arange(px) + 0.5) * side / px / step, cells - 1).astype(np.intp)
+        for px, side, step, cells in zip(size_px, size, stride, values.shape[::-1], strict=True)
+    )
+    return np.asarray(values[:, col][row])
 
 
 def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[shapely.Polygon]:
@@ -103,14 +99,13 @@ def level_set(values: Floats, level: float, stride: Pair, size: Pair) -> list[sh
 
 
 def extended(values: Floats) -> Floats:
-    """The values with a cell more on each side; cells without one have the mean of those beside.
+    """The values with a cell more on each side, as the outermost.
 
-    Where none is beside, of those at the corners; cells that have none around are 0.
+    Cells without one have the mean of those beside; where none is beside, of those at the corners;
+    cells that have none around are 0.
     """
-    more = [(1, 1), (1, 1), *[(0, 0)] * (values.ndim - 2)]
-    padded = np.pad(values, more, constant_values=np.nan)
-    known = _known(padded)
-    flat = np.where(known[..., None], padded.reshape(*known.shape, -1), 0)
+    known = _known(values)
+    flat = np.where(known[..., None], values.reshape(*known.shape, -1), 0)
     filled, missing = flat.astype(np.float64), ~known
     for near in (_BESIDE, _AT_CORNERS):
         count = _summed(known, near)
@@ -118,7 +113,8 @@ def extended(values: Floats) -> Floats:
         for column in range(flat.shape[2]):
             filled[chosen, column] = (_summed(flat[..., column], near)[chosen]) / count[chosen]
         missing &= ~chosen
-    return filled.astype(np.float32).reshape(padded.shape)
+    more = [(1, 1), (1, 1), *[(0, 0)] * (values.ndim - 2)]
+    return np.pad(filled.astype(np.float32).reshape(values.shape), more, mode="edge")
 
 
 def middles(
@@ -155,19 +151,3 @@ def _summed(values: NDArray[Any], near: NDArray[np.float64]) -> NDArray[np.float
     """Sums over the cells around each that `near` [3, 3] marks."""
     exact = values.astype(np.float64)
     return np.asarray(cv2.filter2D(exact, -1, near, borderType=cv2.BORDER_CONSTANT))
-
-
-def _between(values: Floats, at: Places, axis: int) -> Floats:
-    """Values at places between whole numbers along an axis, linearly."""
-    lower, share = _places(at, values.shape[axis])
-    shape = [1] * values.ndim
-    shape[axis] = len(at)
-    first, second = (np.take(values, lower + step, axis) for step in (0, 1))
-    return np.asarray(first + (second - first) * share.reshape(shape), np.float32)
-
-
-def _places(at: Places, length: int) -> tuple[NDArray[np.intp], Floats]:
-    """The whole number below each place, and its share of the way to the next."""
-    at = np.clip(at, 0, length - 1)
-    lower = np.minimum(at.astype(np.intp), length - 2)
-    return lower, (at - lower).astype(np.float32)

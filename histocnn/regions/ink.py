@@ -117,13 +117,20 @@ def _local_mean(rgb: Pixels, weight: Bools, side: int) -> tuple[Floats, Floats]:
 def glass_colour(rgb: Pixels) -> Floats:
     """Colour of the glass: the bright and nearly grey pixels, but not white where nothing is."""
     step = max(1, round((rgb.shape[0] * rgb.shape[1] / 1e6) ** 0.5))  # a million pixels will do
-    some = rgb[::step, ::step]
-    red, green, blue = (np.ascontiguousarray(some[..., each]) for each in range(3))
-    darkest = np.minimum(np.minimum(red, green), blue)  # many times sooner than min(axis=-1)
-    brightest = np.maximum(np.maximum(red, green), blue)
+    channels = (np.asarray(each, np.uint8) for each in cv2.split(rgb[::step]))
+    some = [np.ascontiguousarray(channel[:, ::step]) for channel in channels]
+    darkest, brightest = (end(end(some[0], some[1]), some[2]) for end in (cv2.min, cv2.max))
     scanned = (darkest >= 180) & (darkest < 253) & (brightest - darkest <= 16)
     if scanned.mean() < 0.005:
         return np.full(3, 245, np.float32)
     # Mucin and fat are nearly grey too, but darker: hence not the median.
-    glass: Floats = np.percentile(some[scanned], 90, axis=0).astype(np.float32)
-    return glass
+    return np.array([_percentile_90(channel, scanned) for channel in some], np.float32)
+
+
+def _percentile_90(channel: Pixels, where: Bools) -> float:
+    """As `np.percentile` has it, in a third of its time."""
+    counts = cv2.calcHist([channel], [0], where.view(np.uint8), [256], [0, 256])
+    upto = np.cumsum(counts)
+    below, share = divmod(0.9 * (upto[-1] - 1), 1)
+    low, high = np.searchsorted(upto, [below, below + (share > 0)], side="right")
+    return float(low + (high - low) * share)

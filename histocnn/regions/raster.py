@@ -36,11 +36,11 @@ def outline(mask: Bools, pixel: tuple[float, float] = (1.0, 1.0)) -> shapely.Mul
     down, up = low_left != low_right, up_left != up_right
     corner = (right | left) & (down | up)
     # Along a row of corners, edges start and end in turn: the k-th start belongs to the k-th end.
-    rows, first = np.nonzero(corner & right)
-    _, last = np.nonzero(corner & left)
+    rows, first = _places(corner & right)
+    _, last = _places(corner & left)
     horizontal = np.stack([first, rows, last, rows], axis=1)
-    cols, top = np.nonzero((corner & down).T)
-    _, bottom = np.nonzero((corner & up).T)
+    cols, top = _places(np.ascontiguousarray((corner & down).T))
+    _, bottom = _places(np.ascontiguousarray((corner & up).T))
     vertical = np.stack([cols, top, cols, bottom], axis=1)
     ends = np.concatenate([horizontal, vertical]).astype(np.float64).reshape(-1, 2, 2)
     edges = np.asarray(shapely.linestrings(ends), dtype=object)
@@ -50,6 +50,11 @@ def outline(mask: Bools, pixel: tuple[float, float] = (1.0, 1.0)) -> shapely.Mul
     inside = shapely.MultiPolygon(list(faces[mask[y, x]]))
     scaled: shapely.MultiPolygon = shapely.transform(inside, lambda points: points * pixel)
     return scaled
+
+
+def _places(mask: Bools) -> tuple[Ints, Ints]:
+    """As `np.nonzero` has them; in one dimension it takes a fifth of its time."""
+    return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
 def rasterise(geometry: BaseGeometry, shape: tuple[int, int], pixel: tuple[float, float]) -> Bools:

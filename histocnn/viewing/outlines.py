@@ -100,9 +100,8 @@ def tissue_picture(thumbnail: NDArray[np.uint8]) -> bytes:
     Args:
         thumbnail: The whole of level 0, uint8 [h, w, 3].
     """
-    alpha = np.rint(tissue_share(thumbnail) * 15).astype(np.uint8) * 17
-    picture = np.zeros((*alpha.shape, 4), np.uint8)
-    picture[..., 3] = alpha
+    picture = np.zeros((*thumbnail.shape[:2], 4), np.uint8)
+    picture[..., 3] = tissue_share(thumbnail)
     return bytes(cv2.imencode(".png", picture)[1].tobytes())
 
 

@@ -27,6 +27,25 @@ def test_a_claim_names_what_comes_and_keeps_what_was(tmp_path: Path) -> None:
     assert claims.made(record, "tile") == set()
 
 
+def test_what_is_no_longer_made_goes_if_the_record_names_it_and_it_is_the_slides(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "out").mkdir()
+    target = tmp_path / "out" / "a.png"
+    path = claims.record_path(target)
+    names = ["a.html", "a.png", "a_tumour.png", "b.png", "slides.csv", "../a.txt", "a_folder"]
+    claims.claim(path, "heatmap", [target])
+    path.write_text(json.dumps({"command": "heatmap", "files": [*names, "a_gone.png"]}))
+    (tmp_path / "out" / "a_folder").mkdir()
+    for name in (*names[:-1], "a_notes.png"):
+        (tmp_path / "out" / name).write_text("")
+    assert claims.renounce(path, "tile", target, []) == ["a.png"]  # the record is heatmap's
+    left = claims.renounce(path, "heatmap", target, [target.with_name("a_normal.png")])
+    assert left == ["a.png", "a_normal.png"]
+    found = {each.name for each in tmp_path.rglob("*")} - {"out", ".runs", path.name}
+    assert found == {"a.png", "b.png", "slides.csv", "a.txt", "a_folder", "a_notes.png"}
+
+
 @pytest.mark.parametrize("text", ["", "{cut", "[]", "3", '"a"', "[" * 100_000, "\x00"])
 def test_a_record_that_cannot_be_read_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)

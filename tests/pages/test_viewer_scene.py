@@ -106,14 +106,12 @@ def test_flawed_patches_are_outlined_in_a_layer_of_their_own() -> None:
     assert scene(View(scored_slide([0.5] * 6), PINK), PINK).contours["quality"] == []
 
 
-def test_tissue_travels_in_sixteen_steps() -> None:
+def test_tissue_travels_as_it_is() -> None:
     thumbnail = np.full((1000, 1400, 3), 243, np.uint8)
     thumbnail[:, :700] = (190, 110, 160)
     view = View(scored_slide([0.0] * 6), thumbnail)
     data = base64.b64decode(tissue_url(view).removeprefix("data:image/png;base64,"))
     grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert grey.shape == view.tissue.shape
-    assert set(np.unique(grey) % 17) == {0}
-    assert np.abs(grey / 255 - view.tissue).max() <= 1 / 30 + 1e-6
+    assert np.array_equal(grey, view.tissue)
     assert (grey[10:-10, 10:690] == 255).all()
     assert (grey[10:-10, 710:] == 0).all()

@@ -46,6 +46,21 @@ def test_glass_does_not_colour_the_paper_around(tmp_path: Path) -> None:
     assert np.abs(read.astype(int) - paper).mean() < 8
 
 
+def test_what_is_drawn_around_keeps_its_colours_however_little_it_is(tmp_path: Path) -> None:
+    """A thin frame beside an area of nearly its colour, and a ramp from white, as legends have."""
+    paper = np.full((600, 900, 3), 255, np.uint8)
+    paper[100:102, 820:880] = (213, 94, 0)
+    paper[200:500, 820:880] = (230, 159, 0)
+    paper[510:540, 620:876] = np.linspace(255, 100, 256)[:, None]
+    write_png(paper, tmp_path / "a.png", (slice(20, 580), slice(20, 600)))
+    read = cv2.imread(str(tmp_path / "a.png"))[..., ::-1].astype(int)
+    assert np.abs(read[100:102, 820:880] - (213, 94, 0)).max() <= 3
+    assert np.abs(read[200:500, 820:880] - (230, 159, 0)).max() <= 3
+    ramp = np.abs(read - paper)[510:540, 620:876]
+    assert ramp.max() <= 9
+    assert ramp.mean() <= 4
+
+
 def test_long_names_lose_their_middle() -> None:
     assert short("x" * 30) == "x" * 30
     name = short("TCGA-AA-1234-01Z-00-DX1.0123456789abcdef")

@@ -109,6 +109,23 @@ def test_all_pictures_are_written_and_slide_scores_are_right(scored: Path, tmp_p
     assert float(row["area_mm2_tumour"]) > 0
 
 
+def test_pictures_of_other_options_go_and_what_is_anothers_stays(
+    scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert heatmap(scored, out, "--html") == 0
+    notes = {"a_notes.png", "a_tumour.txt"}
+    for name in notes:
+        (out / name).write_text("mine")
+    assert heatmap(scored, out, "--class_name", "normal") == 0
+    pictures = {"a.png", "a_normal.png", "a_novelty.png"}
+    assert {path.name for path in out.glob("a*")} == pictures | notes
+    (out / "a_tumour.png").write_text("mine")  # what has been given up is free for others
+    assert heatmap(scored, out) == 2
+    assert "a_tumour.png: there already, and not made by heatmap" in capsys.readouterr().err
+    assert (out / "a_tumour.png").read_text() == "mine"
+
+
 def test_area_counts_only_what_lies_on_the_slide() -> None:
     """Four patches of 100 px at 1 µm/px on a slide of 150 × 120: the last cells are cut."""
     grid = build_grid((150, 120), (1.0, 1.0), patch_px=100, mpp=1.0)
@@ -240,9 +257,9 @@ def test_annotations_are_drawn_and_a_changed_one_again(tmp_path: Path) -> None:
     assert heatmap(tmp_path / "scores", tmp_path / "out", *words) == 0
     shown = read_png(tmp_path / "out" / "a.png").astype(int)
     blue = np.argwhere(np.abs(shown - (0, 0, 255)).max(axis=2) < 60)
-    plain = (np.abs(shown - 180).max(axis=2) < 4).nonzero()
+    plain = np.abs(shown - 180).max(axis=2) < 4
     # In the picture, 1000 px wide, the box begins at 250 and 125 px and is 500 px wide and high.
-    left, top = plain[1].min(), plain[0].min()
+    left, top = (np.flatnonzero(plain.sum(axis=axis) > 300)[0] for axis in (0, 1))
     inside = blue[(blue[:, 1] < left + 1000) & (blue[:, 0] < top + 750)] - (top, left)
     assert inside.min(axis=0) == pytest.approx((125, 250), abs=3)
     assert inside.max(axis=0) == pytest.approx((625, 750), abs=3)

@@ -148,8 +148,10 @@ class ByNeighbours:
             np.isin(own[:, level], kept_from[kept_from[:, level] != UNKNOWN, level])
             for level in (0, 1)
         ]
-        others = self.examples.rows[some(~np.any(shared, axis=0))]
-        return cover(arrays["novelty"], told_apart(rows.values, others), self._apart)
+        others, itself = ~np.any(shared, axis=0), own_rows(rows, self.examples)
+        others[itself[itself != UNKNOWN]] = False
+        apart = told_apart(rows.values, self.examples.rows[some(others)])
+        return cover(arrays["novelty"], apart, self._apart)
 
 
 @dataclass(frozen=True, eq=False)

@@ -200,6 +200,15 @@ def test_what_the_reference_does_not_cover_is_said(tmp_path: Path, capsys) -> No
     assert max(own) < 0.75
 
 
+def test_rows_are_not_told_apart_from_themselves(tmp_path: Path) -> None:
+    """Of nobody known each row is kept from itself alone: the other side must not hold it."""
+    both = [write_features(tmp_path / "r" / f"r{i}.h5", n=40, seed=i) for i in range(2)]
+    knn(both[0], both[0], tmp_path / "alone", k=5)
+    assert store.attributes(tmp_path / "alone" / "r0.h5")["cover"]["apart"] is None
+    knn(tmp_path / "r", both[0], tmp_path / "beside", k=5)
+    assert 0.3 < store.attributes(tmp_path / "beside" / "r0.h5")["cover"]["apart"] < 0.7
+
+
 def test_an_empty_query_gives_an_empty_file(reference: Path, tmp_path: Path) -> None:
     write_features(tmp_path / "q" / "q.h5", n=0, patients=("x",))
     assert knn(reference, tmp_path / "q", tmp_path / "out", k=5).exit_code == 0

@@ -130,8 +130,9 @@ class Viewing:
 
     def close(self) -> None:
         """End its threads, save what was taught and give back its slides."""
-        self.drawers.shutdown(cancel_futures=True)
-        self.openers.shutdown(cancel_futures=True)
-        self.others.shutdown(cancel_futures=True)
-        self.last_words = self.classroom.close() if self.classroom else []
-        self.desk.close()
+        try:
+            for pool in (self.drawers, self.openers, self.others):
+                pool.shutdown(cancel_futures=True)
+        finally:  # somebody may not want to wait
+            self.last_words = self.classroom.close() if self.classroom else []
+            self.desk.close()

@@ -47,8 +47,10 @@ async def serve(
     finally:
         server.stop()
         sys.setswitchinterval(before)
-        await server.close_all_connections()
-        viewing.close()
+        try:
+            await server.close_all_connections()
+        finally:
+            viewing.close()
 
 
 def _listening(port: int) -> socket.socket:

@@ -161,6 +161,8 @@ def test_the_keyboard_does_what_the_mouse_does(live: Live) -> None:
     live.page.locator("#slide").press("Enter")
     live.wait("document.querySelector('#why h2')?.textContent == 'Patch 1'")
     live.page.keyboard.press("Escape")
+    live.page.locator("#show_grid").press("t")
+    assert live.page.locator("#show_tissue").is_checked()
     live.page.locator(".item").press("Enter")
     live.wait("histocnn.state.asked == 2")
     live.settle()

@@ -11,10 +11,12 @@ import pytest
 
 from histocnn.errors import UsageError
 from histocnn.viewing import at_work
-from histocnn.viewing.at_work import Viewing
+from histocnn.viewing.at_work import Asked, Viewing
+from histocnn.viewing.classroom import Lesson
 from histocnn.viewing.shelf import shelve
 from histocnn.viewing.tiles import Gone
 from tests.slide_files import damage_tile, position_image, write_pyramid
+from tests.viewing.test_classroom import features
 from tests.viewing.test_shelf import a_slide
 
 
@@ -70,6 +72,25 @@ def test_nothing_is_made_for_who_went_away(tmp_path: Path, monkeypatch: pytest.M
             ask()
     assert made == []
     viewing.close()
+
+
+def test_who_cannot_wait_for_threads_loses_no_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Ctrl-C while the first is waited for."""
+    features(tmp_path)
+    lesson = Lesson(tmp_path / "taught")
+    viewing = Viewing(shelve(tmp_path / "features"), Asked(lesson=lesson))
+    assert viewing.classroom is not None
+    viewing.classroom.tell(0, {"rows": [1], "class": "a"})
+
+    def impatient(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(viewing.drawers, "shutdown", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        viewing.close()
+    assert len(viewing.last_words) == len(list((tmp_path / "taught").glob("*.h5"))) == 1
 
 
 def test_tissue_is_made_once(tmp_path: Path) -> None:

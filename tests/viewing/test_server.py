@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.httpserver import HTTPServer
 
 from histocnn.errors import UsageError
 from histocnn.viewing import at_work, outlines
@@ -45,6 +46,27 @@ def test_it_ends_and_gives_back_port_and_threads(tmp_path: Path) -> None:
     assert threading.active_count() == before
     with pytest.raises(OSError, match="refused"):
         client.get("cohort")
+
+
+def test_the_viewer_is_closed_though_connections_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Ctrl-C comes again while an answer is waited for."""
+    viewing, closed = Viewing(shelve(a_slide(tmp_path))), []
+    monkeypatch.setattr(viewing, "close", lambda: closed.append(1))
+
+    async def hanging(_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(HTTPServer, "close_all_connections", hanging)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        await serve(viewing, 0, lambda _: stop.set(), stop)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
+    assert closed == [1]
 
 
 def crowd(client: Client, requests: int, clients: int) -> list[str]:

@@ -58,7 +58,7 @@ export function hands(canvas, ratio, acts) {
   canvas.ondblclick = (event) => acts.zoom(2, at(event))
   window.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.key != "Escape") return
+    if (event.target.matches("select, input:not([type=checkbox])") && event.key != "Escape") return
     const far = 120 * ratio()
     const moves = {ArrowLeft: [far, 0], ArrowRight: [-far, 0], ArrowUp: [0, far], ArrowDown: [0, -far]}
     if (moves[event.key]) acts.pan(...moves[event.key])

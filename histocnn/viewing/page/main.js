@@ -269,6 +269,7 @@ new ResizeObserver(() => { if (view.resize()) draw() }).observe(canvas)
 presses.u = () => { if (state.teach?.on) state.teach.send("undo", {}) }
 
 async function come() {
+  if (!state.cohort.slides.length) return message("There are no slides here.")
   const asked = readPlace(location.hash)
   const number = state.cohort.slides.findIndex((slide) => slide.id == asked.slide)
   if (number >= 0) return open(number, asked)
@@ -283,7 +284,6 @@ $("note").textContent = state.cohort.note
 if (state.cohort.teaching)
   state.teach = new Teach({layers: taughtLayers, draw, lines, go: (box) => visit(state.number, box)})
 state.strip = new Cohort(state.cohort.slides, (number) => open(number))
-if (!state.cohort.slides.length) message("There are no slides here.")
-else await come()
+await come()
 // What tests and the console ask.
 window.histocnn = {state, view, layer, lines, tiles, panel, why, draw, open, choose, picture, place}

@@ -15,6 +15,7 @@ from histocnn.reference.asked import Asked
 from histocnn.reference.features import Features
 from histocnn.reference.kept_index import Kind, check_free, keep, kept
 from histocnn.reference.large import LargeReference
+from histocnn.reference.memory import in_gb
 from histocnn.reference.merging import Best
 from histocnn.reference.neighbours import UNKNOWN, Float, Int, Knn, Neighbours
 from histocnn.reference.points import to_points
@@ -51,8 +52,8 @@ class IndexedReference(LargeReference):
         needed = len(rows) * (rows.width + 8.0 + (kind == "hnsw") * 8 * _LINKS)
         if needed > memory:
             raise UsageError(
-                f"--index {kind} of {len(rows):,} × {rows.width} takes {needed / 1e9:.2g} GB, and "
-                f"{memory / 1e9:.2g} are left",
+                f"--index {kind} of {len(rows):,} × {rows.width} takes {in_gb(needed)}, and "
+                f"{in_gb(memory)} are left",
                 "Raise --memory_gb, or leave --index out.",
             )
         super().__init__(rows, examples.groups, knn, memory - needed)

@@ -175,6 +175,16 @@ def test_the_keyboard_does_what_the_mouse_does(live: Live) -> None:
     assert nameless == []
 
 
+def test_in_a_small_window_nothing_is_cut_off(live: Live) -> None:
+    """Nor where the page is enlarged."""
+    live.page.set_viewport_size({"width": 640, "height": 480})
+    live.settle()
+    for part in ("#name", "#scale", "#link", "#help"):
+        box = live.page.locator(part).bounding_box()
+        assert box["width"] > 0
+        assert box["x"] + box["width"] <= 640
+
+
 def test_a_link_leads_to_the_same_place_and_layer(live: Live, chromium: Any) -> None:
     live.go(700, 500, 2.0)
     live.choose("0.s1")

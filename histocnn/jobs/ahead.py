@@ -33,6 +33,21 @@ def _nothing() -> None:
     pass
 
 
+def begin(work: object, item: Any, *, alone: bool = False) -> None:
+    """Begin to read an item where its work knows how.
+
+    Args:
+        work: A `ReadAhead`, or other work, with which nothing is done.
+        item: Comes next, or now.
+        alone: The next one is begun in its turn: were it to end the process, this one would not be
+            made, today and whenever the same command is given again.
+    """
+    if isinstance(work, ReadAhead):
+        if alone:
+            item.when_read(_nothing)
+        work.begin(item)
+
+
 class Ahead(Generic[T]):
     """Gives one item after the other; the next is begun once the last has no more to read.
 

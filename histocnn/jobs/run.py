@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from histocnn.errors import HistocnnError, UsageError
 from histocnn.jobs import claims
-from histocnn.jobs.ahead import ReadAhead
+from histocnn.jobs.ahead import ReadAhead, begin
 from histocnn.jobs.ledger import Ledger, Result, Summary, verdict
 from histocnn.jobs.ownership import check_apart, refuse, strange_sums, strangers
 from histocnn.jobs.progress import Bars
@@ -242,16 +242,12 @@ class _Job(Generic[T]):
     def begin(self, item: T) -> None:
         """Begin to read an item before its turn, unless it is done; nothing is written."""
         if not self.is_done(item):
-            self._begin(item)
+            begin(self.work, item)
 
     def is_done(self, item: T) -> bool:
         """Whether its file is there by its recipe."""
         record = claims.read(claims.record_path(target := self._target(item)))
         return _differences(target, record, self._recipe(item)) == []
-
-    def _begin(self, item: T) -> None:
-        if isinstance(self.work, ReadAhead):
-            self.work.begin(item)
 
     def _recipe(self, item: T) -> dict[str, Any]:
         return dict(json.loads(to_json(shortened(self.recipe(item)))))
@@ -271,7 +267,8 @@ class _Job(Generic[T]):
         ours = {"command": self.command, "files": named}
         if differing == []:  # killed between the file and its record
             return Result("skipped", recipe, facts=ours | claims.rebuilt(target))
-        self._begin(item)
+        # Its process died the last time: of itself, or of the next one that was begun?
+        begin(self.work, item, alone=bool(record) and not claims.is_finished(record))
         facts = self.work(item, target, recipe, tick) or {}
         if not target.exists():
             raise RuntimeError(f"{target.name} was not written")

@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 from histocnn.errors import StoreError, UsageError
 from histocnn.jobs import claims, ledger
 from histocnn.jobs import run as runs
+from histocnn.jobs.ahead import ReadAhead
 from histocnn.jobs.ledger import Summary
 from histocnn.storage import store
 from tests.jobs.working import TEN, Item, go, items, recipe, work
@@ -232,6 +234,46 @@ if __name__ == "__main__":
     summary = go(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     print(json.dumps([summary.done, summary.skipped, summary.failed]))
 """
+
+
+@dataclass(frozen=True)
+class Readable(Item):
+    said: list[Callable[[], None]] = field(default_factory=list)
+
+    def when_read(self, call: Callable[[], None]) -> None:
+        self.said[:] = [call]
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_a_process_died_amid_is_made_before_the_next_is_begun(tmp_path: Path) -> None:
+    began: list[str] = []
+
+    def read(item: Readable, *given: Any) -> dict[str, Any]:
+        item.said[0]()
+        _wait(lambda: all(thread.name != "ahead" for thread in threading.enumerate()))
+        if began == ["a", "b"]:
+            raise KeyboardInterrupt  # caught by nobody, as where a decoder ends the process
+        return work(item, *given)
+
+    def again() -> None:
+        runs.run(
+            [Readable("a"), Readable("b")],
+            out=tmp_path,
+            command="embed",
+            recipe=recipe,
+            work=ReadAhead(read, lambda item: began.append(item.slide_id)),
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    assert began == ["a", "b"]
+    began.clear()
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    assert (tmp_path / "a.h5").exists()
+    assert not (tmp_path / "b.h5").exists()
 
 
 class Process:

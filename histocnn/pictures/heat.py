@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from histocnn.patches.quality import flaws
 from histocnn.pictures.grid_picture import flawed
+from histocnn.pictures.lettering import short
 from histocnn.pictures.overlay import Floats, Pixels, canvas, lay, paint, tissue_share
 from histocnn.pictures.palette import NOVELTY_MAP, SCORE_MAP, Colours, class_colours, map_table
 from histocnn.pictures.sheet import ColourBar, Entry, Key, write_sheet
@@ -43,6 +44,7 @@ INK = (20, 20, 20)
 MOSTLY = 0.5  # of the patches over a place are uncertain
 HATCH = (70, 70, 70)
 HATCHED = 0.7
+LONGEST = 40  # letters of a class in a legend
 NO_FLAW = Entry("blur, pen, fold, edge: no patch", INK, "dotted")
 GLASS = 13  # of 255: surroundings with less tissue are glass
 # Operating points as metrics.calibration names them: what people read, and how they are drawn.
@@ -195,9 +197,8 @@ class View:
             repeated = (ends < first).any(axis=(1, 2))
             return np.asarray(self.near_tissue[row, col] & ~on_edge.any(axis=1) & ~repeated)
 
-        areas = self.slide.areas_at(index, score)
-        self._lines[index, score] = kept_lines(areas, kept, min(grid.stride_l0) / 4)
-        return self._lines[index, score]
+        found = kept_lines(self.slide.areas_at(index, score), kept, min(grid.stride_l0) / 4)
+        return self._lines.setdefault((index, score), found)
 
     def write(self, drawn: Drawn, path: Path, title: str) -> None:
         """Write a picture in its frame.
@@ -221,7 +222,8 @@ def score_picture(view: View, index: int) -> Drawn:
     name, slide = view.slide.class_names[index], view.slide
     contours = view.contours(index)
     marks = tuple(score for *_, score in contours)
-    bar = ColourBar(SCORE_MAP, f"probability of {name}", opacity=OPACITY, marks=marks)
+    meaning = f"probability of {short(name, LONGEST)}"
+    bar = ColourBar(SCORE_MAP, meaning, OPACITY, marks=marks)
     values = view.at_pixels(slide.raster()[..., index])
     pixels = paint(view.picture, values, view.scored, bar.opacity, map_table(bar.map_name))
     key: list[Entry | ColourBar] = [bar, *_marked(view, pixels)]
@@ -249,8 +251,7 @@ def novelty_picture(view: View) -> Drawn:
 
 def class_picture(view: View) -> Drawn:
     """The most likely class, the paler the less sure; its legend says how often it is that."""
-    slide, colours = view.slide, view.class_colours
-    raster = slide.raster()
+    slide, colours, raster = view.slide, view.class_colours, view.slide.raster()
     best = view.at_pixels(raster[..., 0])
     called = np.zeros(best.shape, np.uint8)
     for index in range(1, len(colours)):
@@ -265,10 +266,10 @@ def class_picture(view: View) -> Drawn:
     pixels = paint(view.picture, best, view.scored, CLASS_OPACITY * sure, table, called)
     labels = most_likely(raster)
     count = np.bincount(labels[labels >= 0], minlength=len(colours))
-    share = count / max(1, count.sum())
+    shares = [f"{part / count.sum():.1%}" if count.any() else "nothing scored" for part in count]
     legend = [
-        Entry(f"{name}  ({part:.1%})", colour)
-        for name, part, colour in zip(slide.class_names, share, colours.tolist(), strict=True)
+        Entry(f"{short(name, LONGEST)}  ({part})", colour)
+        for name, part, colour in zip(slide.class_names, shares, colours.tolist(), strict=True)
     ]
     return Drawn(pixels, [*legend, *_marked(view, pixels), *_annotated(view, pixels)])
 
@@ -279,15 +280,14 @@ def quality_picture(view: View) -> Drawn:
     for entry, area in view.flawed:
         draw_outline(pixels, area, view.slide.grid.size_l0, colour=entry.colour, stroke="dotted")
     found = [entry for entry, _ in view.flawed] or [NO_FLAW]
-    return Drawn(pixels, [*found, *_annotated(view, pixels)])
+    return Drawn(pixels, found + _annotated(view, pixels))
 
 
 def _marked(view: View, pixels: Pixels) -> list[Entry]:
     """Mark in place what is unlike the reference, or uncertain; the legend's entries of these."""
     flat = pixels.reshape(1, -1, 3)
     for _, at, opacity in view.marks:
-        ink = np.full((1, len(at), 3), HATCH, np.uint8)
-        flat[:, at] = lay(flat[:, at], ink, opacity[None])
+        flat[:, at] = lay(flat[:, at], np.full((1, len(at), 3), HATCH, np.uint8), opacity[None])
     return [entry for entry, *_ in view.marks]
 
 
@@ -296,5 +296,5 @@ def _annotated(view: View, pixels: Pixels) -> list[Entry]:
     entries = []
     for name, colour, area in view.annotated():
         draw_outline(pixels, area, view.slide.grid.size_l0, colour=colour)
-        entries.append(Entry(f"annotated {name}", colour, "line"))
+        entries.append(Entry(f"annotated {short(name, LONGEST)}", colour, "line"))
     return entries

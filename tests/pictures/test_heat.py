@@ -78,6 +78,16 @@ def test_the_likeliest_class_is_the_paler_the_less_sure() -> None:
     assert names(key) == ["normal  (60.0%)", "tumour  (40.0%)"]
 
 
+def test_a_legend_says_that_nothing_was_scored_and_cuts_names_that_would_widen_the_sheet() -> None:
+    slide = replace(scored_slide([NAN] * 6), class_names=("normal", "a" * 30 + "b" * 30))
+    cut = "a" * 19 + "…" + "b" * 20
+    key = class_picture(View(slide, THUMBNAIL)).key
+    assert names(key) == ["normal  (nothing scored)", f"{cut}  (nothing scored)"]
+    (bar, *_) = score_picture(View(slide, THUMBNAIL), 1).key
+    assert isinstance(bar, ColourBar)
+    assert bar.meaning == f"probability of {cut}"
+
+
 def test_chosen_colours_are_those_of_picture_legend_and_annotation() -> None:
     view = View(
         scored_slide([1.0] * 6),

@@ -94,6 +94,7 @@ def paint(
 
 def lay(picture: Pixels, colours: Pixels, opacity: Pixels) -> Pixels:
     """Colours [h, w, 3] over the picture [h, w, 3], as opaque as `opacity` [h, w], 255 wholly."""
-    above = cv2.multiply(colours, cv2.merge([opacity] * 3), scale=1 / 255)
-    below = cv2.multiply(picture, cv2.merge([cv2.bitwise_not(opacity)] * 3), scale=1 / 255)
-    return np.asarray(cv2.add(above, below), np.uint8)
+    above, below = (cv2.merge([share] * 3) for share in (opacity, cv2.bitwise_not(opacity)))
+    cv2.multiply(colours, above, above, 1 / 255)  # in place: new memory is as dear as arithmetic
+    cv2.multiply(picture, below, below, 1 / 255)
+    return np.asarray(cv2.add(above, below, above), np.uint8)

@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from histocnn.jobs import run as runs
 from histocnn.jobs.ownership import check_files, claim_files, first_line
 from histocnn.jobs.ranges import Percent, Probability, check_ranges
-from histocnn.patches import door, patch_set
+from histocnn.patches import patch_set
 from histocnn.patches.patches import FilePatches, open_files
 from histocnn.patches.truth import TruthRule, recorded_rule
 from histocnn.pictures.palette import Colours, check_colours, parse_colours
@@ -218,7 +218,7 @@ def _two_at_a_time(tasks: Sequence[Task]) -> None:
 
 def _beside(patches: FilePatches, target: Path, options: HeatmapOptions) -> list[Path]:
     """What `_draw_slide` writes beside its target."""
-    names = [str(name) for name in door.attributes(patches.file).get("scores.class_names", ())]
+    names = [str(name) for name in patches.stored.get("scores.class_names", ())]
     shown = [name for name in names if options.class_name in (None, name)]
     with opening(patches.file) as file:
         shown += [NOVELTY] * (NOVELTY in file)

@@ -72,9 +72,14 @@ class FilePatches(Patches):
         return arrays
 
     @cached_property
+    def stored(self) -> dict[str, Any]:
+        """All attributes of the file, those of its datasets too."""
+        return door.attributes(self.file)
+
+    @cached_property
     def attributes(self) -> dict[str, Any]:
         """The file attributes that stages copy on."""
-        everything = door.attributes(self.file)
+        everything = self.stored
         carried = {f"{name}.class_names" for name in ("labels", "coverage", "state")}
         kept = {k: v for k, v in everything.items() if "." not in k or k in carried}
         listed = {"patient_id": self.entry.patient_id} if self.entry else {}
@@ -105,7 +110,7 @@ class FilePatches(Patches):
     def close(self) -> None:
         """Give back the slide and the arrays; the name stays."""
         super().close()
-        for held in ("pixels", "datasets", "attributes"):
+        for held in ("pixels", "datasets", "attributes", "stored"):
             self.__dict__.pop(held, None)
 
     @property

@@ -87,9 +87,9 @@ def paint(
     """
     steps = cv2.convertScaleAbs(values, alpha=255)
     above = cv2.applyColorMap(steps if called is None else called, colours[:, None])
-    opaque = cv2.LUT(steps, np.rint(255 * opacity).astype(np.uint8))
-    over = cv2.multiply(opaque, tissue, scale=1 / 255)
-    return lay(picture, np.asarray(above, np.uint8), np.asarray(over, np.uint8))
+    opaque = np.asarray(cv2.LUT(steps, np.rint(255 * opacity).astype(np.uint8)), np.uint8)
+    cv2.multiply(opaque, tissue, opaque, 1 / 255)
+    return lay(picture, np.asarray(above, np.uint8), opaque)
 
 
 def lay(picture: Pixels, colours: Pixels, opacity: Pixels) -> Pixels:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
+import histocnn.slides.geometry  # noqa: F401 - leaves OpenCV without threads, which no copy has
 from histocnn.cli import main
 
 
@@ -24,7 +25,7 @@ def forked(act: Callable[[], object], said: Path = Path(os.devnull)) -> ForkProc
         said: Gets what it prints.
     """
     process = multiprocessing.get_context("fork").Process(target=_begin, args=(act, said))
-    with warnings.catch_warnings():  # Python 3.12 knows of the thread that talks to pytest-xdist
+    with warnings.catch_warnings():  # Python 3.12 knows of the thread of pytest-xdist
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()
     return process
@@ -37,7 +38,9 @@ def running(*words: object) -> ForkProcess:
 
 def exit_code(process: ForkProcess) -> int | None:
     """Of a process, when it has ended: minus the signal's number where one ended it."""
-    process.join(280)
+    process.join(200)
+    process.kill()  # or pytest would wait for it at its end
+    process.join()
     return process.exitcode
 
 

@@ -58,7 +58,9 @@ def infer(
 ) -> Iterator[tuple[NDArray[np.int64], Arrays]]:
     """Run all patches through a network, in their order.
 
-    While a GPU computes a batch, the next is read and the last one is handed out.
+    While a GPU computes a batch, the next is read and the last one is handed out. On a CPU a batch
+    is measured before it is computed: the readers, who go on when a batch is taken from them, then
+    work beside one thread and are done when the network wants all cores.
 
     Args:
         patches: What to read.
@@ -85,9 +87,10 @@ def infer(
                 pixels = batch.pixels
                 if normalise is not None:
                     pixels = np.stack([normalise(patch) for patch in pixels])
-                running = batch, _OnTheWay(run(pixels)), colour(batch.pixels)
                 if quality is not None:
                     quality.see(batch)
+                colours = colour(batch.pixels)
+                running = batch, _OnTheWay(run(pixels)), colours
         if ready is not None:
             with shares.of("compute"):
                 arrays = _collect(*ready)

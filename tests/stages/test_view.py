@@ -35,7 +35,9 @@ def test_it_prints_its_address_answers_and_ends_with_all_that_was_said(
     """By Ctrl-C, when it is told to, and when its terminal goes."""
     where = [str(features(tmp_path).parent), "--teach", str(tmp_path / "taught"), "--no_browser"]
     command = [sys.executable, "-m", "histocnn.cli", "view", *where]
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would pass theirs on
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGHUP, before)
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "1 slide of features\n"

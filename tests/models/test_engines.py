@@ -39,6 +39,8 @@ def test_a_network_beyond_onnx_keeps_to_torch(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # the compiler, on a machine with others
+# Its pickler looks for names in all modules that were imported, deprecated ones too.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_gives_torch_s_outputs_and_compiles_once(network: torch.nn.Module) -> None:
     counters = torch._dynamo.utils.counters
     counters.clear()

@@ -114,6 +114,8 @@ def test_what_cannot_be_had_is_wrong_usage(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # the compiler, on a machine with others
+# Its pickler looks for names in all modules that were imported, deprecated ones too.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_predict_compiled_writes_the_same_files(place: Path, tmp_path: Path) -> None:
     model = place / "model.safetensors"
     for engine in ("torch", "compile"):

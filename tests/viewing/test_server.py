@@ -112,6 +112,9 @@ def settled(client: Client, cache_bytes: int, requests: int) -> tuple[list[str],
     wrong = crowd(client, requests, 8)
     memory, files = resident_mib(), handles()
     wrong += crowd(client, requests, 8)
+    deadline = time.monotonic() + 10  # the server notices that a client has gone a moment later
+    while handles() > files and time.monotonic() < deadline:
+        time.sleep(0.01)
     return wrong, resident_mib() - memory, handles() - files
 
 

@@ -115,6 +115,7 @@ class Ahead(Generic[T]):
                 self._begin(item)
 
     def _join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            with suppress(RuntimeError):  # a signal came before it was started
+                thread.join()

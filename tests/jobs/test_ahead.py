@@ -95,3 +95,18 @@ def test_without_a_way_to_begin_items_need_no_methods() -> None:
     numbers = iter([1, 2])
     ahead = Ahead(lambda: next(numbers), None)
     assert [ahead.next(), ahead.next()] == [1, 2]
+
+
+def test_a_signal_before_its_thread_has_started_is_all_that_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    items = [Item("a"), Item("b")]
+    ahead = Ahead(giving(items), lambda item: None)
+    ahead.next()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        items[0].calls[0]()
+    ahead.close()

@@ -298,6 +298,17 @@ def test_of_ten_thousand_slides_only_those_in_sight_are_opened(
         assert live.complaints == []
 
 
+@pytest.fixture
+def teaching(chromium: Any, tmp_path: Path) -> Iterator[Live]:
+    """The viewer of a slide of features, opened and being taught."""
+    features(tmp_path)
+    viewing = Viewing(shelve(tmp_path / "features"), Asked(lesson=Lesson(tmp_path / "taught")))
+    with living(chromium, viewing) as live:
+        live.open()
+        live.page.locator("#teach_on").click()
+        yield live
+
+
 def test_teaching_by_clicks(chromium: Any, tmp_path: Path) -> None:
     features(tmp_path)
     lesson = Lesson(tmp_path / "taught")
@@ -397,20 +408,15 @@ def test_nothing_of_the_last_slide_stays_where_one_is_broken(chromium: Any, tmp_
         assert [each for each in live.complaints if "404" not in each] == []
 
 
-def test_that_the_viewer_has_ended_is_said(chromium: Any, tmp_path: Path) -> None:
-    features(tmp_path)
-    viewing = Viewing(shelve(tmp_path / "features"), Asked(lesson=Lesson(tmp_path / "taught")))
-    with living(chromium, viewing) as live:
-        live.open()
-        live.page.locator("#teach_on").click()
-        live.page.locator("#teach_name").fill("a")
-        live.page.locator("#teach_name").press("Enter")
-        live.page.context.set_offline(True)
-        live.page.mouse.click(600, 400)
-        live.wait("document.getElementById('teach_said').textContent.includes('has it ended?')")
-        live.page.evaluate("histocnn.open(0)")
-        live.wait("document.getElementById('message').textContent.includes('has it ended?')")
-        live.page.context.set_offline(False)
+def test_that_the_viewer_has_ended_is_said(teaching: Live) -> None:
+    teaching.page.locator("#teach_name").fill("a")
+    teaching.page.locator("#teach_name").press("Enter")
+    teaching.page.context.set_offline(True)
+    teaching.page.mouse.click(600, 400)
+    teaching.wait("document.getElementById('teach_said').textContent.includes('has it ended?')")
+    teaching.page.evaluate("histocnn.open(0)")
+    teaching.wait("document.getElementById('message').textContent.includes('has it ended?')")
+    teaching.page.context.set_offline(False)
 
 
 def test_a_link_to_a_slide_that_is_not_here_says_so(live: Live) -> None:
@@ -424,48 +430,38 @@ def test_a_link_to_a_slide_that_is_not_here_says_so(live: Live) -> None:
     assert not live.page.locator("#message").is_visible()
 
 
-def test_two_windows_teach_one_session(chromium: Any, tmp_path: Path) -> None:
-    features(tmp_path)
-    viewing = Viewing(shelve(tmp_path / "features"), Asked(lesson=Lesson(tmp_path / "taught")))
-    with living(chromium, viewing) as live:
-        live.open()
-        live.page.locator("#teach_on").click()
-        live.wait("document.querySelectorAll('#teach_next img').length == 6")
-        teach = "histocnn.state.teach"
-        live.page.evaluate(f"{teach}.send('tell', {{rows: [1], class: 'a'}})")
-        live.wait(f"{teach}.turns == 1")
-        assert "not saved yet" in live.text("#teach_save")
-        live.client.post("slide/0/teach/tell", {"rows": [2], "class": "b"})
-        live.page.keyboard.press("u")
-        live.wait("document.getElementById('teach_said').textContent.startsWith('Another window')")
-        assert live.page.evaluate(f"{teach}.known.map((each) => each.count)") == [1, 1]
-        live.client.post("slide/0/teach/tell", {"rows": [3], "class": "b"})
-        live.page.evaluate("window.dispatchEvent(new Event('focus'))")
-        live.wait(f"{teach}.known[1].count == 2")
-        live.page.keyboard.press("u")
-        live.wait(f"{teach}.known[1].count == 1")
-        live.page.evaluate(f"{teach}.save()")
-        live.wait("document.getElementById('teach_save').textContent == 'save labels'")
+def test_two_windows_teach_one_session(teaching: Live) -> None:
+    teaching.wait("document.querySelectorAll('#teach_next img').length == 6")
+    teach = "histocnn.state.teach"
+    teaching.page.evaluate(f"{teach}.send('tell', {{rows: [1], class: 'a'}})")
+    teaching.wait(f"{teach}.turns == 1")
+    assert "not saved yet" in teaching.text("#teach_save")
+    teaching.client.post("slide/0/teach/tell", {"rows": [2], "class": "b"})
+    teaching.page.keyboard.press("u")
+    teaching.wait("document.getElementById('teach_said').textContent.startsWith('Another window')")
+    assert teaching.page.evaluate(f"{teach}.known.map((each) => each.count)") == [1, 1]
+    teaching.client.post("slide/0/teach/tell", {"rows": [3], "class": "b"})
+    teaching.page.evaluate("window.dispatchEvent(new Event('focus'))")
+    teaching.wait(f"{teach}.known[1].count == 2")
+    teaching.page.keyboard.press("u")
+    teaching.wait(f"{teach}.known[1].count == 1")
+    teaching.page.evaluate(f"{teach}.save()")
+    teaching.wait("document.getElementById('teach_save').textContent == 'save labels'")
 
 
-def test_the_class_that_is_chosen_stays_chosen(chromium: Any, tmp_path: Path) -> None:
-    features(tmp_path)
-    viewing = Viewing(shelve(tmp_path / "features"), Asked(lesson=Lesson(tmp_path / "taught")))
-    with living(chromium, viewing) as live:
-        live.open()
-        live.page.locator("#teach_on").click()
-        teach = "histocnn.state.teach"
-        for row, name in ((1, "a"), (2, "b")):
-            live.page.evaluate(f"{teach}.send('tell', {{rows: [{row}], class: '{name}'}})")
-        live.wait(f"{teach}.turns == 2")
-        live.page.get_by_role("button", name="no label").click()
-        live.page.evaluate(f"{teach}.send('tell', {{rows: [2], class: null}})")
-        live.wait(f"{teach}.turns == 3")
-        assert live.page.evaluate(f"{teach}.chosen") is None
-        for _ in range(3):
-            live.page.evaluate(f"{teach}.send('undo', {{}})")
-        live.wait(f"{teach}.turns == 6")
-        chosen = [["a", 0], ["b", 0]]  # still offered
-        assert (
-            live.page.evaluate(f"{teach}.known.map(({{name, count}}) => [name, count])") == chosen
-        )
+def test_the_class_that_is_chosen_stays_chosen(teaching: Live) -> None:
+    teach = "histocnn.state.teach"
+    for row, name in ((1, "a"), (2, "b")):
+        teaching.page.evaluate(f"{teach}.send('tell', {{rows: [{row}], class: '{name}'}})")
+    teaching.wait(f"{teach}.turns == 2")
+    teaching.page.get_by_role("button", name="no label").click()
+    teaching.page.evaluate(f"{teach}.send('tell', {{rows: [2], class: null}})")
+    teaching.wait(f"{teach}.turns == 3")
+    assert teaching.page.evaluate(f"{teach}.chosen") is None
+    for _ in range(3):
+        teaching.page.evaluate(f"{teach}.send('undo', {{}})")
+    teaching.wait(f"{teach}.turns == 6")
+    chosen = [["a", 0], ["b", 0]]  # still offered
+    assert (
+        teaching.page.evaluate(f"{teach}.known.map(({{name, count}}) => [name, count])") == chosen
+    )
